@@ -1,0 +1,79 @@
+/// What precedes a cookie's name, and what browsers then insist on.
+///
+/// ```
+/// use tower_sealed_session::{KeyRing, Prefix, SessionLayer};
+///
+/// let keys = || KeyRing::ephemeral().unwrap();
+/// let name = |builder: tower_sealed_session::SessionLayerBuilder| builder.build().unwrap().cookie_name().to_owned();
+///
+/// assert_eq!(name(SessionLayer::builder(keys())), "__Host-session");
+/// assert_eq!(name(SessionLayer::builder(keys()).name("sid")), "__Host-sid");
+/// assert_eq!(name(SessionLayer::builder(keys()).name("sid").domain("example.com")), "__Secure-sid");
+/// assert_eq!(name(SessionLayer::builder(keys()).name("sid").prefix(Prefix::None)), "sid");
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Prefix {
+    /// `__Host-`: sent over HTTPS, by this host alone, for every path. No other host can plant it.
+    Host,
+    /// `__Secure-`: sent over HTTPS; other hosts of the domain can plant it.
+    Secure,
+    /// Nothing: any host of the domain can plant it, also over plain HTTP.
+    None,
+}
+
+impl Prefix {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Host => "__Host-",
+            Self::Secure => "__Secure-",
+            Self::None => "",
+        }
+    }
+}
+
+/// A cookie's whole name: a token of RFC 9110, at most [`CookieName::MAX_LEN`] bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct CookieName(Box<str>);
+
+impl CookieName {
+    pub(crate) const MAX_LEN: usize = 128;
+
+    pub(crate) fn new(prefix: Prefix, name: &str) -> Option<Self> {
+        let whole = format!("{}{name}", prefix.as_str());
+        let valid = !name.is_empty() && whole.len() <= Self::MAX_LEN && whole.bytes().all(is_token);
+        valid.then(|| Self(whole.into()))
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_tokens() {
+        let name = |name| CookieName::new(Prefix::Host, name).map(|name| name.as_str().to_owned());
+        assert_eq!(name("session").as_deref(), Some("__Host-session"));
+        for bad in [
+            "",
+            "a b",
+            "a=b",
+            "a;b",
+            "é",
+            "a\r\nb",
+            "a,b",
+            "\"a\"",
+            &"a".repeat(122),
+        ] {
+            assert_eq!(name(bad), None, "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! Finding our cookie in the request, byte for byte.
+//!
+//! A jar that percent-decodes or trims names lets a sibling host forge the `__Host-` prefix, and one that
+//! wants UTF-8 lets a bad neighbour hide ours. So: split on `;`, trim space and tab, split at the first `=`,
+//! compare the name's bytes; nothing is decoded.
+
+/// The values of all cookies of exactly that name in one `Cookie` header, in order.
+pub(crate) fn values<'a>(header: &'a [u8], name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+    pairs(header).filter_map(move |pair| value_of(pair, name.as_bytes()))
+}
+
+fn pairs(header: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = Some(header);
+    std::iter::from_fn(move || {
+        let bytes = rest?;
+        match memchr::memchr(b';', bytes) {
+            Some(at) => {
+                rest = Some(&bytes[at + 1..]);
+                Some(&bytes[..at])
+            }
+            None => rest.take(),
+        }
+    })
+}
+
+fn value_of<'a>(pair: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+    // a cookie's name holds neither `=` nor white space, so what precedes the first `=` begins with it
+    let rest = trim_start(pair).strip_prefix(name)?;
+    let value = trim_start(rest).strip_prefix(b"=")?;
+    Some(trim_end(trim_start(value)))
+}
+
+fn is_space(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t')
+}
+
+fn trim_start(mut bytes: &[u8]) -> &[u8] {
+    while let [first, rest @ ..] = bytes
+        && is_space(*first)
+    {
+        bytes = rest;
+    }
+    bytes
+}
+
+fn trim_end(mut bytes: &[u8]) -> &[u8] {
+    while let [rest @ .., last] = bytes
+        && is_space(*last)
+    {
+        bytes = rest;
+    }
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(header: &[u8]) -> Vec<&[u8]> {
+        values(header, "__Host-session").collect()
+    }
+
+    #[test]
+    fn the_name_is_compared_byte_for_byte() {
+        for lookalike in [
+            &b"%5F%5FHost-session=x"[..],
+            b"__%48ost-session=x",
+            b"__host-session=x",
+            b"__Host-sessio=x",
+            b"__Host-session2=x",
+            b"a__Host-session=x",
+            b"=__Host-session=x",
+            b"x=__Host-session=x",
+            b"\"__Host-session\"=x",
+            b"__Host-session",
+            b"__Host-session;=x",
+            b"$Version=1",
+            "\u{2000}__Host-session=x".as_bytes(),
+            "\u{a0}__Host-session=x".as_bytes(),
+            "\u{85}__Host-session=x".as_bytes(),
+            "__Host-session\u{2003}=x".as_bytes(),
+            b"\x0b__Host-session=x",
+            b"\x00__Host-session=x",
+            b"__Host-session\x00=x",
+            b"",
+            b";",
+        ] {
+            assert!(found(lookalike).is_empty(), "{}", lookalike.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn spaces_and_tabs_around_names_and_values_are_cut() {
+        for header in [
+            &b"__Host-session=AY"[..],
+            b"a=1; __Host-session=AY; b=2",
+            b"a=1;__Host-session=AY",
+            b" \t__Host-session \t=\t AY \t;",
+        ] {
+            assert_eq!(found(header), [b"AY"], "{}", header.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn neighbours_hide_nothing_and_values_are_not_decoded() {
+        assert_eq!(
+            found(b"\xff\xfe=\x80; __Host-session=AY; \xc3=\x28"),
+            [b"AY"]
+        );
+        assert_eq!(found(b"q=\"a; __Host-session=AY; b\""), [b"AY"]);
+        assert_eq!(found(b"__Host-session=\"AY\""), [b"\"AY\""]);
+        assert_eq!(found(b"__Host-session=A%59=Z"), [b"A%59=Z"]);
+    }
+
+    #[test]
+    fn duplicates_come_in_order() {
+        assert_eq!(
+            found(b"__Host-session=1; __Host-session=; __Host-session=3"),
+            [&b"1"[..], b"", b"3"]
+        );
+    }
+}

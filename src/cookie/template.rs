@@ -1,0 +1,167 @@
+//! `Set-Cookie`, for a value and for its removal, from one template.
+
+use bytes::Bytes;
+use http::HeaderValue;
+use tower_cookies::{Cookie, cookie::SameSite};
+
+use super::CookieName;
+
+/// Browsers drop a cookie whose name and value measure more together (RFC 6265bis §5.6).
+pub(crate) const MAX_PAIR: usize = 4096;
+
+/// What the builder settled on; the combination is possible.
+#[derive(Clone, Debug)]
+pub(crate) struct Attributes {
+    pub(crate) path: String,
+    pub(crate) domain: Option<String>,
+    pub(crate) same_site: SameSite,
+    pub(crate) secure: bool,
+    pub(crate) partitioned: bool,
+}
+
+/// A cookie of which only the value and its age are missing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Template {
+    name: CookieName,
+    /// `; Path=/; …`, the same for every value and for the removal.
+    attributes: Box<str>,
+}
+
+impl Template {
+    pub(crate) fn new(name: CookieName, attributes: &Attributes) -> Self {
+        let mut cookie = Cookie::build(("", ""))
+            .path(&attributes.path)
+            .secure(attributes.secure)
+            .http_only(true)
+            .same_site(attributes.same_site)
+            .partitioned(attributes.partitioned);
+        if let Some(domain) = &attributes.domain {
+            cookie = cookie.domain(domain);
+        }
+        let rendered = cookie.build().to_string();
+        let attributes = rendered
+            .strip_prefix('=')
+            .expect("a cookie without name and value");
+        Self {
+            name,
+            attributes: attributes.into(),
+        }
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        self.name.as_str()
+    }
+
+    /// How long a value may be.
+    pub(crate) fn max_value(&self) -> usize {
+        MAX_PAIR - self.name().len()
+    }
+
+    /// The header that sets a value, which `write` appends in `len` bytes of base64url.
+    pub(crate) fn set(
+        &self,
+        len: usize,
+        write: impl FnOnce(&mut Vec<u8>),
+        max_age: Option<u64>,
+    ) -> HeaderValue {
+        self.render(len, write, |out| {
+            if let Some(seconds) = max_age {
+                out.extend_from_slice(b"; Max-Age=");
+                append_decimal(out, seconds);
+            }
+        })
+    }
+
+    /// The header that removes the cookie.
+    pub(crate) fn remove(&self) -> HeaderValue {
+        self.render(
+            0,
+            |_| {},
+            |out| out.extend_from_slice(b"; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT"),
+        )
+    }
+
+    fn render(
+        &self,
+        value_len: usize,
+        value: impl FnOnce(&mut Vec<u8>),
+        age: impl FnOnce(&mut Vec<u8>),
+    ) -> HeaderValue {
+        const AGE_LEN: usize = 50;
+        let name = self.name.as_str().as_bytes();
+        let len = name.len() + 1 + value_len + self.attributes.len() + AGE_LEN;
+        let mut out = Vec::with_capacity(len);
+        out.extend_from_slice(name);
+        out.push(b'=');
+        value(&mut out);
+        out.extend_from_slice(self.attributes.as_bytes());
+        age(&mut out);
+        let mut header = HeaderValue::from_maybe_shared(Bytes::from(out))
+            .expect("names and attributes are checked, the rest is base64url and digits");
+        header.set_sensitive(true);
+        header
+    }
+}
+
+fn append_decimal(out: &mut Vec<u8>, number: u64) {
+    use std::io::Write as _;
+    write!(out, "{number}").expect("a vector takes everything");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cookie::Prefix;
+
+    fn template(domain: Option<&str>, partitioned: bool) -> Template {
+        let name = CookieName::new(Prefix::Secure, "sid").expect("a name");
+        Template::new(
+            name,
+            &Attributes {
+                path: "/app".to_owned(),
+                domain: domain.map(str::to_owned),
+                same_site: SameSite::None,
+                secure: true,
+                partitioned,
+            },
+        )
+    }
+
+    fn text(header: &HeaderValue) -> &str {
+        assert!(header.is_sensitive());
+        header.to_str().expect("ASCII")
+    }
+
+    #[test]
+    fn set_and_removal_carry_the_same_attributes() {
+        for template in [template(None, false), template(Some("example.com"), true)] {
+            let set = template.set(2, |out| out.extend_from_slice(b"AY"), Some(60));
+            let remove = template.remove();
+            let middle = text(&set)
+                .strip_prefix("__Secure-sid=AY")
+                .expect("name and value");
+            let middle = middle.strip_suffix("; Max-Age=60").expect("its age");
+            let removal =
+                format!("__Secure-sid={middle}; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT");
+            assert_eq!(text(&remove), removal);
+        }
+    }
+
+    #[test]
+    fn every_attribute_is_there() {
+        let header = template(Some("example.com"), true).set(0, |_| {}, None);
+        let mut parts: Vec<_> = text(&header).split("; ").skip(1).collect();
+        parts.sort_unstable();
+        assert_eq!(
+            parts,
+            [
+                "Domain=example.com",
+                "HttpOnly",
+                "Partitioned",
+                "Path=/app",
+                "SameSite=None",
+                "Secure"
+            ]
+        );
+    }
+}

@@ -1,0 +1,302 @@
+//! A session's entries: key to raw JSON value, sorted, kept as bytes until one is asked for.
+//!
+//! ```text
+//! entries = ( klen u8 1..=255 ‖ key UTF-8 ‖ vlen LEB128, minimal, at most 3 bytes ‖ JSON value, not empty )*
+//! ```
+//!
+//! with keys strictly ascending, so that equal entries are equal bytes. A klen of 0, or the end, stops.
+
+use std::{cmp::Ordering, fmt, ops::Range};
+
+/// Authentic bytes that no writer of this format makes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Malformed;
+
+/// Values longer than three LEB128 bytes can say are not encoded; no cookie or row is that long.
+pub(crate) const MAX_VALUE_LEN: usize = (1 << 21) - 1;
+
+/// Entries in their canonical bytes.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Entries<'a>(&'a [u8]);
+
+impl fmt::Debug for Entries<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Entries({} bytes)", self.0.len())
+    }
+}
+
+/// One entry and where it stands.
+struct Entry<'a> {
+    key: &'a str,
+    value: &'a [u8],
+    end: usize,
+}
+
+impl<'a> Entries<'a> {
+    /// Checks `bytes`, which are entries, then zeros or nothing.
+    pub(crate) fn parse(bytes: &'a [u8]) -> Result<Self, Malformed> {
+        let mut last = "";
+        let mut start = 0;
+        while let Some(entry) = entry_at(bytes, start)? {
+            if entry.key <= last {
+                return Err(Malformed);
+            }
+            (last, start) = (entry.key, entry.end);
+        }
+        let (entries, padding) = bytes.split_at(start);
+        match padding.iter().all(|&b| b == 0) {
+            true => Ok(Self(entries)),
+            false => Err(Malformed),
+        }
+    }
+
+    /// Bytes that [`parse`](Self::parse) or [`splice`] gave.
+    pub(crate) fn trusted(bytes: &'a [u8]) -> Self {
+        Self(bytes)
+    }
+
+    pub(crate) fn as_bytes(self) -> &'a [u8] {
+        self.0
+    }
+
+    pub(crate) fn get(self, key: &str) -> Option<&'a [u8]> {
+        self.find(key).ok().map(|(_, value)| value)
+    }
+
+    pub(crate) fn iter(self) -> impl Iterator<Item = (&'a str, &'a [u8])> {
+        self.walk().map(|(_, entry)| (entry.key, entry.value))
+    }
+
+    /// Where the entry of that key stands with its value, or where it would.
+    fn find(self, key: &str) -> Result<(Range<usize>, &'a [u8]), usize> {
+        for (start, entry) in self.walk() {
+            match entry.key.cmp(key) {
+                Ordering::Less => {}
+                Ordering::Equal => return Ok((start..entry.end, entry.value)),
+                Ordering::Greater => return Err(start),
+            }
+        }
+        Err(self.0.len())
+    }
+
+    fn walk(self) -> impl Iterator<Item = (usize, Entry<'a>)> {
+        let mut start = 0;
+        std::iter::from_fn(move || {
+            let entry = entry_at(self.0, start).ok()??;
+            let at = std::mem::replace(&mut start, entry.end);
+            Some((at, entry))
+        })
+    }
+}
+
+/// The change of one entry: planned, sized, then made.
+pub(crate) struct Splice<'a> {
+    entries: Entries<'a>,
+    range: Range<usize>,
+    key: &'a str,
+    value: Option<&'a [u8]>,
+}
+
+impl<'a> Splice<'a> {
+    /// Sets the entry of `key` to `value`, or removes it.
+    ///
+    /// `key` has 1 to 255 bytes.
+    pub(crate) fn new(entries: Entries<'a>, key: &'a str, value: Option<&'a [u8]>) -> Self {
+        let range = match entries.find(key) {
+            Ok((range, _)) => range,
+            Err(at) => at..at,
+        };
+        Self {
+            entries,
+            range,
+            key,
+            value,
+        }
+    }
+
+    /// How long the entries will be.
+    pub(crate) fn len(&self) -> usize {
+        let entry = self.value.map_or(0, |value| {
+            1 + self.key.len() + Leb128::len_of(value.len()) + value.len()
+        });
+        self.entries.0.len() - self.range.len() + entry
+    }
+
+    /// Each key with the length of its value as it will be.
+    pub(crate) fn sizes(&self) -> Vec<(String, usize)> {
+        let others = self.entries.iter().filter(|(key, _)| *key != self.key);
+        let changed = self.value.map(|value| (self.key, value));
+        others
+            .chain(changed)
+            .map(|(key, value)| (key.to_owned(), value.len()))
+            .collect()
+    }
+
+    /// Makes it. The value has at most [`MAX_VALUE_LEN`] bytes.
+    pub(crate) fn apply(&self) -> Vec<u8> {
+        let bytes = self.entries.0;
+        let mut out = Vec::with_capacity(self.len());
+        out.extend_from_slice(&bytes[..self.range.start]);
+        if let Some(value) = self.value {
+            out.push(u8::try_from(self.key.len()).expect("keys are checked before they get here"));
+            out.extend_from_slice(self.key.as_bytes());
+            out.extend_from_slice(Leb128::new(value.len()).as_bytes());
+            out.extend_from_slice(value);
+        }
+        out.extend_from_slice(&bytes[self.range.end..]);
+        out
+    }
+}
+
+/// The entry at `start`; `None` where entries stop.
+fn entry_at(bytes: &[u8], start: usize) -> Result<Option<Entry<'_>>, Malformed> {
+    let Some((&key_len, rest)) = bytes.get(start..).and_then(<[u8]>::split_first) else {
+        return Ok(None);
+    };
+    if key_len == 0 {
+        return Ok(None);
+    }
+    let (key, rest) = rest.split_at_checked(key_len.into()).ok_or(Malformed)?;
+    let (value_len, rest) = Leb128::parse(rest)?;
+    let (value, rest) = rest.split_at_checked(value_len).ok_or(Malformed)?;
+    if value.is_empty() {
+        return Err(Malformed);
+    }
+    let key = std::str::from_utf8(key).map_err(|_| Malformed)?;
+    Ok(Some(Entry {
+        key,
+        value,
+        end: bytes.len() - rest.len(),
+    }))
+}
+
+/// A length as LEB128: seven bits a byte, the least first, the high bit on all but the last.
+struct Leb128 {
+    bytes: [u8; 3],
+    len: usize,
+}
+
+impl Leb128 {
+    fn new(value: usize) -> Self {
+        debug_assert!(value <= MAX_VALUE_LEN);
+        let seven = |shift: u32| (value >> shift) as u8 & 0x7f;
+        let len = Self::len_of(value);
+        let bytes = match len {
+            1 => [seven(0), 0, 0],
+            2 => [seven(0) | 0x80, seven(7), 0],
+            _ => [seven(0) | 0x80, seven(7) | 0x80, seven(14)],
+        };
+        Self { bytes, len }
+    }
+
+    fn len_of(value: usize) -> usize {
+        match value {
+            0..0x80 => 1,
+            0x80..0x4000 => 2,
+            _ => 3,
+        }
+    }
+
+    fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+
+    /// The value and what follows it. Not minimal, or longer than three bytes: malformed.
+    fn parse(bytes: &[u8]) -> Result<(usize, &[u8]), Malformed> {
+        let mut value = 0;
+        for (n, &byte) in bytes.iter().take(3).enumerate() {
+            value |= usize::from(byte & 0x7f) << (7 * n);
+            if byte & 0x80 == 0 {
+                let minimal = n == 0 || byte != 0;
+                return if minimal {
+                    Ok((value, &bytes[n + 1..]))
+                } else {
+                    Err(Malformed)
+                };
+            }
+        }
+        Err(Malformed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(bytes: &[u8], key: &str, value: Option<&str>) -> Vec<u8> {
+        let splice = Splice::new(Entries::trusted(bytes), key, value.map(str::as_bytes));
+        let out = splice.apply();
+        assert_eq!(out.len(), splice.len());
+        assert_eq!(Entries::parse(&out).expect("canonical").as_bytes(), out);
+        out
+    }
+
+    #[test]
+    fn the_same_entries_are_the_same_bytes_in_any_order() {
+        let forward = set(
+            &set(&set(b"", "a", Some("1")), "b", Some("2")),
+            "ab",
+            Some("3"),
+        );
+        let backward = set(
+            &set(&set(b"", "ab", Some("3")), "b", Some("2")),
+            "a",
+            Some("1"),
+        );
+        assert_eq!(forward, backward);
+        assert_eq!(forward, b"\x01a\x011\x02ab\x013\x01b\x012");
+    }
+
+    #[test]
+    fn change_and_change_back_is_no_change() {
+        let before = set(&set(b"", "a", Some("1")), "b", Some("2"));
+        assert_eq!(
+            set(&set(&before, "a", Some("\"long\"")), "a", Some("1")),
+            before
+        );
+        assert_eq!(set(&set(&before, "c", Some("3")), "c", None), before);
+        assert_eq!(set(&before, "c", None), before);
+    }
+
+    #[test]
+    fn lengths_of_one_two_and_three_bytes_round_trip() {
+        for len in [1, 127, 128, 129, 16_383, 16_384, 70_000] {
+            let value = "7".repeat(len);
+            let bytes = set(b"", "k", Some(&value));
+            assert_eq!(Entries::trusted(&bytes).get("k"), Some(value.as_bytes()));
+        }
+        for len in [0, 0x7f, 0x80, 0x3fff, 0x4000, MAX_VALUE_LEN] {
+            let leb = Leb128::new(len);
+            assert_eq!(Leb128::parse(leb.as_bytes()), Ok((len, &[][..])));
+        }
+    }
+
+    #[test]
+    fn what_no_writer_makes_is_malformed() {
+        let cases: [&[u8]; 9] = [
+            b"\x01b\x011\x01a\x011",   // out of order
+            b"\x01a\x011\x01a\x012",   // twice
+            b"\x01a\x00",              // empty value
+            b"\x01a\x7f1",             // past the end
+            b"\x05a",                  // key past the end
+            b"\x01a\x81\x001",         // not minimal
+            b"\x01a\x81\x80\x80\x001", // four bytes
+            b"\x01\xff\x011",          // not UTF-8
+            b"\x01a\x011\x00\x01",     // padding that is not zero
+        ];
+        for bytes in cases {
+            assert_eq!(Entries::parse(bytes), Err(Malformed), "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn any_padding_is_cut_off() {
+        for padding in [0, 1, 15, 16, 100] {
+            let bytes = [b"\x01a\x011".to_vec(), vec![0; padding]].concat();
+            assert_eq!(
+                Entries::parse(&bytes).expect("well-formed").as_bytes(),
+                b"\x01a\x011"
+            );
+        }
+    }
+}

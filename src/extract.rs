@@ -1,0 +1,53 @@
+//! The extractor, and [`Error`] as a response. On axum-core.
+
+use axum_core::{
+    body::Body,
+    extract::{FromRequestParts, OptionalFromRequestParts},
+    response::{IntoResponse, Response},
+};
+use http::request::Parts;
+
+use crate::{
+    error::{Error, ErrorKind},
+    session::Session,
+};
+
+/// The session of the innermost layer.
+///
+/// The rejection says which line is missing if no layer stands around the handler. A handler that goes on
+/// without a session that cannot be had takes a `Result<Session, Error>`.
+impl<S: Sync> FromRequestParts<S> for Session {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Error> {
+        Self::from_extensions(&parts.extensions).await
+    }
+}
+
+/// `None` if no layer stands around the handler.
+impl<S: Sync> OptionalFromRequestParts<S> for Session {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Error> {
+        match Self::from_extensions(&parts.extensions).await {
+            Ok(session) => Ok(Some(session)),
+            Err(error) if error.kind() == ErrorKind::MissingLayer => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// The text is for the visitor: only a missing layer, which no visitor of a finished app meets, is named.
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        let text = match self.kind() {
+            ErrorKind::MissingLayer => self.to_string(),
+            _ => self
+                .status()
+                .canonical_reason()
+                .unwrap_or_default()
+                .to_owned(),
+        };
+        self.onto(Response::new(Body::from(text)))
+    }
+}

@@ -1,0 +1,4 @@
+//! The longer explanations.
+
+pub mod shape {}
+pub mod security {}

@@ -1,0 +1,388 @@
+use std::{ffi::OsString, fmt, io};
+
+use zeroize::Zeroizing;
+
+use super::{KeyRing, Secret, SecretError, secret::is_separator};
+
+const SECRET: &str = "SESSION_SECRET";
+const SECRET_SOURCES: [Source; 4] = [
+    Source::Text(SECRET),
+    Source::File("SESSION_SECRET_FILE"),
+    Source::Text("SESSION_ENCRYPTION_KEY"),
+    Source::File("SESSION_ENCRYPTION_KEY_FILE"),
+];
+const FALLBACK_SOURCES: [Source; 2] = [
+    Source::Text("SESSION_SECRET_FALLBACKS"),
+    Source::File("SESSION_SECRET_FALLBACKS_FILE"),
+];
+
+/// More fallbacks than this are a list that nobody prunes.
+const MAX_FALLBACKS: usize = 8;
+
+/// A mistake in the environment: which variable, what is wrong, and the command that fixes it.
+///
+/// It never shows a variable's value, and no file's name either, since a secret may have been put in its place.
+///
+/// ```
+/// use tower_sealed_session::{EnvProblem, SessionLayer};
+///
+/// // with neither SESSION_SECRET nor another source set
+/// let error = SessionLayer::from_env().unwrap_err();
+/// assert_eq!(error.variable(), "SESSION_SECRET");
+/// assert!(matches!(error.problem(), EnvProblem::Missing));
+/// assert_eq!(
+///     error.to_string(),
+///     "SESSION_SECRET is not set; make a secret with `export SESSION_SECRET=\"$(openssl rand -base64 32)\"`",
+/// );
+/// ```
+#[derive(Debug)]
+pub struct EnvError {
+    variable: &'static str,
+    problem: EnvProblem,
+}
+
+/// What is wrong with a variable.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum EnvProblem {
+    /// It is not set, nor is another source of the secret.
+    Missing,
+    /// Another source of the same thing is set as well.
+    Conflict {
+        /// The other variable.
+        other: &'static str,
+    },
+    /// It names a file that cannot be read.
+    Unreadable(io::Error),
+    /// The secret in it is refused.
+    Refused(SecretError),
+    /// One of the fallbacks in it is refused.
+    RefusedFallback {
+        /// Which, counted from 1.
+        position: usize,
+        /// Of how many.
+        count: usize,
+        /// Why.
+        reason: SecretError,
+    },
+    /// It lists more than eight fallbacks.
+    TooManyFallbacks {
+        /// How many there are.
+        found: usize,
+    },
+    /// It is neither `0` nor `1`.
+    NotAFlag,
+    /// The operating system gave no randomness for an ephemeral secret in its stead.
+    Entropy(crate::Error),
+}
+
+impl EnvError {
+    pub(crate) fn new(variable: &'static str, problem: EnvProblem) -> Self {
+        Self { variable, problem }
+    }
+
+    /// No secret can be had for want of randomness.
+    pub(crate) fn entropy(error: crate::Error) -> Self {
+        Self::new(SECRET, EnvProblem::Entropy(error))
+    }
+
+    /// The variable that has to change.
+    #[must_use]
+    pub fn variable(&self) -> &'static str {
+        self.variable
+    }
+
+    /// What is wrong with it.
+    #[must_use]
+    pub fn problem(&self) -> &EnvProblem {
+        &self.problem
+    }
+}
+
+/// How a variable is looked up; the tests have their own.
+pub(crate) type Lookup<'a> = &'a dyn Fn(&str) -> Option<OsString>;
+
+#[derive(Clone, Copy)]
+enum Source {
+    Text(&'static str),
+    File(&'static str),
+}
+
+impl Source {
+    fn variable(self) -> &'static str {
+        match self {
+            Self::Text(variable) | Self::File(variable) => variable,
+        }
+    }
+
+    fn read(self, value: OsString) -> Result<Zeroizing<Vec<u8>>, EnvError> {
+        match self {
+            Self::Text(_) => Ok(Zeroizing::new(value.into_encoded_bytes())),
+            Self::File(variable) => std::fs::read(value)
+                .map(Zeroizing::new)
+                .map_err(|error| EnvError::new(variable, EnvProblem::Unreadable(error))),
+        }
+    }
+}
+
+pub(super) fn key_ring(lookup: Lookup<'_>) -> Result<KeyRing, EnvError> {
+    let Some((source, text)) = only(&SECRET_SOURCES, lookup)? else {
+        return Err(EnvError::new(SECRET, EnvProblem::Missing));
+    };
+    let current = Secret::new(&*text)
+        .map_err(|reason| EnvError::new(source.variable(), EnvProblem::Refused(reason)))?;
+    fallbacks(lookup)?
+        .into_iter()
+        .try_fold(KeyRing::new(current), |ring, secret| {
+            Ok(ring.fallback(secret))
+        })
+}
+
+fn fallbacks(lookup: Lookup<'_>) -> Result<Vec<Secret>, EnvError> {
+    let Some((source, text)) = only(&FALLBACK_SOURCES, lookup)? else {
+        return Ok(Vec::new());
+    };
+    let fail = |problem| EnvError::new(source.variable(), problem);
+    let items: Vec<&[u8]> = text
+        .split(|&b| is_separator(b))
+        .filter(|item| !item.is_empty())
+        .collect();
+    let count = items.len();
+    if count > MAX_FALLBACKS {
+        return Err(fail(EnvProblem::TooManyFallbacks { found: count }));
+    }
+    items
+        .iter()
+        .zip(1..)
+        .map(|(item, position)| {
+            Secret::new(item).map_err(|reason| {
+                fail(EnvProblem::RefusedFallback {
+                    position,
+                    count,
+                    reason,
+                })
+            })
+        })
+        .collect()
+}
+
+/// The one source that is set, with what it holds.
+fn only(
+    sources: &[Source],
+    lookup: Lookup<'_>,
+) -> Result<Option<(Source, Zeroizing<Vec<u8>>)>, EnvError> {
+    let mut set = sources
+        .iter()
+        .filter_map(|source| Some((*source, lookup(source.variable())?)));
+    let Some((source, value)) = set.next() else {
+        return Ok(None);
+    };
+    if let Some((other, _)) = set.next() {
+        let other = other.variable();
+        return Err(EnvError::new(
+            source.variable(),
+            EnvProblem::Conflict { other },
+        ));
+    }
+    Ok(Some((source, source.read(value)?)))
+}
+
+/// Whether a variable is `1`; unset, empty and `0` are no.
+pub(crate) fn flag(variable: &'static str, lookup: Lookup<'_>) -> Result<bool, EnvError> {
+    match lookup(variable) {
+        None => Ok(false),
+        Some(value) if value.is_empty() || value == "0" => Ok(false),
+        Some(value) if value == "1" => Ok(true),
+        Some(_) => Err(EnvError::new(variable, EnvProblem::NotAFlag)),
+    }
+}
+
+impl fmt::Display for EnvError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let variable = self.variable;
+        match &self.problem {
+            EnvProblem::Missing => write!(
+                f,
+                "{variable} is not set; make a secret with `export {variable}=\"$(openssl rand -base64 32)\"`"
+            ),
+            EnvProblem::Conflict { other } => write!(
+                f,
+                "{variable} and {other} are both set, and only one may be; remove one with `unset {other}`"
+            ),
+            EnvProblem::Unreadable(error) => write!(
+                f,
+                "{variable} names a file that cannot be read: {error}; look for it with `ls -l \"${variable}\"`"
+            ),
+            EnvProblem::Refused(reason) => write!(
+                f,
+                "{variable} is refused: {reason}; make a new secret with `openssl rand -base64 32`"
+            ),
+            EnvProblem::RefusedFallback {
+                position,
+                count,
+                reason,
+            } => write!(
+                f,
+                "{variable} is refused, secret {position} of {count}: {reason}; take it out of the list, \
+                 or list none with `unset {variable}`"
+            ),
+            EnvProblem::TooManyFallbacks { found } => write!(
+                f,
+                "{variable} lists {found} secrets, at most {MAX_FALLBACKS} are accepted; keep the newest, \
+                 as in `export {variable}=\"NEWER,OLDER\"`"
+            ),
+            EnvProblem::NotAFlag => write!(
+                f,
+                "{variable} is neither 0 nor 1; use `export {variable}=1` for development over plain HTTP, \
+                 else `unset {variable}`"
+            ),
+            EnvProblem::Entropy(error) => write!(
+                f,
+                "{variable} is not set and no ephemeral secret can be made: {error}; \
+                 set one with `export {variable}=\"$(openssl rand -base64 32)\"`"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for EnvError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match &self.problem {
+            EnvProblem::Unreadable(error) => Some(error),
+            EnvProblem::Refused(reason) | EnvProblem::RefusedFallback { reason, .. } => {
+                Some(reason)
+            }
+            EnvProblem::Entropy(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = "k2Jc0fTqJHn8e0UQ3xq2v0Vd8mYb1sO4l5rXwZtA9gE=";
+    const OLD: &str = "QmZ4c1l0d3hHb2pTa3VqN3BFd2V5bE5pRlR4c2tB";
+
+    fn ring(vars: &[(&str, &str)]) -> Result<KeyRing, EnvError> {
+        key_ring(&|name| vars.iter().find(|(n, _)| *n == name).map(|(_, v)| v.into()))
+    }
+
+    /// The message, which must name the variable and a command, and none of the values.
+    fn refusal(vars: &[(&str, &str)]) -> String {
+        let text = ring(vars).expect_err("refused").to_string();
+        assert!(text.contains('`'), "no command in: {text}");
+        for (_, value) in vars.iter().filter(|(_, value)| !value.trim().is_empty()) {
+            assert!(!text.contains(value), "{text} shows a value");
+        }
+        text
+    }
+
+    #[test]
+    fn each_source_alone_is_enough() {
+        let path = std::env::temp_dir().join(format!("sealed-session-{}", std::process::id()));
+        std::fs::write(&path, format!("{GOOD}\n")).expect("a temporary file");
+        let file = path.to_str().expect("UTF-8");
+        for source in ["SESSION_SECRET", "SESSION_ENCRYPTION_KEY"] {
+            assert!(ring(&[(source, GOOD)]).is_ok());
+        }
+        for source in ["SESSION_SECRET_FILE", "SESSION_ENCRYPTION_KEY_FILE"] {
+            assert!(ring(&[(source, file)]).is_ok());
+        }
+        assert!(
+            ring(&[
+                ("SESSION_SECRET", OLD),
+                ("SESSION_SECRET_FALLBACKS_FILE", file)
+            ])
+            .is_ok()
+        );
+        std::fs::remove_file(path).expect("it was there");
+    }
+
+    #[test]
+    fn fallbacks_are_separated_by_commas_or_white_space_and_may_be_empty() {
+        for list in [
+            "",
+            " ",
+            OLD,
+            &format!("{OLD},{GOOD}"),
+            &format!(" {OLD} ,\n {GOOD}\t,"),
+        ] {
+            assert!(
+                ring(&[("SESSION_SECRET", GOOD), ("SESSION_SECRET_FALLBACKS", list)]).is_ok(),
+                "{list:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn each_mistake_says_the_variable_the_fault_and_the_command() {
+        let nine = (0..9)
+            .map(|n| format!("{OLD}{n}"))
+            .collect::<Vec<_>>()
+            .join(",");
+        let cases: [(&[(&str, &str)], &[&str]); 9] = [
+            (&[], &["SESSION_SECRET is not set"]),
+            (
+                &[("SESSION_SECRET_FALLBACKS", OLD)],
+                &["SESSION_SECRET is not set"],
+            ),
+            (
+                &[("SESSION_SECRET", "")],
+                &["SESSION_SECRET is refused", "empty"],
+            ),
+            (
+                &[("SESSION_SECRET", "hunter2")],
+                &["SESSION_SECRET ", "7 characters", "32"],
+            ),
+            (
+                &[("SESSION_ENCRYPTION_KEY", "changeme")],
+                &["SESSION_ENCRYPTION_KEY ", "placeholder"],
+            ),
+            (
+                &[("SESSION_SECRET", GOOD), ("SESSION_ENCRYPTION_KEY", OLD)],
+                &["SESSION_SECRET and SESSION_ENCRYPTION_KEY are both set"],
+            ),
+            (
+                &[("SESSION_SECRET_FILE", "/nonexistent")],
+                &["SESSION_SECRET_FILE ", "cannot be read"],
+            ),
+            (
+                &[
+                    ("SESSION_SECRET", GOOD),
+                    ("SESSION_SECRET_FALLBACKS", &format!("{OLD}, short")),
+                ],
+                &["SESSION_SECRET_FALLBACKS ", "secret 2 of 2", "5 characters"],
+            ),
+            (
+                &[
+                    ("SESSION_SECRET", GOOD),
+                    ("SESSION_SECRET_FALLBACKS", &nine),
+                ],
+                &["SESSION_SECRET_FALLBACKS ", "9 secrets", "at most 8"],
+            ),
+        ];
+        for (vars, wanted) in cases {
+            let text = refusal(vars);
+            for part in wanted {
+                assert!(text.contains(part), "{part:?} is not in: {text}");
+            }
+        }
+    }
+
+    #[test]
+    fn flags_are_0_or_1() {
+        let flag = |value: Option<&str>| flag("SESSION_INSECURE_HTTP", &|_| value.map(Into::into));
+        assert!(flag(Some("1")).expect("a flag"));
+        for no in [None, Some(""), Some("0")] {
+            assert!(!flag(no).expect("a flag"));
+        }
+        assert!(
+            flag(Some("true"))
+                .expect_err("refused")
+                .to_string()
+                .contains("unset SESSION_INSECURE_HTTP")
+        );
+    }
+}

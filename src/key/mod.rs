@@ -1,0 +1,19 @@
+//! Secrets, and the keys that are derived from them.
+//!
+//! A [`Secret`] is text from an environment variable that passed its checks, a [`KeyRing`] is the
+//! current one and its fallbacks, and [`Key`] is what a ring becomes for one purpose, cookie name
+//! and audience.
+
+mod derive;
+mod env;
+mod ring;
+mod secret;
+
+#[cfg(test)]
+pub(crate) use self::derive::RawKey;
+pub(crate) use self::derive::{Context, Key, KeyId, Purpose};
+pub(crate) use self::env::flag;
+pub use self::env::{EnvError, EnvProblem};
+pub use self::ring::KeyRing;
+pub(crate) use self::ring::{Age, Keys};
+pub use self::secret::{Secret, SecretError};

@@ -1,0 +1,156 @@
+use std::fmt;
+
+use super::{Context, EnvError, Key, KeyId, Secret};
+use crate::error::Error;
+
+/// The secret that seals, and those that still open.
+///
+/// ```
+/// use tower_sealed_session::{KeyRing, Secret};
+///
+/// let new = Secret::new("k2Jc0fTqJHn8e0UQ3xq2v0Vd8mYb1sO4l5rXwZtA9gE=")?;
+/// let old = Secret::new("QmZ4c1l0d3hHb2pTa3VqN3BFd2V5bE5pRlR4c2tB")?;
+/// let keys = KeyRing::new(new).fallback(old);
+/// # Ok::<(), tower_sealed_session::SecretError>(())
+/// ```
+///
+/// # Rotation
+///
+/// 1. Deploy the new secret as a fallback everywhere: every instance can open what any seals.
+/// 2. Swap: the new secret current, the old one a fallback. Sessions move over as they are used.
+/// 3. Remove the old one after the longest life a cookie may have: the absolute timeout, or
+///    `max_remember` where sessions are remembered.
+///
+/// To end every session at once, replace the current secret and keep no fallback.
+pub struct KeyRing {
+    current: Secret,
+    fallbacks: Vec<Secret>,
+}
+
+impl KeyRing {
+    /// A ring that seals and opens with `current`.
+    #[must_use]
+    pub fn new(current: Secret) -> Self {
+        Self {
+            current,
+            fallbacks: Vec::new(),
+        }
+    }
+
+    /// Also opens what `secret` sealed. A secret that the ring has already changes nothing.
+    #[must_use]
+    pub fn fallback(mut self, secret: Secret) -> Self {
+        if self.secrets().all(|held| held.bytes() != secret.bytes()) {
+            self.fallbacks.push(secret);
+        }
+        self
+    }
+
+    /// The ring that the environment names.
+    ///
+    /// | variable | what it holds |
+    /// |---|---|
+    /// | `SESSION_SECRET` | the secret that seals and opens |
+    /// | `SESSION_SECRET_FALLBACKS` | up to eight that only open, separated by commas or white space |
+    /// | `SESSION_ENCRYPTION_KEY` | another name of `SESSION_SECRET` |
+    /// | `SESSION_SECRET_FILE`, `SESSION_ENCRYPTION_KEY_FILE`, `SESSION_SECRET_FALLBACKS_FILE` | the name of a file that holds it |
+    ///
+    /// # Errors
+    ///
+    /// Each mistake has its own error, which says the variable, what is wrong with it, and the
+    /// command that fixes it; see [`EnvError`].
+    pub fn from_env() -> Result<Self, EnvError> {
+        super::env::key_ring(&|name| std::env::var_os(name))
+    }
+
+    /// A ring of one random secret, for development and tests: its sessions end with the process.
+    ///
+    /// # Errors
+    ///
+    /// Fails when the operating system gives no randomness.
+    pub fn ephemeral() -> Result<Self, Error> {
+        Secret::ephemeral().map(Self::new)
+    }
+
+    pub(crate) fn derive(&self, context: Context<'_>) -> Keys {
+        Keys(
+            self.secrets()
+                .map(|secret| Key::derive(secret, context))
+                .collect(),
+        )
+    }
+
+    fn secrets(&self) -> impl Iterator<Item = &Secret> {
+        std::iter::once(&self.current).chain(&self.fallbacks)
+    }
+}
+
+impl fmt::Debug for KeyRing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyRing")
+            .field("current", &self.current)
+            .field("fallbacks", &self.fallbacks.len())
+            .finish()
+    }
+}
+
+/// A ring in one context: the current key first, never empty.
+pub(crate) struct Keys(Box<[Key]>);
+
+/// Which of the keys opened a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Age {
+    Current,
+    Fallback,
+}
+
+impl Keys {
+    pub(crate) fn current(&self) -> &Key {
+        &self.0[0]
+    }
+
+    /// The keys of that id; two are possible, if improbable.
+    pub(crate) fn by_id(&self, id: KeyId) -> impl Iterator<Item = (Age, &Key)> {
+        let ages = std::iter::once(Age::Current).chain(std::iter::repeat(Age::Fallback));
+        ages.zip(&self.0).filter(move |(_, key)| key.id == id)
+    }
+
+    pub(crate) fn ids(&self) -> impl Iterator<Item = KeyId> {
+        self.0.iter().map(|key| key.id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::key::Purpose;
+
+    fn secret(n: u8) -> Secret {
+        Secret::new(format!("k2Jc0fTqJHn8e0UQ3xq2v0Vd8mYb1sO4l5rXwZ{n:03}")).expect("good")
+    }
+
+    #[test]
+    fn equal_secrets_are_dropped() {
+        let ring = KeyRing::new(secret(1))
+            .fallback(secret(1))
+            .fallback(secret(2))
+            .fallback(secret(2));
+        assert_eq!(ring.secrets().count(), 2);
+    }
+
+    #[test]
+    fn the_current_key_comes_first_and_the_rest_are_fallbacks() {
+        let context = Context {
+            purpose: Purpose::COOKIE,
+            cookie_name: "a",
+            audience: "",
+        };
+        let keys = KeyRing::new(secret(1)).fallback(secret(2)).derive(context);
+        let ids: Vec<_> = keys.ids().collect();
+        let age = |id| keys.by_id(id).map(|(age, _)| age).collect::<Vec<_>>();
+        assert_eq!(keys.current().id, ids[0]);
+        assert_eq!(age(ids[0]), [Age::Current]);
+        assert_eq!(age(ids[1]), [Age::Fallback]);
+        assert_eq!(age(KeyId(*b"none")), []);
+    }
+}

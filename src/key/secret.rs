@@ -1,0 +1,281 @@
+use std::fmt;
+
+use zeroize::Zeroizing;
+
+use crate::{error::Error, random};
+
+/// A secret that passed its checks; the root of every key.
+///
+/// The text is used as opaque bytes: hex, base64, or anything else. `openssl rand -base64 32`
+/// makes a good one.
+///
+/// ```
+/// use tower_sealed_session::{Secret, SecretError};
+///
+/// let secret = Secret::new("k2Jc0fTqJHn8e0UQ3xq2v0Vd8mYb1sO4l5rXwZtA9gE=")?;
+/// assert_eq!(Secret::new("hunter2").unwrap_err(), SecretError::TooShort { found: 7 });
+/// # Ok::<(), SecretError>(())
+/// ```
+///
+/// # Security
+///
+/// `Debug` shows nothing of it, and its memory is wiped on drop.
+pub struct Secret(Zeroizing<Vec<u8>>);
+
+/// Why a text is not accepted as a [`Secret`].
+///
+/// The messages say what was found, never the text itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SecretError {
+    /// There is nothing, or only white space.
+    Empty,
+    /// Fewer than [`Secret::MIN_LEN`] bytes.
+    TooShort {
+        /// How many bytes there are, white space at the ends not counted.
+        found: usize,
+    },
+    /// A comma or white space inside: such a secret could not be listed as a fallback.
+    Separator,
+    /// A well-known placeholder, or a sample from documentation.
+    Placeholder,
+    /// Too few different characters to be random.
+    FewDistinct {
+        /// How many different bytes there are; at least 8 are needed.
+        found: usize,
+    },
+    /// A short piece, repeated.
+    Repeats {
+        /// The length of the piece in bytes.
+        period: usize,
+    },
+}
+
+/// Fewer different bytes than this are no random text; 32 random hex digits have fewer in about one case of 30 million.
+const MIN_DISTINCT: usize = 8;
+
+/// Pieces of published samples, lower case, without `-`, `_`, `.` and spaces. None is shorter than seven
+/// letters, so that a random text holds one by chance less than once in a hundred million.
+const PLACEHOLDERS: [&str; 28] = [
+    "changeme",
+    "changethis",
+    "changeit",
+    "pleasechange",
+    "replaceme",
+    "replacethis",
+    "replacewith",
+    "yoursecret",
+    "yoursession",
+    "yourkey",
+    "secretkey",
+    "mysecret",
+    "supersecret",
+    "topsecret",
+    "secrethere",
+    "thisisasecret",
+    "notsosecret",
+    "insecure",
+    "notsecure",
+    "donotuse",
+    "password",
+    "placeholder",
+    "keyboardcat",
+    "complexrandomsecret",
+    "atleast32",
+    "somethingsecret",
+    "generateyourown",
+    "loremipsum",
+];
+
+impl Secret {
+    /// The least length in bytes: the 32 hex digits of 128 bits.
+    pub const MIN_LEN: usize = 32;
+
+    /// Checks `text`, without the white space at its ends.
+    ///
+    /// # Errors
+    ///
+    /// Refuses what is too short to be random, could not be rotated, or is known to everyone.
+    /// The checks are a seat belt: they cannot prove that a secret is random.
+    pub fn new(text: impl AsRef<[u8]>) -> Result<Self, SecretError> {
+        let text = text.as_ref().trim_ascii();
+        check(text)?;
+        Ok(Self(Zeroizing::new(text.to_vec())))
+    }
+
+    /// A random secret that ends with the process, for development and tests.
+    ///
+    /// # Errors
+    ///
+    /// Fails when the operating system gives no randomness.
+    pub fn ephemeral() -> Result<Self, Error> {
+        let mut bytes = Zeroizing::new(vec![0; 32]);
+        random::from_system(&mut bytes)?;
+        Ok(Self(bytes))
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    #[cfg(test)]
+    pub(crate) fn unchecked(text: &str) -> Self {
+        Self(Zeroizing::new(text.as_bytes().to_vec()))
+    }
+}
+
+fn check(text: &[u8]) -> Result<(), SecretError> {
+    if text.is_empty() {
+        return Err(SecretError::Empty);
+    }
+    if is_placeholder(text) {
+        return Err(SecretError::Placeholder);
+    }
+    if text.iter().any(|&b| is_separator(b)) {
+        return Err(SecretError::Separator);
+    }
+    if text.len() < Secret::MIN_LEN {
+        return Err(SecretError::TooShort { found: text.len() });
+    }
+    let distinct = distinct(text);
+    if distinct < MIN_DISTINCT {
+        return Err(SecretError::FewDistinct { found: distinct });
+    }
+    match period(text) {
+        Some(period) => Err(SecretError::Repeats { period }),
+        None => Ok(()),
+    }
+}
+
+/// What separates fallbacks in a list.
+pub(super) fn is_separator(byte: u8) -> bool {
+    byte == b',' || byte.is_ascii_whitespace()
+}
+
+fn is_placeholder(text: &[u8]) -> bool {
+    let folded: Zeroizing<Vec<u8>> = Zeroizing::new(
+        text.iter()
+            .filter(|b| !matches!(b, b'-' | b'_' | b'.' | b' '))
+            .map(u8::to_ascii_lowercase)
+            .collect(),
+    );
+    PLACEHOLDERS
+        .iter()
+        .any(|sample| memchr::memmem::find(&folded, sample.as_bytes()).is_some())
+}
+
+fn distinct(text: &[u8]) -> usize {
+    let mut seen = [false; 256];
+    text.iter().for_each(|&b| seen[usize::from(b)] = true);
+    seen.iter().filter(|&&s| s).count()
+}
+
+/// The length of the piece whose repetition makes up the whole text, if it appears at least twice.
+fn period(text: &[u8]) -> Option<usize> {
+    (1..=text.len() / 2).find(|&p| text[p..] == text[..text.len() - p])
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(..)")
+    }
+}
+
+impl fmt::Display for SecretError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Empty => f.write_str("it is empty"),
+            Self::TooShort { found } => write!(
+                f,
+                "it is too short: {found} characters found, at least {} needed",
+                Secret::MIN_LEN
+            ),
+            Self::Separator => f.write_str(
+                "it has a comma or white space inside, which separates fallbacks in a list",
+            ),
+            Self::Placeholder => {
+                f.write_str("it is a well-known placeholder or a sample from documentation")
+            }
+            Self::FewDistinct { found } => write!(
+                f,
+                "it is not random: {found} different characters found, at least {MIN_DISTINCT} needed"
+            ),
+            Self::Repeats { period } => {
+                write!(
+                    f,
+                    "it is not random: a piece of {period} characters repeats"
+                )
+            }
+        }
+    }
+}
+
+impl std::error::Error for SecretError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn weak_secrets_are_refused_for_their_own_reason() {
+        let long = "a".repeat(64);
+        let cases = [
+            ("", SecretError::Empty),
+            ("  \n", SecretError::Empty),
+            ("9f86d081884c7d65", SecretError::TooShort { found: 16 }),
+            ("change-me", SecretError::Placeholder),
+            (
+                "CHANGE_ME_TO_A_COMPLEX_RANDOM_SECRET",
+                SecretError::Placeholder,
+            ),
+            (
+                "your-secret-key-your-secret-key-1234",
+                SecretError::Placeholder,
+            ),
+            (
+                "complex_password_at_least_32_characters_long",
+                SecretError::Placeholder,
+            ),
+            (
+                "9f86d081884c7d65 9a2feaa0c55ad015a3bf4f1b",
+                SecretError::Separator,
+            ),
+            (
+                "9f86d081884c7d65,9a2feaa0c55ad015a3bf4f1b",
+                SecretError::Separator,
+            ),
+            (&long, SecretError::FewDistinct { found: 1 }),
+            (&"deadbeef".repeat(8), SecretError::FewDistinct { found: 5 }),
+            (
+                &"9f86d0817c2e".repeat(3),
+                SecretError::Repeats { period: 12 },
+            ),
+            (
+                "0123456789012345678901234567890123",
+                SecretError::Repeats { period: 10 },
+            ),
+        ];
+        for (text, wanted) in cases {
+            assert_eq!(Secret::new(text).expect_err(text), wanted, "{text}");
+        }
+    }
+
+    #[test]
+    fn random_hex_and_base64_are_accepted() {
+        for _ in 0..2_000 {
+            let mut bytes = [0; 32];
+            random::from_system(&mut bytes).expect("entropy");
+            let base64 = base64_simd::STANDARD.encode_to_string(bytes);
+            let hex: String = bytes[..16].iter().map(|b| format!("{b:02x}")).collect();
+            assert!(Secret::new(&base64).is_ok(), "{base64}");
+            assert!(Secret::new(&hex).is_ok(), "{hex}");
+        }
+    }
+
+    #[test]
+    fn white_space_at_the_ends_does_not_count() {
+        let bare = Secret::new("k2Jc0fTqJHn8e0UQ3xq2v0Vd8mYb1sO4").expect("good");
+        let file = Secret::new(" k2Jc0fTqJHn8e0UQ3xq2v0Vd8mYb1sO4\r\n").expect("good");
+        assert_eq!(bare.bytes(), file.bytes());
+    }
+}

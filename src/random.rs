@@ -1,0 +1,54 @@
+//! Where randomness comes from. Both sources fail closed.
+
+use std::cell::RefCell;
+
+use rand::{Rng, SeedableRng, rngs::StdRng};
+
+use crate::error::Error;
+
+thread_local! {
+    static GENERATOR: RefCell<Option<StdRng>> = const { RefCell::new(None) };
+}
+
+/// From the operating system, by one call: session ids and seeds.
+pub(crate) fn from_system(bytes: &mut [u8]) -> Result<(), Error> {
+    getrandom::fill(bytes).map_err(Error::entropy)
+}
+
+/// From a generator of this thread, seeded by the system when first used: what the IV is hedged with.
+///
+/// A system call costs as much as a whole seal. Two processes that share a generator's state (a fork,
+/// a restored snapshot) repeat its output, and the hedged IV turns that into equality of equal
+/// records at worst.
+pub(crate) fn from_thread(bytes: &mut [u8]) -> Result<(), Error> {
+    GENERATOR.with_borrow_mut(|slot| {
+        let generator = match slot {
+            Some(generator) => generator,
+            None => {
+                let mut seed = zeroize::Zeroizing::new([0; 32]);
+                from_system(seed.as_mut())?;
+                slot.insert(StdRng::from_seed(*seed))
+            }
+        };
+        generator.fill_bytes(bytes);
+        Ok(())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn draws_differ_within_and_across_threads() {
+        let draw = || {
+            let mut bytes = [0; 32];
+            from_thread(&mut bytes).expect("entropy");
+            bytes
+        };
+        let there = std::thread::spawn(draw).join().expect("no panic");
+        let here = [draw(), draw()];
+        assert_ne!(here[0], here[1]);
+        assert_ne!(here[0], there);
+    }
+}

@@ -1,0 +1,279 @@
+//! What a session is: id, times, owner and entries, and their bytes.
+//!
+//! ```text
+//! flags u8 (bit0 remembered, bit1 owner, bit2 entries are in the store; other bits 0)
+//! id 16 ‖ created u48 ms since 1970 ‖ issued u32 s after created ‖ lifetime u32 s
+//! [owner: u8 length 1..=255 ‖ UTF-8] ‖ entries ‖ zeros
+//! ```
+//!
+//! All big-endian.
+
+use std::{fmt, ops::Range};
+
+use sha2::{Digest as _, Sha256};
+
+use crate::{
+    clock::Millis,
+    entries::{Entries, Malformed},
+};
+
+const REMEMBERED: u8 = 1;
+const OWNER: u8 = 1 << 1;
+const STORED: u8 = 1 << 2;
+
+const FIXED_LEN: usize = 1 + SessionId::LEN + 6 + 4 + 4;
+const _: () = assert!(FIXED_LEN == 31);
+
+/// The encoder pads to a multiple of this many bytes, so that lengths tell less.
+const BLOCK: usize = 16;
+
+/// Names a session: 16 random bytes from the operating system.
+///
+/// It stays the same while a session is used and changes with `login` and `renew`. It opens
+/// nothing by itself. `Debug` shows what events show: the first 4 bytes of its SHA-256.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SessionId([u8; SessionId::LEN]);
+
+impl SessionId {
+    pub(crate) const LEN: usize = 16;
+
+    pub(crate) fn new(bytes: [u8; Self::LEN]) -> Self {
+        Self(bytes)
+    }
+
+    /// The 16 bytes.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let hash = Sha256::digest(self.0);
+        hash[..4]
+            .iter()
+            .try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+/// The part of a record that is a few words: its id and times.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Head {
+    pub(crate) id: SessionId,
+    pub(crate) times: Times,
+}
+
+/// When a session began, when it was last sealed, and how long it may live.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Times {
+    pub(crate) created: Millis,
+    /// Seconds after `created`.
+    pub(crate) issued: u32,
+    /// Seconds after `created`.
+    pub(crate) lifetime: u32,
+    /// No idle limit, and `max_remember` instead of the absolute one.
+    pub(crate) remembered: bool,
+}
+
+impl Times {
+    /// Notes that it is sealed now.
+    pub(crate) fn issue(&mut self, now: Millis) {
+        self.issued = u32::try_from(now.saturating_sub(self.created) / 1000).unwrap_or(u32::MAX);
+    }
+}
+
+/// An authentic record, which keeps the bytes that it was read from.
+pub(crate) struct Record {
+    pub(crate) head: Head,
+    /// The entries are in a store; there are none here.
+    pub(crate) stored: bool,
+    bytes: Vec<u8>,
+    owner: Range<usize>,
+    entries: Range<usize>,
+}
+
+impl Record {
+    /// Reads the record that stands at `plaintext` in `bytes`.
+    pub(crate) fn parse(bytes: Vec<u8>, plaintext: Range<usize>) -> Result<Self, Malformed> {
+        let mut reader = Reader {
+            bytes: &bytes,
+            at: plaintext.start,
+            end: plaintext.end,
+        };
+        let [flags] = reader.array()?;
+        let head = Head {
+            id: SessionId(reader.array()?),
+            times: Times {
+                created: reader.u48()?,
+                issued: u32::from_be_bytes(reader.array()?),
+                lifetime: u32::from_be_bytes(reader.array()?),
+                remembered: flags & REMEMBERED != 0,
+            },
+        };
+        let stored = flags & STORED != 0;
+        if flags & !(REMEMBERED | OWNER | STORED) != 0 {
+            return Err(Malformed);
+        }
+        let owner = match flags & OWNER {
+            0 => 0..0,
+            _ => reader.owner()?,
+        };
+        let entries = Entries::parse(&bytes[reader.at..reader.end])?
+            .as_bytes()
+            .len();
+        if stored && entries != 0 {
+            return Err(Malformed);
+        }
+        let entries = reader.at..reader.at + entries;
+        Ok(Self {
+            head,
+            stored,
+            bytes,
+            owner,
+            entries,
+        })
+    }
+
+    pub(crate) fn owner(&self) -> Option<&str> {
+        let owner = &self.bytes[self.owner.clone()];
+        // an owner is checked when it is read, and is never empty
+        (!owner.is_empty()).then(|| std::str::from_utf8(owner).expect("it was UTF-8 when read"))
+    }
+
+    pub(crate) fn entries(&self) -> Entries<'_> {
+        Entries::trusted(&self.bytes[self.entries.clone()])
+    }
+}
+
+/// The length that [`encode`] gives.
+pub(crate) const fn encoded_len(owner: Option<usize>, entries: usize) -> usize {
+    let owner = match owner {
+        Some(len) => 1 + len,
+        None => 0,
+    };
+    (FIXED_LEN + owner + entries).next_multiple_of(BLOCK)
+}
+
+/// A record's bytes, after `headroom` zeros and with room for `tail` more.
+pub(crate) fn encode(
+    head: Head,
+    owner: Option<&str>,
+    entries: Entries<'_>,
+    headroom: usize,
+    tail: usize,
+) -> Vec<u8> {
+    let Head { id, times } = head;
+    let len = headroom + encoded_len(owner.map(str::len), entries.as_bytes().len());
+    let mut out = Vec::with_capacity(len + tail);
+    out.resize(headroom, 0);
+    let remembered = if times.remembered { REMEMBERED } else { 0 };
+    out.push(remembered | if owner.is_some() { OWNER } else { 0 });
+    out.extend_from_slice(&id.0);
+    out.extend_from_slice(&times.created.to_be_bytes()[2..]);
+    out.extend_from_slice(&times.issued.to_be_bytes());
+    out.extend_from_slice(&times.lifetime.to_be_bytes());
+    if let Some(owner) = owner {
+        out.push(u8::try_from(owner.len()).expect("owners are checked before they get here"));
+        out.extend_from_slice(owner.as_bytes());
+    }
+    out.extend_from_slice(entries.as_bytes());
+    out.resize(len, 0);
+    out
+}
+
+struct Reader<'a> {
+    bytes: &'a [u8],
+    at: usize,
+    end: usize,
+}
+
+impl Reader<'_> {
+    fn take(&mut self, len: usize) -> Result<Range<usize>, Malformed> {
+        let range = self.at..self.at + len;
+        if range.end > self.end {
+            return Err(Malformed);
+        }
+        self.at = range.end;
+        Ok(range)
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {
+        let range = self.take(N)?;
+        Ok(self.bytes[range].try_into().expect("that many were taken"))
+    }
+
+    fn u48(&mut self) -> Result<u64, Malformed> {
+        let mut be = [0; 8];
+        be[2..].copy_from_slice(&self.array::<6>()?);
+        Ok(u64::from_be_bytes(be))
+    }
+
+    fn owner(&mut self) -> Result<Range<usize>, Malformed> {
+        let [len] = self.array()?;
+        let range = self.take(len.into())?;
+        match std::str::from_utf8(&self.bytes[range.clone()]) {
+            Ok(owner) if !owner.is_empty() => Ok(range),
+            _ => Err(Malformed),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(bytes: &[u8]) -> Result<Record, Malformed> {
+        // as an opened token has it: something before, something after
+        let all = [&[7; 21], bytes, &[9; 32]].concat();
+        Record::parse(all, 21..21 + bytes.len())
+    }
+
+    fn head(remembered: bool) -> Head {
+        let times = Times {
+            created: (1 << 48) - 1,
+            issued: 1,
+            lifetime: u32::MAX,
+            remembered,
+        };
+        Head {
+            id: SessionId(*b"0123456789abcdef"),
+            times,
+        }
+    }
+
+    #[test]
+    fn what_is_encoded_parses_to_the_same() {
+        let entries = Entries::trusted(b"\x01a\x011\x02ab\x013");
+        for owner in [None, Some("x"), Some("zo\u{eb}"), Some(&*"o".repeat(255))] {
+            for remembered in [false, true] {
+                let bytes = encode(head(remembered), owner, entries, 0, 0);
+                let record = parse(&bytes).ok().expect("well-formed");
+                assert_eq!(record.head, head(remembered));
+                assert_eq!(record.owner(), owner);
+                assert_eq!(record.entries(), entries);
+                assert_eq!(
+                    bytes.len(),
+                    encoded_len(owner.map(str::len), entries.as_bytes().len())
+                );
+                assert_eq!(bytes.len() % BLOCK, 0);
+            }
+        }
+    }
+
+    #[test]
+    fn every_truncation_below_the_fixed_part_is_malformed() {
+        let bytes = encode(head(false), Some("user-42"), Entries::default(), 0, 0);
+        for len in 0..FIXED_LEN + 1 + 7 {
+            assert!(parse(&bytes[..len]).is_err(), "{len} bytes");
+        }
+        assert!(parse(&bytes[..FIXED_LEN + 1 + 7]).is_ok());
+    }
+
+    #[test]
+    fn debug_of_an_id_is_a_hash() {
+        let id = head(false).id;
+        assert_eq!(format!("{id:?}").len(), 8);
+        assert!(!format!("{id:?}").contains("3031"));
+    }
+}

@@ -1,0 +1,474 @@
+//! One session of one request: what came in, what changed, and what that means for the response.
+
+use std::{
+    borrow::Cow,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use crate::{
+    clock::Millis,
+    entries::{Entries, MAX_VALUE_LEN, Splice},
+    error::{Error, ErrorKind, TooLarge},
+    event::Event,
+    expiry::Timeouts,
+    key::Age,
+    record::{self, Head, Record, SessionId, Times},
+    seal,
+};
+
+/// What a layer demands of every session.
+#[derive(Debug)]
+pub(crate) struct Rules {
+    pub(crate) timeouts: Timeouts,
+    /// What the cookie's name and value may measure together.
+    pub(crate) limit: usize,
+    pub(crate) name_len: usize,
+    pub(crate) draw: fn(&mut [u8]) -> Result<(), Error>,
+}
+
+/// What came in, outside the lock, and what changed, inside.
+///
+/// No code of the user runs under the lock, so a panic cannot leave half a change behind.
+pub(crate) struct State {
+    opened: Millis,
+    base: Option<Base>,
+    changes: Mutex<Changes>,
+}
+
+/// The session that a cookie brought.
+pub(crate) struct Base {
+    pub(crate) record: Record,
+    pub(crate) age: Age,
+}
+
+/// `None` is as it came in.
+struct Changes {
+    phase: Phase,
+    id: Option<SessionId>,
+    times: Times,
+    owner: Option<Box<str>>,
+    entries: Option<Vec<u8>>,
+    logged_in: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Open,
+    LoggedOut,
+    Sent { logged_out: bool },
+}
+
+/// What a response has to do about a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// Nothing changed.
+    Keep,
+    /// It changed; under a new id if there was one before.
+    Write(Change),
+    /// It ended, or nothing is left of it.
+    Remove { logged_out: bool },
+}
+
+/// What kind of change it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Change {
+    Created,
+    Content,
+    Renewed,
+    LoggedIn,
+}
+
+impl State {
+    pub(crate) fn new(rules: &Rules, opened: Millis, base: Option<Base>) -> Self {
+        let head = base.as_ref().map(|base| base.record.head);
+        let changes = Changes {
+            phase: Phase::Open,
+            id: head.map(|head| head.id),
+            times: head.map_or_else(|| rules.fresh(opened), |head| head.times),
+            owner: None,
+            entries: None,
+            logged_in: false,
+        };
+        Self {
+            opened,
+            base,
+            changes: Mutex::new(changes),
+        }
+    }
+
+    pub(crate) fn opened(&self) -> Millis {
+        self.opened
+    }
+
+    pub(crate) fn base(&self) -> Option<&Base> {
+        self.base.as_ref()
+    }
+
+    /// The id that the request bore.
+    pub(crate) fn base_id(&self) -> Option<SessionId> {
+        self.base.as_ref().map(|base| base.record.head.id)
+    }
+
+    // Reading
+
+    /// The JSON of an entry, borrowed from what came in where nothing changed.
+    pub(super) fn value(&self, key: &str) -> Option<Cow<'_, [u8]>> {
+        let changes = self.lock();
+        match &changes.entries {
+            None => self.base_entries().get(key).map(Cow::Borrowed),
+            Some(bytes) => Entries::trusted(bytes)
+                .get(key)
+                .map(|value| Cow::Owned(value.to_vec())),
+        }
+    }
+
+    /// A look at the entries under the lock.
+    pub(super) fn inspect<T>(&self, look: impl FnOnce(Entries<'_>) -> T) -> T {
+        look(self.entries(&self.lock()))
+    }
+
+    pub(super) fn owner(&self) -> Option<String> {
+        self.current_owner(&self.lock()).map(str::to_owned)
+    }
+
+    /// The current id, drawn if there was none.
+    pub(super) fn id(&self, rules: &Rules) -> Result<SessionId, Error> {
+        let mut changes = self.lock();
+        match changes.logged_out() {
+            true => Err(ErrorKind::LoggedOut.into()),
+            false => changes.id(rules),
+        }
+    }
+
+    pub(super) fn created(&self) -> Millis {
+        self.lock().times.created
+    }
+
+    /// When it ends if it is not used again, by the times that it would be or was sealed with.
+    pub(super) fn end(&self, rules: &Rules) -> Millis {
+        let changes = self.lock();
+        let mut times = changes.times;
+        if changes.phase == Phase::Open && self.outcome(&changes) != Outcome::Keep {
+            times.issue(self.opened);
+        }
+        rules.timeouts.end(times)
+    }
+
+    // Changing
+
+    /// Sets or removes one entry; the value was serialized outside the lock.
+    pub(super) fn set(
+        &self,
+        rules: &Rules,
+        method: &'static str,
+        key: &str,
+        value: Option<&[u8]>,
+    ) -> Result<(), Error> {
+        self.set_if(rules, method, key, value, |_| true).map(|_| ())
+    }
+
+    /// The same, if `unchanged` says so of the entry as it is. Otherwise `false`.
+    pub(super) fn set_if(
+        &self,
+        rules: &Rules,
+        method: &'static str,
+        key: &str,
+        value: Option<&[u8]>,
+        unchanged: impl FnOnce(Option<&[u8]>) -> bool,
+    ) -> Result<bool, Error> {
+        let mut changes = self.lock();
+        if !changes.writable(method)? {
+            return Ok(true);
+        }
+        let entries = self.entries(&changes);
+        if !unchanged(entries.get(key)) {
+            return Ok(false);
+        }
+        let splice = Splice::new(entries, key, value);
+        if value.is_some() {
+            rules.check(self.current_owner(&changes), splice.len(), || {
+                splice.sizes()
+            })?;
+        }
+        let bytes = splice.apply();
+        changes.entries = Some(bytes);
+        Ok(true)
+    }
+
+    /// Sets and removes several entries, all or none.
+    pub(super) fn set_all(
+        &self,
+        rules: &Rules,
+        method: &'static str,
+        values: &[(String, Option<Vec<u8>>)],
+    ) -> Result<(), Error> {
+        let mut changes = self.lock();
+        if !changes.writable(method)? {
+            return Ok(());
+        }
+        let owner = self.current_owner(&changes);
+        let mut bytes = self.entries(&changes).as_bytes().to_vec();
+        for (key, value) in values {
+            let splice = Splice::new(Entries::trusted(&bytes), key, value.as_deref());
+            if value
+                .as_ref()
+                .is_some_and(|value| value.len() > MAX_VALUE_LEN)
+            {
+                rules.check(owner, splice.len(), || splice.sizes())?;
+            }
+            bytes = splice.apply();
+        }
+        rules.check(owner, bytes.len(), || sizes(Entries::trusted(&bytes)))?;
+        changes.entries = Some(bytes);
+        Ok(())
+    }
+
+    pub(super) fn clear(&self) {
+        let mut changes = self.lock();
+        if changes.allows("clear") {
+            changes.entries = Some(Vec::new());
+        }
+    }
+
+    pub(super) fn login(&self, rules: &Rules, owner: &str) -> Result<(), Error> {
+        if owner.is_empty() || owner.len() > 255 {
+            return Err(ErrorKind::InvalidOwner.into());
+        }
+        let mut changes = self.lock();
+        if !changes.writable("login")? {
+            return Err(ErrorKind::LoggedOut.into());
+        }
+        let keeps = self
+            .current_owner(&changes)
+            .is_none_or(|current| current == owner);
+        let entries = if keeps {
+            self.entries(&changes)
+        } else {
+            Entries::default()
+        };
+        rules.check(Some(owner), entries.as_bytes().len(), || sizes(entries))?;
+        if !keeps {
+            changes.entries = Some(Vec::new());
+        }
+        changes.id = None;
+        changes.times = rules.fresh(self.opened);
+        changes.owner = Some(owner.into());
+        changes.logged_in = true;
+        Ok(())
+    }
+
+    pub(super) fn renew(&self) {
+        let mut changes = self.lock();
+        if changes.allows("renew") {
+            changes.id = None;
+        }
+    }
+
+    pub(super) fn remember(&self, lifetime: Duration) {
+        let mut changes = self.lock();
+        if changes.allows("remember") {
+            changes.times.remembered = true;
+            changes.times.lifetime = u32::try_from(lifetime.as_secs()).unwrap_or(u32::MAX);
+        }
+    }
+
+    pub(super) fn logout(&self) {
+        let mut changes = self.lock();
+        if !changes.logged_out() && changes.allows("logout") {
+            changes.phase = Phase::LoggedOut;
+            changes.entries = Some(Vec::new());
+            changes.times = Times {
+                remembered: false,
+                ..changes.times
+            };
+        }
+    }
+
+    // Sending
+
+    /// Decides what the response has to do. From now on nothing changes.
+    pub(crate) fn settle(&self) -> Outcome {
+        let mut changes = self.lock();
+        let outcome = self.outcome(&changes);
+        changes.phase = Phase::Sent {
+            logged_out: changes.logged_out(),
+        };
+        outcome
+    }
+
+    pub(crate) fn is_sent(&self) -> bool {
+        matches!(self.lock().phase, Phase::Sent { .. })
+    }
+
+    /// The record to seal at `now`, after `headroom` bytes and with room for `tail` more.
+    pub(crate) fn encode(
+        &self,
+        rules: &Rules,
+        now: Millis,
+        headroom: usize,
+        tail: usize,
+    ) -> Result<(Head, Vec<u8>), Error> {
+        let mut changes = self.lock();
+        changes.times.issue(now);
+        let head = Head {
+            id: changes.id(rules)?,
+            times: changes.times,
+        };
+        let owner = self.current_owner(&changes);
+        let bytes = record::encode(head, owner, self.entries(&changes), headroom, tail);
+        Ok((head, bytes))
+    }
+
+    /// What the cookie's name and value would measure together.
+    pub(crate) fn size(&self, rules: &Rules) -> usize {
+        let changes = self.lock();
+        let owner = self.current_owner(&changes);
+        rules.size(owner, self.entries(&changes).as_bytes().len())
+    }
+
+    /// What stands when the response is out: `None` after logout and where there is no session.
+    pub(crate) fn standing(&self) -> Option<(Option<SessionId>, Times)> {
+        let changes = self.lock();
+        (!changes.logged_out()).then_some((changes.id, changes.times))
+    }
+
+    fn outcome(&self, changes: &Changes) -> Outcome {
+        if changes.logged_out() {
+            return Outcome::Remove { logged_out: true };
+        }
+        let owner = self.current_owner(changes);
+        let entries = self.entries(changes);
+        let vacant = owner.is_none() && entries.as_bytes().is_empty();
+        let Some(base) = self.base.as_ref().map(|base| &base.record) else {
+            return match vacant {
+                true => Outcome::Keep,
+                false if changes.logged_in => Outcome::Write(Change::LoggedIn),
+                false => Outcome::Write(Change::Created),
+            };
+        };
+        let same_content = owner == base.owner() && entries == base.entries();
+        if vacant {
+            return if same_content {
+                Outcome::Keep
+            } else {
+                Outcome::Remove { logged_out: false }
+            };
+        }
+        if changes.logged_in {
+            return Outcome::Write(Change::LoggedIn);
+        }
+        if changes.id != Some(base.head.id) {
+            return Outcome::Write(Change::Renewed);
+        }
+        match same_content && changes.times == base.head.times {
+            true => Outcome::Keep,
+            false => Outcome::Write(Change::Content),
+        }
+    }
+
+    fn entries<'a>(&'a self, changes: &'a Changes) -> Entries<'a> {
+        changes
+            .entries
+            .as_deref()
+            .map_or_else(|| self.base_entries(), Entries::trusted)
+    }
+
+    fn base_entries(&self) -> Entries<'_> {
+        self.base
+            .as_ref()
+            .map(|base| base.record.entries())
+            .unwrap_or_default()
+    }
+
+    fn current_owner<'a>(&'a self, changes: &'a Changes) -> Option<&'a str> {
+        let base = || self.base.as_ref().and_then(|base| base.record.owner());
+        match changes.logged_out() {
+            true => None,
+            false => changes.owner.as_deref().or_else(base),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Changes> {
+        self.changes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Changes {
+    fn logged_out(&self) -> bool {
+        matches!(
+            self.phase,
+            Phase::LoggedOut | Phase::Sent { logged_out: true }
+        )
+    }
+
+    /// Whether a change can be made; where it cannot, that is an event.
+    fn allows(&self, method: &'static str) -> bool {
+        let open = self.phase == Phase::Open;
+        if !open {
+            Event::LateWrite { method }.emit();
+        }
+        open
+    }
+
+    /// The same for methods that fail once the session was sent.
+    fn writable(&self, method: &'static str) -> Result<bool, Error> {
+        match (self.allows(method), self.phase) {
+            (false, Phase::Sent { .. }) => Err(ErrorKind::Late.into()),
+            (open, _) => Ok(open),
+        }
+    }
+
+    fn id(&mut self, rules: &Rules) -> Result<SessionId, Error> {
+        match self.id {
+            Some(id) => Ok(id),
+            None => Ok(*self.id.insert(rules.draw_id()?)),
+        }
+    }
+}
+
+impl Rules {
+    /// The times of a session that begins now.
+    fn fresh(&self, now: Millis) -> Times {
+        let lifetime = u32::try_from(self.timeouts.absolute / 1000).unwrap_or(u32::MAX);
+        Times {
+            created: now,
+            issued: 0,
+            lifetime,
+            remembered: false,
+        }
+    }
+
+    fn draw_id(&self) -> Result<SessionId, Error> {
+        let mut bytes = [0; SessionId::LEN];
+        (self.draw)(&mut bytes)?;
+        Ok(SessionId::new(bytes))
+    }
+
+    fn size(&self, owner: Option<&str>, entries: usize) -> usize {
+        self.name_len + seal::token_len(record::encoded_len(owner.map(str::len), entries))
+    }
+
+    fn check(
+        &self,
+        owner: Option<&str>,
+        entries: usize,
+        sizes: impl FnOnce() -> Vec<(String, usize)>,
+    ) -> Result<(), Error> {
+        let size = self.size(owner, entries);
+        if size <= self.limit {
+            return Ok(());
+        }
+        let mut largest = sizes();
+        largest.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+        largest.truncate(TooLarge::NAMED);
+        Err(Error::larger_than(TooLarge::new(size, self.limit, largest)))
+    }
+}
+
+fn sizes(entries: Entries<'_>) -> Vec<(String, usize)> {
+    entries
+        .iter()
+        .map(|(key, value)| (key.to_owned(), value.len()))
+        .collect()
+}

@@ -1,0 +1,170 @@
+//! The whole session as one struct whose fields are the entries.
+
+use serde::{
+    Serialize, Serializer,
+    de::DeserializeOwned,
+    ser::{Error as _, Impossible, SerializeMap, SerializeStruct},
+};
+use serde_json::{Error, Value};
+
+/// Fields as entries: key, and its JSON, or nothing for a field that was skipped.
+pub(super) type Fields = Vec<(String, Option<Vec<u8>>)>;
+
+/// Reads entries, given as key and JSON, as the fields of a `T`.
+pub(super) fn from_entries<'a, T: DeserializeOwned>(
+    entries: impl Iterator<Item = (&'a str, &'a [u8])>,
+) -> Result<T, Error> {
+    let mut object = vec![b'{'];
+    for (n, (key, value)) in entries.enumerate() {
+        if n > 0 {
+            object.push(b',');
+        }
+        serde_json::to_writer(&mut object, key)?;
+        object.push(b':');
+        object.extend_from_slice(value);
+    }
+    object.push(b'}');
+    serde_json::from_slice(&object)
+}
+
+/// The fields of a struct, or the pairs of a map; of anything else, an error.
+///
+/// A serializer of its own, since `serde_json` does not tell a skipped field from one that is not there.
+pub(super) fn to_fields<T: Serialize + ?Sized>(whole: &T) -> Result<Fields, Error> {
+    whole.serialize(Collect::default())
+}
+
+#[derive(Default)]
+struct Collect {
+    fields: Fields,
+    key: Option<String>,
+}
+
+impl SerializeStruct for Collect {
+    type Ok = Fields;
+    type Error = Error;
+
+    fn serialize_field<T: Serialize + ?Sized>(
+        &mut self,
+        key: &'static str,
+        value: &T,
+    ) -> Result<(), Error> {
+        self.fields
+            .push((key.to_owned(), Some(serde_json::to_vec(value)?)));
+        Ok(())
+    }
+
+    fn skip_field(&mut self, key: &'static str) -> Result<(), Error> {
+        self.fields.push((key.to_owned(), None));
+        Ok(())
+    }
+
+    fn end(self) -> Result<Fields, Error> {
+        Ok(self.fields)
+    }
+}
+
+impl SerializeMap for Collect {
+    type Ok = Fields;
+    type Error = Error;
+
+    fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), Error> {
+        self.key = match serde_json::to_value(key)? {
+            Value::String(key) => Some(key),
+            Value::Number(key) => Some(key.to_string()),
+            _ => return Err(Error::custom("the keys of a session are strings")),
+        };
+        Ok(())
+    }
+
+    fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Error> {
+        let key = self
+            .key
+            .take()
+            .ok_or_else(|| Error::custom("a value without a key"))?;
+        self.fields.push((key, Some(serde_json::to_vec(value)?)));
+        Ok(())
+    }
+
+    fn end(self) -> Result<Fields, Error> {
+        Ok(self.fields)
+    }
+}
+
+fn not_a_struct<T>() -> Result<T, Error> {
+    Err(Error::custom("the whole session is a struct or a map"))
+}
+
+macro_rules! refuse {
+    ($($method:ident($($argument:ty),*) -> $ok:ty;)*) => {
+        $(fn $method(self, $(_: $argument),*) -> Result<$ok, Error> { not_a_struct() })*
+    };
+}
+
+impl Serializer for Collect {
+    type Ok = Fields;
+    type Error = Error;
+    type SerializeSeq = Impossible<Fields, Error>;
+    type SerializeTuple = Impossible<Fields, Error>;
+    type SerializeTupleStruct = Impossible<Fields, Error>;
+    type SerializeTupleVariant = Impossible<Fields, Error>;
+    type SerializeMap = Self;
+    type SerializeStruct = Self;
+    type SerializeStructVariant = Impossible<Fields, Error>;
+
+    fn serialize_struct(self, _: &'static str, _: usize) -> Result<Self, Error> {
+        Ok(self)
+    }
+
+    fn serialize_map(self, _: Option<usize>) -> Result<Self, Error> {
+        Ok(self)
+    }
+
+    fn serialize_newtype_struct<T: Serialize + ?Sized>(
+        self,
+        _: &'static str,
+        value: &T,
+    ) -> Result<Fields, Error> {
+        value.serialize(self)
+    }
+
+    fn serialize_some<T: Serialize + ?Sized>(self, _: &T) -> Result<Fields, Error> {
+        not_a_struct()
+    }
+
+    fn serialize_newtype_variant<T: Serialize + ?Sized>(
+        self,
+        _: &'static str,
+        _: u32,
+        _: &'static str,
+        _: &T,
+    ) -> Result<Fields, Error> {
+        not_a_struct()
+    }
+
+    refuse! {
+        serialize_bool(bool) -> Fields;
+        serialize_i8(i8) -> Fields;
+        serialize_i16(i16) -> Fields;
+        serialize_i32(i32) -> Fields;
+        serialize_i64(i64) -> Fields;
+        serialize_u8(u8) -> Fields;
+        serialize_u16(u16) -> Fields;
+        serialize_u32(u32) -> Fields;
+        serialize_u64(u64) -> Fields;
+        serialize_f32(f32) -> Fields;
+        serialize_f64(f64) -> Fields;
+        serialize_char(char) -> Fields;
+        serialize_str(&str) -> Fields;
+        serialize_bytes(&[u8]) -> Fields;
+        serialize_none() -> Fields;
+        serialize_unit() -> Fields;
+        serialize_unit_struct(&'static str) -> Fields;
+        serialize_unit_variant(&'static str, u32, &'static str) -> Fields;
+        serialize_seq(Option<usize>) -> Self::SerializeSeq;
+        serialize_tuple(usize) -> Self::SerializeTuple;
+        serialize_tuple_struct(&'static str, usize) -> Self::SerializeTupleStruct;
+        serialize_tuple_variant(&'static str, u32, &'static str, usize) -> Self::SerializeTupleVariant;
+        serialize_struct_variant(&'static str, u32, &'static str, usize) -> Self::SerializeStructVariant;
+    }
+}

@@ -1,0 +1,191 @@
+//! The closed session in a request's extensions, and its two doors: [`Slot::open`] and [`Slot::commit`].
+//!
+//! This is the one place that knows where the state lives.
+
+mod commit;
+mod open;
+mod settings;
+
+use std::sync::{Arc, OnceLock};
+
+use http::{Extensions, HeaderMap, HeaderValue, header::COOKIE};
+
+use crate::{
+    ended,
+    error::{Error, ErrorKind},
+    event::Event,
+    session::{Home, Rules, Session, State},
+};
+
+pub(crate) use self::settings::Settings;
+
+/// One request's session, closed until a handler asks for it.
+pub(crate) struct Slot {
+    settings: Arc<Settings>,
+    cookies: Cookies,
+    /// The slot of the layer outside, which has another cookie name.
+    outer: Option<Arc<Slot>>,
+    opened: OnceLock<Result<State, Error>>,
+}
+
+/// What handlers find in the extensions: the slot of the innermost layer.
+#[derive(Clone)]
+struct Innermost(Arc<Slot>);
+
+/// The request's `Cookie` headers as they came, almost always one.
+enum Cookies {
+    None,
+    One(HeaderValue),
+    Many(Vec<HeaderValue>),
+}
+
+impl Cookies {
+    fn of(headers: &HeaderMap) -> Self {
+        let mut values = headers.get_all(COOKIE).iter().cloned();
+        match (values.next(), values.next()) {
+            (None, _) => Self::None,
+            (Some(one), None) => Self::One(one),
+            (Some(one), Some(two)) => Self::Many([one, two].into_iter().chain(values).collect()),
+        }
+    }
+
+    fn as_slice(&self) -> &[HeaderValue] {
+        match self {
+            Self::None => &[],
+            Self::One(value) => std::slice::from_ref(value),
+            Self::Many(values) => values,
+        }
+    }
+}
+
+impl Slot {
+    /// Puts a slot into the request. `None` if the request has one of that cookie name: its layer commits.
+    pub(crate) fn enter(
+        settings: &Arc<Settings>,
+        headers: &HeaderMap,
+        extensions: &mut Extensions,
+    ) -> Option<Arc<Self>> {
+        let outer = extensions
+            .get::<Innermost>()
+            .map(|Innermost(slot)| slot.clone());
+        let name = settings.template.name();
+        if let Some(same) = outer.as_ref().and_then(|slot| slot.named(name)) {
+            if !Arc::ptr_eq(&same.settings, settings) && !same.settings.agree(settings) {
+                Event::Nested { cookie: name }.emit();
+            }
+            return None;
+        }
+        let slot = Self::new(settings.clone(), headers, outer);
+        extensions.insert(Innermost(slot.clone()));
+        Some(slot)
+    }
+
+    pub(crate) fn new(
+        settings: Arc<Settings>,
+        headers: &HeaderMap,
+        outer: Option<Arc<Self>>,
+    ) -> Arc<Self> {
+        let cookies = Cookies::of(headers);
+        Arc::new(Self {
+            settings,
+            cookies,
+            outer,
+            opened: OnceLock::new(),
+        })
+    }
+
+    fn named<'a>(self: &'a Arc<Self>, name: &str) -> Option<&'a Arc<Self>> {
+        let mut slots = std::iter::successors(Some(self), |slot| slot.outer.as_ref());
+        slots.find(|slot| slot.settings.template.name() == name)
+    }
+
+    /// The first door: finds, unseals and checks the session, at most once.
+    pub(crate) fn open(self: &Arc<Self>) -> Result<Session, Error> {
+        match self.opened.get_or_init(|| self.load()) {
+            Ok(_) => Ok(Session::at(self.clone())),
+            Err(error) => Err(error.clone()),
+        }
+    }
+}
+
+impl Home for Slot {
+    fn rules(&self) -> &Rules {
+        &self.settings.rules
+    }
+
+    fn state(&self) -> &State {
+        match self.opened.get() {
+            Some(Ok(state)) => state,
+            _ => unreachable!("a session is made from an opened slot alone"),
+        }
+    }
+
+    fn commit(&self) -> Result<(), Error> {
+        match self.state().is_sent() {
+            true => Err(ErrorKind::Late.into()),
+            false => Ok(()),
+        }
+    }
+
+    fn still_valid(&self) -> Result<bool, Error> {
+        let Some((id, times)) = self.state().standing() else {
+            return Ok(false);
+        };
+        let now = self.settings.clock.now().ok_or(ErrorKind::Clock)?;
+        let timely = self.settings.rules.timeouts.check(times, now).is_ok();
+        Ok(timely && !id.is_some_and(ended::is_ended))
+    }
+}
+
+impl Session {
+    /// The session of the innermost [`SessionLayer`](crate::SessionLayer) that the request passed through, in
+    /// plain Tower.
+    ///
+    /// ```
+    /// use http::Request;
+    /// use tower_sealed_session::{Error, Session};
+    ///
+    /// async fn visits<B>(request: &Request<B>) -> Result<u64, Error> {
+    ///     let session = Session::from_extensions(request.extensions()).await?;
+    ///     session.update("n", |n| n.unwrap_or(0) + 1)
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::MissingLayer`], and [`ErrorKind::Unavailable`] if the session's state is in a store that
+    /// this layer does not have.
+    pub async fn from_extensions(extensions: &Extensions) -> Result<Self, Error> {
+        match extensions.get::<Innermost>() {
+            Some(Innermost(slot)) => slot.open(),
+            None => Err(ErrorKind::MissingLayer.into()),
+        }
+    }
+
+    /// The session of the layer with that cookie name, where several layers stand around a handler.
+    ///
+    /// `cookie_name` is the whole name, as [`SessionLayer::cookie_name`](crate::SessionLayer::cookie_name) has it.
+    ///
+    /// ```
+    /// use http::Extensions;
+    /// use tower_sealed_session::{Error, Session};
+    ///
+    /// // under axum: `http::Extensions` is an extractor, too
+    /// async fn handler(extensions: Extensions) -> Result<(), Error> {
+    ///     let admin = Session::named(&extensions, "__Host-admin").await?;
+    ///     admin.renew();
+    ///     Ok(())
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Those of [`from_extensions`](Self::from_extensions).
+    pub async fn named(extensions: &Extensions, cookie_name: &str) -> Result<Self, Error> {
+        let innermost = extensions.get::<Innermost>();
+        match innermost.and_then(|Innermost(slot)| slot.named(cookie_name)) {
+            Some(slot) => slot.open(),
+            None => Err(ErrorKind::MissingLayer.into()),
+        }
+    }
+}

@@ -1,0 +1,74 @@
+use super::Slot;
+use crate::{
+    clock::Millis,
+    cookie::scan,
+    error::{Error, ErrorKind},
+    event::{Event, Reason},
+    session::{Base, State},
+};
+
+/// Of several cookies with our name and a key that we know, so many are tried.
+const MAX_TRIED: usize = 4;
+
+impl Slot {
+    pub(super) fn load(&self) -> Result<State, Error> {
+        let rules = &self.settings.rules;
+        let Some(now) = self.settings.clock.now() else {
+            Event::Clock.emit();
+            return Ok(State::new(rules, 0, None));
+        };
+        let base = self.find(now);
+        match &base {
+            Some(base) if base.record.stored => Err(ErrorKind::Unavailable.into()),
+            _ => Ok(State::new(rules, now, base)),
+        }
+    }
+
+    /// The one valid session that the request bears. Everything else is an anonymous visitor, and an event.
+    fn find(&self, now: Millis) -> Option<Base> {
+        let name = self.settings.template.name();
+        let headers = self.cookies.as_slice().iter();
+        let tokens = headers.flat_map(|header| scan::values(header.as_bytes(), name));
+        let mut found: Option<Base> = None;
+        let mut foreign = None;
+        let mut tried = 0;
+        for token in tokens {
+            match self.settings.unseal(token, now) {
+                Ok(base) => match &found {
+                    Some(other) if other.record.head.id != base.record.head.id => {
+                        Event::Rejected(Reason::Ambiguous).emit();
+                        return None;
+                    }
+                    Some(other) if other.issued_at() >= base.issued_at() => {}
+                    _ => found = Some(base),
+                },
+                Err(reason) if reason.is_foreign() => {
+                    foreign.get_or_insert(reason);
+                    continue;
+                }
+                Err(reason) => Event::Rejected(reason).emit(),
+            }
+            tried += 1;
+            if tried == MAX_TRIED {
+                break;
+            }
+        }
+        if let (None, Some(reason)) = (&found, foreign) {
+            Event::Rejected(reason).emit();
+        }
+        found
+    }
+}
+
+impl Reason {
+    /// Of another key or program: such a cookie does not count.
+    fn is_foreign(self) -> bool {
+        matches!(self, Self::Garbage | Self::Version | Self::UnknownKey)
+    }
+}
+
+impl Base {
+    fn issued_at(&self) -> Millis {
+        self.record.head.times.issued_at()
+    }
+}

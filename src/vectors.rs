@@ -1,0 +1,270 @@
+//! Format 1 against vectors that an independent implementation made and Google's Tink opened.
+
+use hmac::Mac as _;
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+
+use crate::{
+    entries::{Entries, Splice},
+    key::{Age, Context, Key, KeyRing, Keys, Purpose, RawKey, Secret},
+    record::{self, Head, Record, SessionId, Times},
+    seal::{self, HEADROOM, TAG_LEN},
+};
+
+struct Vector(Value);
+
+impl Vector {
+    fn str(&self, field: &str) -> &str {
+        self.0[field]
+            .as_str()
+            .unwrap_or_else(|| panic!("{} has no {field}", self.comment()))
+    }
+
+    fn hex(&self, field: &str) -> Vec<u8> {
+        let text = self.str(field).as_bytes();
+        let byte = |pair| u8::from_str_radix(std::str::from_utf8(pair).expect("hex"), 16);
+        text.chunks(2)
+            .map(|pair| byte(pair).expect("hex"))
+            .collect()
+    }
+
+    fn number<T: TryFrom<u64>>(&self, field: &str) -> T {
+        T::try_from(self.0[field].as_u64().expect("a number"))
+            .ok()
+            .expect("in range")
+    }
+
+    fn comment(&self) -> &str {
+        self.0["comment"]
+            .as_str()
+            .expect("every vector has a comment")
+    }
+
+    fn context(&self) -> Context<'_> {
+        let purpose = match self.0["purpose"].as_str() {
+            Some("store") => Purpose("store"),
+            Some("cookie") => Purpose::COOKIE,
+            None if self.0.get("owner_tag").is_some() => Purpose("owner"),
+            _ => Purpose::COOKIE,
+        };
+        let audience = self.0["audience"].as_str().unwrap_or_default();
+        Context {
+            purpose,
+            cookie_name: self.str("cookie_name"),
+            audience,
+        }
+    }
+
+    fn secret(&self) -> Secret {
+        Secret::unchecked(self.str("secret"))
+    }
+
+    fn keys(&self) -> Keys {
+        KeyRing::new(self.secret()).derive(self.context())
+    }
+
+    fn aad(&self) -> Vec<u8> {
+        if self.0.get("aad").is_some() {
+            self.hex("aad")
+        } else {
+            Vec::new()
+        }
+    }
+
+    fn entries(&self) -> Vec<(String, String)> {
+        let entries = self.0["entries"].as_object().expect("entries");
+        let json = |value: &Value| value.as_str().expect("JSON text").to_owned();
+        entries
+            .iter()
+            .map(|(key, value)| (key.clone(), json(value)))
+            .collect()
+    }
+}
+
+fn vectors(list: &str) -> Vec<Vector> {
+    let all: Value =
+        serde_json::from_str(include_str!("../tests/vectors/format1.json")).expect("JSON");
+    all[list]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .cloned()
+        .map(Vector)
+        .collect()
+}
+
+/// Those that are tokens; the last vector is an owner's tag alone.
+fn tokens() -> Vec<Vector> {
+    let tokens: Vec<_> = vectors("vectors")
+        .into_iter()
+        .filter(|v| v.0.get("token").is_some())
+        .collect();
+    assert_eq!(tokens.len(), 10);
+    tokens
+}
+
+#[test]
+fn the_same_keys_are_derived() {
+    for vector in tokens() {
+        let raw = RawKey::derive(&vector.secret(), vector.context());
+        assert_eq!(raw.enc[..], vector.hex("enc"), "{}", vector.comment());
+        assert_eq!(raw.mac[..], vector.hex("mac"), "{}", vector.comment());
+        assert_eq!(raw.iv[..], vector.hex("iv"), "{}", vector.comment());
+        assert_eq!(raw.id.0[..], vector.hex("kid"), "{}", vector.comment());
+    }
+}
+
+#[test]
+fn the_same_record_and_randomness_make_the_same_token() {
+    for vector in tokens() {
+        let plaintext = vector.hex("plaintext");
+        let mut bytes = [&[0; HEADROOM], &*plaintext].concat();
+        let random = vector.hex("R").try_into().expect("32 bytes");
+        seal::seal(vector.keys().current(), &vector.aad(), &random, &mut bytes);
+        let mut text = Vec::new();
+        seal::append_text(&bytes, &mut text);
+        assert_eq!(text, vector.str("token").as_bytes(), "{}", vector.comment());
+        assert_eq!(text.len(), seal::token_len(plaintext.len()));
+    }
+}
+
+#[test]
+fn the_same_session_makes_the_same_record() {
+    for vector in tokens().iter().filter(|vector| vector.0["stored"] == false) {
+        let entries = vector
+            .entries()
+            .iter()
+            .rev()
+            .fold(Vec::new(), |bytes, (key, json)| {
+                Splice::new(Entries::trusted(&bytes), key, Some(json.as_bytes())).apply()
+            });
+        let head = Head {
+            id: SessionId::new(vector.hex("id").try_into().expect("16 bytes")),
+            times: Times {
+                created: vector.number("created_ms"),
+                issued: vector.number("issued_s"),
+                lifetime: vector.number("lifetime_s"),
+                remembered: vector.0["remembered"] == true,
+            },
+        };
+        let owner = vector.0["owner"].as_str();
+        let record = record::encode(head, owner, Entries::trusted(&entries), 0, TAG_LEN);
+        assert_eq!(record, vector.hex("plaintext"), "{}", vector.comment());
+    }
+}
+
+#[test]
+fn every_token_opens_to_what_was_sealed() {
+    for vector in tokens() {
+        let opened = seal::open(
+            &vector.keys(),
+            &vector.aad(),
+            vector.str("token").as_bytes(),
+        )
+        .unwrap_or_else(|reason| panic!("{}: {reason:?}", vector.comment()));
+        assert_eq!(opened.age, Age::Current);
+        assert_eq!(opened.bytes[opened.plaintext()], vector.hex("plaintext"));
+        let plaintext = opened.plaintext();
+        let record = Record::parse(opened.bytes, plaintext)
+            .ok()
+            .expect("well-formed");
+        assert_eq!(record.head.id.as_bytes()[..], vector.hex("id"));
+        assert_eq!(
+            record.head.times.created,
+            vector.number::<u64>("created_ms")
+        );
+        assert_eq!(record.head.times.issued, vector.number::<u32>("issued_s"));
+        assert_eq!(
+            record.head.times.lifetime,
+            vector.number::<u32>("lifetime_s")
+        );
+        assert_eq!(record.head.times.remembered, vector.0["remembered"] == true);
+        assert_eq!(record.stored, vector.0["stored"] == true);
+        assert_eq!(record.owner(), vector.0["owner"].as_str());
+        let text = |json: &[u8]| String::from_utf8(json.to_vec()).expect("UTF-8");
+        let entries: Vec<_> = record
+            .entries()
+            .iter()
+            .map(|(key, json)| (key.to_owned(), text(json)))
+            .collect();
+        let mut wanted = vector.entries();
+        wanted.sort();
+        assert_eq!(entries, wanted, "{}", vector.comment());
+    }
+}
+
+#[test]
+fn no_authentic_but_malformed_record_is_accepted() {
+    let malformed = vectors("authentic_but_malformed");
+    assert_eq!(malformed.len(), 13);
+    for vector in malformed {
+        let opened = seal::open(&vector.keys(), b"", vector.str("token").as_bytes())
+            .unwrap_or_else(|reason| panic!("{}: {reason:?}", vector.comment()));
+        let plaintext = opened.plaintext();
+        assert_eq!(opened.bytes[plaintext.clone()], vector.hex("plaintext"));
+        assert!(
+            Record::parse(opened.bytes, plaintext).is_err(),
+            "{}",
+            vector.comment()
+        );
+    }
+}
+
+#[test]
+fn a_token_opens_only_in_its_own_context() {
+    let tokens = tokens();
+    for token in &tokens {
+        for other in &tokens {
+            let opens =
+                seal::open(&other.keys(), &other.aad(), token.str("token").as_bytes()).is_ok();
+            let [a, b] = [token, other].map(|v| {
+                let context = v.context();
+                (
+                    context.purpose.0,
+                    context.cookie_name,
+                    context.audience,
+                    v.aad(),
+                )
+            });
+            assert_eq!(
+                opens,
+                a == b,
+                "{} under {}",
+                token.comment(),
+                other.comment()
+            );
+        }
+    }
+}
+
+/// What later releases store under, derived from the same keys.
+#[test]
+fn store_keys_and_owner_tags_follow_from_the_derivation() {
+    let store = tokens()
+        .into_iter()
+        .find(|v| v.0.get("store_key").is_some())
+        .expect("one");
+    let context = store.context();
+    let mut hash = Sha256::new_with_prefix(b"tower-sealed-session/v1 store");
+    for part in [context.cookie_name, context.audience] {
+        hash.update(u16::try_from(part.len()).expect("short").to_be_bytes());
+        hash.update(part);
+    }
+    let ticket = tokens()
+        .into_iter()
+        .find(|v| v.0["stored"] == true)
+        .expect("one");
+    let matches = [&store, &ticket].map(|v| {
+        let key = hash.clone().chain_update(v.hex("id")).finalize();
+        key[..16] == store.hex("store_key")
+    });
+    assert!(matches.contains(&true));
+
+    let tag = vectors("vectors")
+        .into_iter()
+        .find(|v| v.0.get("owner_tag").is_some())
+        .expect("one");
+    let mut mac = Key::derive(&tag.secret(), tag.context()).mac;
+    mac.update(tag.str("owner").as_bytes());
+    assert_eq!(mac.finalize().into_bytes()[..16], tag.hex("owner_tag"));
+}
