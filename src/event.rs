@@ -125,7 +125,7 @@ impl Event<'_> {
                 "session changed after it was sent or ended: nothing changed"
             ),
             Self::Failed(kind) => {
-                emit!(error, "failed", reason = %kind, "session not kept, response replaced")
+                emit!(error, "failed", kind = ?kind, "session not kept, response replaced")
             }
             Self::Nested { cookie } => emit!(
                 warn,

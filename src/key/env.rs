@@ -22,6 +22,7 @@ const MAX_FALLBACKS: usize = 8;
 /// A mistake in the environment: which variable, what is wrong, and the command that fixes it.
 ///
 /// It never shows a variable's value, and no file's name either, since a secret may have been put in its place.
+/// `Debug` is the same text as `Display`, since that is what a `main` that returns it prints.
 ///
 /// ```
 /// use tower_sealed_session::{EnvProblem, SessionLayer};
@@ -35,7 +36,6 @@ const MAX_FALLBACKS: usize = 8;
 ///     "SESSION_SECRET is not set; make a secret with `export SESSION_SECRET=\"$(openssl rand -base64 32)\"`",
 /// );
 /// ```
-#[derive(Debug)]
 pub struct EnvError {
     variable: &'static str,
     problem: EnvProblem,
@@ -242,6 +242,12 @@ impl fmt::Display for EnvError {
                  set one with `export {variable}=\"$(openssl rand -base64 32)\"`"
             ),
         }
+    }
+}
+
+impl fmt::Debug for EnvError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

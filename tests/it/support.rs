@@ -1,1 +1,200 @@
-//! What several tests share.
+//! What several tests share: layers on a test clock, a visitor's browser, and captured events.
+
+use std::{
+    collections::BTreeMap,
+    io,
+    sync::{Arc, Mutex},
+};
+
+use axum::{
+    Router,
+    body::{Body, Bytes},
+    http::{HeaderMap, HeaderValue, Request, StatusCode, header},
+};
+use http_body_util::BodyExt as _;
+use tower::ServiceExt as _;
+use tower_cookies::Cookie;
+use tower_sealed_session::{
+    KeyRing, Secret, SessionLayer, SessionLayerBuilder, testing::TestClock,
+};
+use tracing::subscriber::DefaultGuard;
+
+pub(crate) const SECRET: &str = "k2Jc0fTqJHn8e0UQ3xq2v0Vd8mYb1sO4l5rXwZtA9gE=";
+pub(crate) const OTHER_SECRET: &str = "QmZ4c1l0d3hHb2pTa3VqN3BFd2V5bE5pRlR4c2tBnO0=";
+pub(crate) const NAME: &str = "__Host-session";
+
+pub(crate) fn secret(text: &str) -> Secret {
+    Secret::new(text).expect("a good secret")
+}
+
+pub(crate) fn keys() -> KeyRing {
+    KeyRing::new(secret(SECRET))
+}
+
+/// A builder and the clock of its layer.
+pub(crate) fn on_a_clock() -> (SessionLayerBuilder, TestClock) {
+    let clock =
+        TestClock::at(time::OffsetDateTime::from_unix_timestamp(1_800_000_000).expect("in range"));
+    (SessionLayer::builder(keys()).clock(clock.clone()), clock)
+}
+
+pub(crate) fn layer() -> SessionLayer {
+    SessionLayer::new(keys())
+}
+
+/// A response with its body read.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: String,
+}
+
+impl Answer {
+    pub(crate) fn header(&self, name: &str) -> Vec<&str> {
+        self.headers
+            .get_all(name)
+            .iter()
+            .map(|value| value.to_str().expect("ASCII"))
+            .collect()
+    }
+
+    /// The `Set-Cookie` lines, parsed.
+    pub(crate) fn cookies(&self) -> Vec<Cookie<'_>> {
+        let lines = self.header("set-cookie").into_iter();
+        lines
+            .map(|line| Cookie::parse(line).expect("a cookie"))
+            .collect()
+    }
+
+    pub(crate) fn sets_nothing(&self) -> bool {
+        !self.headers.contains_key(header::SET_COOKIE)
+    }
+
+    /// The one `Set-Cookie` line, which removes the session's cookie.
+    pub(crate) fn removes(&self) -> bool {
+        matches!(&*self.cookies(), [cookie] if cookie.value().is_empty()
+            && cookie.max_age().is_some_and(time::Duration::is_zero))
+    }
+}
+
+pub(crate) async fn send(app: &Router, request: Request<Body>) -> Answer {
+    let (parts, body) = app
+        .clone()
+        .oneshot(request)
+        .await
+        .expect("infallible")
+        .into_parts();
+    let body = body
+        .collect()
+        .await
+        .map(|body| body.to_bytes())
+        .unwrap_or_default();
+    let body = String::from_utf8(Bytes::into(body)).expect("UTF-8");
+    Answer {
+        status: parts.status,
+        headers: parts.headers,
+        body,
+    }
+}
+
+/// Sends a request with `Cookie` lines as they are given.
+pub(crate) async fn get_with(app: &Router, path: &str, lines: &[&[u8]]) -> Answer {
+    let mut request = Request::get(path).body(Body::empty()).expect("a request");
+    for line in lines {
+        let value = HeaderValue::from_bytes(line).expect("a header value");
+        request.headers_mut().append(header::COOKIE, value);
+    }
+    send(app, request).await
+}
+
+/// A visitor: keeps cookies as a browser does, except for their age.
+#[derive(Clone, Default)]
+pub(crate) struct Visitor {
+    pub(crate) jar: BTreeMap<String, String>,
+}
+
+impl Visitor {
+    pub(crate) fn cookie_line(&self) -> String {
+        let pairs = self
+            .jar
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"));
+        pairs.collect::<Vec<_>>().join("; ")
+    }
+
+    pub(crate) async fn get(&mut self, app: &Router, path: &str) -> Answer {
+        let line = self.cookie_line();
+        let answer = match line.is_empty() {
+            true => get_with(app, path, &[]).await,
+            false => get_with(app, path, &[line.as_bytes()]).await,
+        };
+        self.keep(&answer);
+        answer
+    }
+
+    pub(crate) fn keep(&mut self, answer: &Answer) {
+        for cookie in answer.cookies() {
+            match cookie.max_age().is_some_and(time::Duration::is_zero) {
+                true => self.jar.remove(cookie.name()),
+                false => self
+                    .jar
+                    .insert(cookie.name().to_owned(), cookie.value().to_owned()),
+            };
+        }
+    }
+}
+
+/// What this thread's events say, as text, from its making on.
+pub(crate) struct Events {
+    text: Arc<Mutex<Vec<u8>>>,
+    _guard: DefaultGuard,
+}
+
+#[derive(Clone)]
+struct Sink(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Sink {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().expect("no panic").extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Events {
+    pub(crate) fn capture() -> Self {
+        let text = Arc::new(Mutex::new(Vec::new()));
+        let sink = Sink(text.clone());
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(tracing::Level::TRACE)
+            .with_ansi(false)
+            .with_writer(move || sink.clone())
+            .finish();
+        Self {
+            text,
+            _guard: tracing::subscriber::set_default(subscriber),
+        }
+    }
+
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8(self.text.lock().expect("no panic").clone()).expect("UTF-8")
+    }
+
+    /// The events since the last call: name, with the reason where there is one.
+    pub(crate) fn drain(&self) -> Vec<String> {
+        let text = String::from_utf8(std::mem::take(&mut *self.text.lock().expect("no panic")));
+        let field = |line: &str, name: &str| {
+            let (_, rest) = line.split_once(&format!("{name}=\""))?;
+            Some(rest.split_once('"')?.0.to_owned())
+        };
+        let name = |line: &str| {
+            let event = field(line, "event")?;
+            Some(field(line, "reason").map_or(event.clone(), |reason| format!("{event} {reason}")))
+        };
+        text.expect("UTF-8").lines().filter_map(name).collect()
+    }
+}

@@ -1,0 +1,332 @@
+//! What the network may send: always 200 with an empty session, never a removal, and the reason in an event.
+
+use std::time::Duration;
+
+use axum::{Router, http::StatusCode, routing::get};
+use tower_sealed_session::{KeyRing, Session, SessionLayer, testing};
+
+use crate::support::{Events, NAME, OTHER_SECRET, get_with, keys, on_a_clock, secret};
+
+async fn names(session: Session) -> String {
+    format!("{:?}", session.keys())
+}
+
+struct Scene {
+    app: Router,
+    layer: SessionLayer,
+    clock: testing::TestClock,
+    events: Events,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let (builder, clock) = on_a_clock();
+        let layer = builder.build().expect("possible");
+        let app = Router::new().route("/", get(names)).layer(layer.clone());
+        Self {
+            app,
+            layer,
+            clock,
+            events: Events::capture(),
+        }
+    }
+
+    /// The value of a good cookie, with an entry of that key.
+    fn value(&self, key: &str) -> String {
+        value(&self.layer, key)
+    }
+
+    async fn shows(&self, lines: &[&[u8]], wanted: &str, events: &[&str]) {
+        let answer = get_with(&self.app, "/", lines).await;
+        let shown: Vec<_> = lines
+            .iter()
+            .map(|line| line[..line.len().min(200)].escape_ascii().to_string())
+            .collect();
+        assert_eq!(
+            (answer.status, &*answer.body),
+            (StatusCode::OK, wanted),
+            "{shown:?}"
+        );
+        assert!(answer.sets_nothing(), "{shown:?}");
+        assert_eq!(self.events.drain(), events, "{shown:?}");
+    }
+
+    async fn is_anonymous(&self, value: &[u8], events: &[&str]) {
+        let line = [NAME.as_bytes(), b"=", value].concat();
+        self.shows(&[&line], "[]", events).await;
+    }
+}
+
+fn value(layer: &SessionLayer, key: &str) -> String {
+    let session = testing::session(layer);
+    session.insert(key, 1).expect("small");
+    let cookie = testing::cookie(layer, &session).expect("a cookie");
+    let pair = cookie.to_str().expect("ASCII");
+    pair.split_once('=').expect("a pair").1.to_owned()
+}
+
+#[tokio::test]
+async fn garbage_and_truncations() {
+    let scene = Scene::new();
+    let good = scene.value("a");
+    for garbage in [
+        "",
+        "x",
+        "null",
+        "\"\"",
+        "%00",
+        "AAAA",
+        "!!!!",
+        &"A".repeat(4000),
+        &good[..40],
+    ] {
+        let event = if garbage == "A".repeat(4000) {
+            "rejected version"
+        } else {
+            "rejected garbage"
+        };
+        scene.is_anonymous(garbage.as_bytes(), &[event]).await;
+    }
+    for len in 72..good.len() {
+        let answer = get_with(
+            &scene.app,
+            "/",
+            &[format!("{NAME}={}", &good[..len]).as_bytes()],
+        )
+        .await;
+        assert_eq!((answer.status, &*answer.body), (StatusCode::OK, "[]"));
+        assert!(answer.sets_nothing());
+    }
+    scene.events.drain();
+    scene
+        .is_anonymous(format!("\"{good}\"").as_bytes(), &["rejected garbage"])
+        .await;
+    scene
+        .is_anonymous(format!("{good}=").as_bytes(), &["rejected garbage"])
+        .await;
+    scene
+        .is_anonymous(format!("{good} {good}").as_bytes(), &["rejected garbage"])
+        .await;
+    scene
+        .is_anonymous(&[good.as_bytes(), b"\xff"].concat(), &["rejected garbage"])
+        .await;
+}
+
+#[tokio::test]
+async fn one_changed_character_anywhere() {
+    let scene = Scene::new();
+    let good = scene.value("a");
+    for at in 0..good.len() {
+        let mut changed = good.clone().into_bytes();
+        changed[at] = if changed[at] == b'A' { b'B' } else { b'A' };
+        let line = [NAME.as_bytes(), b"=", &changed].concat();
+        let answer = get_with(&scene.app, "/", &[&line]).await;
+        assert_eq!(
+            (answer.status, &*answer.body),
+            (StatusCode::OK, "[]"),
+            "at {at}"
+        );
+        assert!(answer.sets_nothing());
+    }
+    let events = scene.events.drain();
+    assert_eq!(events.len(), good.len());
+    assert!(
+        events
+            .iter()
+            .filter(|event| *event == "rejected forged")
+            .count()
+            > good.len() - 12
+    );
+}
+
+#[tokio::test]
+async fn foreign_cookies() {
+    let scene = Scene::new();
+    let build = |builder: tower_sealed_session::SessionLayerBuilder| {
+        builder
+            .clock(scene.clock.clone())
+            .build()
+            .expect("possible")
+    };
+    let foreign = [
+        (
+            "another secret",
+            build(SessionLayer::builder(KeyRing::new(secret(OTHER_SECRET)))),
+        ),
+        (
+            "another name",
+            build(SessionLayer::builder(keys()).name("other")),
+        ),
+        (
+            "another audience",
+            build(SessionLayer::builder(keys()).audience("shop.example")),
+        ),
+    ];
+    for (what, layer) in foreign {
+        println!("{what}");
+        scene
+            .is_anonymous(value(&layer, "a").as_bytes(), &["rejected unknown_key"])
+            .await;
+    }
+}
+
+#[tokio::test]
+async fn expired_and_future_cookies() {
+    let scene = Scene::new();
+    let good = scene.value("a");
+    scene.clock.advance(Duration::from_secs(3600));
+    scene
+        .is_anonymous(good.as_bytes(), &["rejected expired"])
+        .await;
+    let ahead = scene.value("a");
+    scene
+        .clock
+        .set(time::OffsetDateTime::from_unix_timestamp(1_800_000_000).expect("in range"));
+    scene
+        .is_anonymous(ahead.as_bytes(), &["rejected future"])
+        .await;
+    scene
+        .clock
+        .set(time::OffsetDateTime::UNIX_EPOCH - Duration::from_secs(1));
+    scene.is_anonymous(good.as_bytes(), &["clock"]).await;
+}
+
+#[tokio::test]
+async fn several_sessions_at_once_are_nobody() {
+    let scene = Scene::new();
+    let (a, b) = (scene.value("a"), scene.value("b"));
+    let line = format!("{NAME}={a}; {NAME}={b}");
+    scene
+        .shows(&[line.as_bytes()], "[]", &["rejected ambiguous"])
+        .await;
+    scene.clock.advance(Duration::from_secs(3600));
+    let fresh = scene.value("c");
+    let line = format!("{NAME}={a}; {NAME}={fresh}");
+    scene
+        .shows(&[line.as_bytes()], r#"["c"]"#, &["rejected expired"])
+        .await;
+}
+
+/// Foreign ones do not count; of those that name our key, four are tried.
+#[tokio::test]
+async fn duplicates_do_not_crowd_the_real_one_out_nor_cost_without_bound() {
+    let scene = Scene::new();
+    let good = scene.value("a");
+    let foreign = format!(
+        "{NAME}={}; ",
+        value(&SessionLayer::new(KeyRing::new(secret(OTHER_SECRET))), "a")
+    );
+    let crowd = foreign.repeat(50) + &format!("{NAME}={good}");
+    scene.shows(&[crowd.as_bytes()], r#"["a"]"#, &[]).await;
+    let mut forged = good.clone();
+    forged.replace_range(20..21, if &good[20..21] == "A" { "B" } else { "A" });
+    let forged = format!("{NAME}={forged}; ");
+    let three = forged.repeat(3) + &format!("{NAME}={good}");
+    scene
+        .shows(&[three.as_bytes()], r#"["a"]"#, &["rejected forged"; 3])
+        .await;
+    let many = forged.repeat(100) + &format!("{NAME}={good}");
+    scene
+        .shows(&[many.as_bytes()], "[]", &["rejected forged"; 4])
+        .await;
+}
+
+#[tokio::test]
+async fn sixty_four_kibibytes_of_cookies() {
+    let scene = Scene::new();
+    let ours = format!("{NAME}={}", scene.value("a"));
+    let many = "a=1; ".repeat(13_107) + &ours;
+    assert!(many.len() > 64 * 1024);
+    scene.shows(&[many.as_bytes()], r#"["a"]"#, &[]).await;
+    let long = format!("big={}; {ours}", "x".repeat(64 * 1024));
+    scene.shows(&[long.as_bytes()], r#"["a"]"#, &[]).await;
+    scene
+        .is_anonymous("A".repeat(64 * 1024).as_bytes(), &["rejected garbage"])
+        .await;
+    let named = format!("{NAME}=x; ").repeat(3_700) + &ours;
+    scene.shows(&[named.as_bytes()], r#"["a"]"#, &[]).await;
+}
+
+#[tokio::test]
+async fn invalid_utf_8_next_to_ours() {
+    let scene = Scene::new();
+    let ours = format!("{NAME}={}", scene.value("a")).into_bytes();
+    for neighbour in [&b"a=\xff"[..], b"\xfe\xff", b"\xc3=\x28", b"=\x80"] {
+        let before = [neighbour, b"; ", &ours].concat();
+        let after = [&ours, &b"; "[..], neighbour].concat();
+        scene.shows(&[&before], r#"["a"]"#, &[]).await;
+        scene.shows(&[&after], r#"["a"]"#, &[]).await;
+        scene.shows(&[neighbour, &ours], r#"["a"]"#, &[]).await;
+    }
+}
+
+/// A sibling host can set all of these: none is ours, and none hides ours.
+#[tokio::test]
+async fn look_alike_names() {
+    let scene = Scene::new();
+    let (evil, ours) = (scene.value("evil"), format!("{NAME}={}", scene.value("a")));
+    let lookalikes = [
+        format!("%5F%5FHost-session={evil}"),
+        format!("__%48ost-session={evil}"),
+        format!("\u{2000}{NAME}={evil}"),
+        format!("\u{85}{NAME}={evil}"),
+        format!("\u{a0}{NAME}={evil}"),
+        format!("\u{3000}{NAME}={evil}"),
+        format!("\u{feff}{NAME}={evil}"),
+        format!("{NAME}\u{2028}={evil}"),
+        format!("\"{NAME}\"={evil}"),
+        format!("={NAME}={evil}"),
+        format!("__HOST-SESSION={evil}"),
+        format!("{NAME}[]={evil}"),
+        format!("session={evil}"),
+        format!("$Version=1; __Host.session={evil}"),
+    ];
+    for lookalike in &lookalikes {
+        scene.shows(&[lookalike.as_bytes()], "[]", &[]).await;
+        let line = format!("{lookalike}; {ours}; {lookalike}");
+        scene.shows(&[line.as_bytes()], r#"["a"]"#, &[]).await;
+    }
+}
+
+#[tokio::test]
+async fn a_bad_cookie_is_replaced_by_a_write_alone() {
+    let (builder, _) = on_a_clock();
+    let layer = builder.build().expect("possible");
+    async fn write(session: Session) {
+        session.insert("b", 2).expect("small");
+    }
+    let app = Router::new().route("/", get(write)).layer(layer.clone());
+    let answer = get_with(&app, "/", &[format!("{NAME}=garbage").as_bytes()]).await;
+    let session = testing::received(&layer, &answer.headers).expect("a session");
+    assert_eq!(session.keys(), ["b"]);
+}
+
+/// Made by a layer with a store: the state cannot be had here, which is no reason to drop it.
+#[tokio::test]
+async fn a_ticket_of_a_store_is_unavailable_and_stays() {
+    let vectors: serde_json::Value =
+        serde_json::from_str(include_str!("../vectors/format1.json")).expect("JSON");
+    let vectors = vectors["vectors"].as_array().expect("a list");
+    let ticket = vectors.iter().find(|v| v["stored"] == true).expect("one");
+    let clock = testing::TestClock::at(
+        time::OffsetDateTime::from_unix_timestamp(1_760_000_100).expect("in range"),
+    );
+    let keys = KeyRing::new(secret(ticket["secret"].as_str().expect("text")));
+    let layer = SessionLayer::builder(keys)
+        .clock(clock)
+        .build()
+        .expect("possible");
+    let app = Router::new()
+        .route("/", get(names))
+        .route("/untouched", get(|| async { "fine" }))
+        .layer(layer);
+    let line = format!("{NAME}={}", ticket["token"].as_str().expect("text"));
+    let answer = get_with(&app, "/", &[line.as_bytes()]).await;
+    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(answer.header("retry-after"), ["1"]);
+    assert!(answer.sets_nothing());
+    assert_eq!(
+        get_with(&app, "/untouched", &[line.as_bytes()]).await.body,
+        "fine"
+    );
+}

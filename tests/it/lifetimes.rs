@@ -1,0 +1,238 @@
+//! How long sessions live, and when they are sealed anew, on a clock that the test moves.
+
+use std::time::Duration;
+
+use axum::{Router, http::HeaderMap, routing::get};
+use tower_sealed_session::{Error, Session, SessionLayer, testing::TestClock};
+
+use crate::support::{Answer, Events, Visitor, keys, on_a_clock};
+
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3600);
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+fn app(layer: SessionLayer, clock: TestClock) -> Router {
+    let slow = move |session: Session| async move {
+        session.len();
+        clock.advance(Duration::from_millis(2001));
+    };
+    async fn login(session: Session) -> Result<(), Error> {
+        session.login("ada")
+    }
+    async fn remember(session: Session) {
+        session.remember(7 * DAY);
+    }
+    async fn who(session: Session) -> String {
+        session.owner().unwrap_or_default()
+    }
+    async fn public(_: Session) -> HeaderMap {
+        let public = "public, max-age=60".parse().expect("a value");
+        HeaderMap::from_iter([(axum::http::header::CACHE_CONTROL, public)])
+    }
+    async fn times(session: Session) -> String {
+        let seconds = |moment: time::OffsetDateTime| moment.unix_timestamp() - 1_800_000_000;
+        format!(
+            "{} {}",
+            seconds(session.created_at()),
+            seconds(session.expires_at())
+        )
+    }
+    Router::new()
+        .route("/login", get(login))
+        .route("/remember", get(remember))
+        .route("/who", get(who))
+        .route("/slow", get(slow))
+        .route("/public", get(public))
+        .route("/times", get(times))
+        .route(
+            "/renew",
+            get(|session: Session| async move { session.renew() }),
+        )
+        .layer(layer)
+}
+
+fn scene() -> (Router, TestClock, Visitor) {
+    let (builder, clock) = on_a_clock();
+    (
+        app(builder.build().expect("possible"), clock.clone()),
+        clock,
+        Visitor::default(),
+    )
+}
+
+fn max_age(answer: &Answer) -> i64 {
+    answer.cookies()[0]
+        .max_age()
+        .expect("an age")
+        .whole_seconds()
+}
+
+#[tokio::test]
+async fn whoever_returns_within_nine_tenths_of_the_idle_time_stays_until_the_absolute_end() {
+    let (app, clock, mut visitor) = scene();
+    visitor.get(&app, "/login").await;
+    let mut gone = Duration::ZERO;
+    while gone + 54 * MINUTE < DAY {
+        clock.advance(54 * MINUTE);
+        gone += 54 * MINUTE;
+        assert_eq!(
+            visitor.get(&app, "/who").await.body,
+            "ada",
+            "after {gone:?}"
+        );
+    }
+    clock.advance(DAY - gone);
+    assert_eq!(visitor.get(&app, "/who").await.body, "");
+}
+
+#[tokio::test]
+async fn an_idle_session_ends() {
+    let (app, clock, mut visitor) = scene();
+    visitor.get(&app, "/login").await;
+    clock.advance(HOUR - Duration::from_millis(1));
+    assert_eq!(visitor.clone().get(&app, "/who").await.body, "ada");
+    clock.advance(Duration::from_millis(1));
+    assert_eq!(visitor.get(&app, "/who").await.body, "");
+}
+
+#[tokio::test]
+async fn a_refresh_is_sent_when_due_and_not_before() {
+    let (app, clock, mut visitor) = scene();
+    assert_eq!(max_age(&visitor.get(&app, "/login").await), 3600);
+    clock.advance(5 * MINUTE - Duration::from_millis(1));
+    assert!(visitor.get(&app, "/who").await.sets_nothing());
+    clock.advance(Duration::from_millis(1));
+    let refreshed = visitor.get(&app, "/who").await;
+    assert_eq!(max_age(&refreshed), 3600);
+    assert_eq!(refreshed.header("cache-control"), ["no-store"]);
+    assert!(visitor.get(&app, "/who").await.sets_nothing());
+}
+
+#[tokio::test]
+async fn a_slow_or_public_response_does_not_refresh_early() {
+    let (app, clock, mut visitor) = scene();
+    visitor.get(&app, "/login").await;
+    clock.advance(10 * MINUTE);
+    assert!(visitor.get(&app, "/slow").await.sets_nothing());
+    let public = visitor.get(&app, "/public").await;
+    assert!(public.sets_nothing());
+    assert_eq!(public.header("cache-control"), ["public, max-age=60"]);
+    assert_eq!(public.header("vary"), ["Cookie"]);
+    clock.advance(20 * MINUTE);
+    assert_eq!(
+        visitor.get(&app, "/slow").await.cookies().len(),
+        1,
+        "half of the time is gone"
+    );
+}
+
+#[tokio::test]
+async fn a_remembered_session_lives_from_its_creation_without_an_idle_limit() {
+    let (app, clock, mut visitor) = scene();
+    visitor.get(&app, "/login").await;
+    clock.advance(MINUTE);
+    assert_eq!(
+        max_age(&visitor.get(&app, "/remember").await),
+        7 * 24 * 3600 - 60
+    );
+    assert!(
+        visitor.get(&app, "/remember").await.sets_nothing(),
+        "no change"
+    );
+    clock.advance(7 * DAY - MINUTE - Duration::from_millis(1));
+    let answer = visitor.get(&app, "/who").await;
+    assert_eq!(answer.body, "ada");
+    assert!(answer.sets_nothing(), "nothing to refresh");
+    clock.advance(Duration::from_millis(1));
+    assert_eq!(visitor.get(&app, "/who").await.body, "");
+}
+
+#[tokio::test]
+async fn a_login_is_not_remembered_and_begins_a_new_life() {
+    let (app, clock, mut visitor) = scene();
+    visitor.get(&app, "/login").await;
+    visitor.get(&app, "/remember").await;
+    clock.advance(2 * DAY);
+    assert_eq!(max_age(&visitor.get(&app, "/login").await), 3600);
+    assert_eq!(
+        visitor.get(&app, "/times").await.body,
+        format!("{} {}", 2 * 86_400, 2 * 86_400 + 3600)
+    );
+}
+
+#[tokio::test]
+async fn a_renewal_keeps_the_life() {
+    let (app, clock, mut visitor) = scene();
+    visitor.get(&app, "/login").await;
+    clock.advance(30 * MINUTE);
+    assert_eq!(visitor.get(&app, "/renew").await.cookies().len(), 1);
+    assert_eq!(visitor.get(&app, "/times").await.body, "0 5400");
+    assert_eq!(visitor.get(&app, "/who").await.body, "ada");
+}
+
+#[tokio::test]
+async fn tightened_limits_act_on_cookies_already_out() {
+    let (app, clock, mut visitor) = scene();
+    visitor.get(&app, "/login").await;
+    visitor.get(&app, "/remember").await;
+    clock.advance(20 * MINUTE);
+    let tight = SessionLayer::builder(keys())
+        .clock(clock.clone())
+        .max_remember(10 * MINUTE)
+        .build()
+        .expect("possible");
+    assert_eq!(
+        visitor
+            .get(&self::app(tight, clock.clone()), "/who")
+            .await
+            .body,
+        ""
+    );
+    assert_eq!(
+        visitor.get(&app, "/who").await.body,
+        "ada",
+        "the cookie is still there"
+    );
+}
+
+#[tokio::test]
+async fn an_idle_limit_beyond_the_absolute_one_costs_no_refresh() {
+    let (builder, clock) = on_a_clock();
+    let layer = builder.idle_timeout(DAY).build().expect("possible");
+    let (app, mut visitor) = (app(layer, clock.clone()), Visitor::default());
+    assert_eq!(max_age(&visitor.get(&app, "/login").await), 24 * 3600);
+    clock.advance(23 * HOUR);
+    let answer = visitor.get(&app, "/who").await;
+    assert!(answer.body == "ada" && answer.sets_nothing());
+}
+
+#[tokio::test]
+async fn a_browser_session_is_remembered_only_if_asked() {
+    let (builder, clock) = on_a_clock();
+    let layer = builder.browser_session(true).build().expect("possible");
+    let (app, mut visitor) = (app(layer, clock), Visitor::default());
+    assert_eq!(
+        visitor.get(&app, "/login").await.cookies()[0].max_age(),
+        None
+    );
+    assert_eq!(
+        max_age(&visitor.get(&app, "/remember").await),
+        7 * 24 * 3600
+    );
+}
+
+/// A request that outlives its session keeps nothing, and says so.
+#[tokio::test]
+async fn a_session_that_ends_while_the_request_runs_is_not_sent() {
+    let (builder, clock) = on_a_clock();
+    let slow = clock.clone();
+    let late = move |session: Session| async move {
+        session.insert("a", 1).expect("small");
+        slow.advance(DAY);
+    };
+    let layer = builder.build().expect("possible");
+    let app = Router::new().route("/", get(late)).layer(layer);
+    let events = Events::capture();
+    assert!(Visitor::default().get(&app, "/").await.sets_nothing());
+    assert_eq!(events.drain(), ["dropped expired"]);
+}

@@ -1,0 +1,292 @@
+//! Real processes of the examples, and curl with a real cookie jar.
+
+use std::{
+    io::{BufRead as _, BufReader, Read as _},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
+};
+
+use crate::support::{OTHER_SECRET, SECRET};
+
+/// A running example; it ends with this value.
+pub(crate) struct Server {
+    child: Child,
+    pub(crate) port: u16,
+}
+
+fn example(name: &str) -> Command {
+    let binary = std::env::current_exe().expect("a path");
+    let target = binary
+        .parent()
+        .and_then(Path::parent)
+        .expect("target/profile/deps/it");
+    let path = target.join("examples").join(name);
+    assert!(
+        path.exists(),
+        "{} is missing: run `cargo build --examples`",
+        path.display()
+    );
+    let mut command = Command::new(path);
+    for (variable, _) in std::env::vars_os() {
+        if variable.to_string_lossy().starts_with("SESSION_") {
+            command.env_remove(variable);
+        }
+    }
+    command.env("PORT", "0");
+    command
+}
+
+impl Server {
+    pub(crate) fn start(name: &str, env: &[(&str, &str)]) -> Self {
+        let mut child = example(name)
+            .envs(env.iter().copied())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("it starts");
+        let mut line = String::new();
+        let stdout = child.stdout.take().expect("piped");
+        BufReader::new(stdout)
+            .read_line(&mut line)
+            .expect("it says where it listens");
+        let port = line
+            .trim()
+            .rsplit(':')
+            .next()
+            .and_then(|port| port.parse().ok());
+        let port = port.unwrap_or_else(|| panic!("no port in {line:?}"));
+        Self { child, port }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A folder of its own in the temporary one, removed at the end.
+pub(crate) struct Folder(pub(crate) PathBuf);
+
+impl Folder {
+    pub(crate) fn new() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let n = NEXT.fetch_add(1, Ordering::Relaxed);
+        let path =
+            std::env::temp_dir().join(format!("sealed-session-it-{}-{n}", std::process::id()));
+        std::fs::create_dir_all(&path).expect("a temporary folder");
+        Self(path)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// curl with a cookie jar.
+struct Curl(Folder);
+
+impl Curl {
+    fn new() -> Self {
+        Self(Folder::new())
+    }
+
+    /// The body, and all headers.
+    fn get(&self, server: &Server, arguments: &[&str]) -> (String, String) {
+        let jar = self.0.0.join("jar");
+        let headers = self.0.0.join("headers");
+        let output = Command::new("curl")
+            .args([
+                "--silent",
+                "--show-error",
+                "--max-time",
+                "10",
+                "--cookie-jar",
+            ])
+            .arg(&jar)
+            .arg("--cookie")
+            .arg(&jar)
+            .arg("--dump-header")
+            .arg(&headers)
+            .args(arguments)
+            .arg(format!("http://localhost:{}/", server.port))
+            .output()
+            .expect("curl is missing: `apt-get install -y curl`");
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        let body = String::from_utf8(output.stdout).expect("UTF-8");
+        (body, std::fs::read_to_string(headers).expect("UTF-8"))
+    }
+}
+
+#[test]
+fn curl_counts_its_visits_with_a_jar_and_without_a_secret_set() {
+    let (server, curl) = (Server::start("counter", &[]), Curl::new());
+    for wanted in ["visit 1", "visit 2", "visit 3"] {
+        assert_eq!(curl.get(&server, &[]).0, wanted);
+    }
+}
+
+#[test]
+fn two_instances_with_one_secret_serve_one_visitor_alternately() {
+    let start = || Server::start("counter", &[("SESSION_SECRET", SECRET)]);
+    let (servers, curl) = ([start(), start()], Curl::new());
+    for n in 1..=20 {
+        assert_eq!(curl.get(&servers[n % 2], &[]).0, format!("visit {n}"));
+    }
+}
+
+/// (old) → (old, new as fallback) → (new, old as fallback) → (new), one of three instances at a time.
+#[test]
+fn a_rolling_rotation_loses_no_count_and_removes_no_cookie() {
+    let steps = [
+        (SECRET, ""),
+        (SECRET, OTHER_SECRET),
+        (OTHER_SECRET, SECRET),
+        (OTHER_SECRET, ""),
+    ];
+    let start = |(secret, fallbacks): (&str, &str)| {
+        Server::start(
+            "counter",
+            &[
+                ("SESSION_SECRET", secret),
+                ("SESSION_SECRET_FALLBACKS", fallbacks),
+            ],
+        )
+    };
+    let mut servers = [0; 3].map(|_| start(steps[0]));
+    // one visitor comes back to every instance in turn, the others stay with one for a while
+    let visitors: Vec<_> = (0..4).map(|_| Curl::new()).collect();
+    let mut counts = [0; 4];
+    let mut turn = 0_usize;
+    let mut visit = |servers: &[Server; 3]| {
+        for _ in 0..9 {
+            for (n, curl) in visitors.iter().enumerate() {
+                let server = if n == 0 { turn % 3 } else { (turn / 5 + n) % 3 };
+                counts[n] += 1;
+                let (body, headers) = curl.get(&servers[server], &[]);
+                assert_eq!(body, format!("visit {}", counts[n]), "visitor {n}");
+                assert!(!headers.contains("Max-Age=0"), "{headers}");
+            }
+            turn += 1;
+        }
+    };
+    visit(&servers);
+    for step in &steps[1..] {
+        for n in 0..3 {
+            servers[n] = start(*step);
+            visit(&servers);
+        }
+    }
+}
+
+#[test]
+fn a_mistake_in_the_environment_ends_the_program_with_its_reason() {
+    let good_file = Folder::new();
+    let path = good_file.0.join("secret");
+    std::fs::write(&path, SECRET).expect("a file");
+    let file = path.to_str().expect("UTF-8");
+    let cases: [(&[(&str, &str)], &str); 6] = [
+        (
+            &[("SESSION_SECRET", "hunter2")],
+            "SESSION_SECRET is refused",
+        ),
+        (&[("SESSION_SECRET", "")], "SESSION_SECRET is refused"),
+        (
+            &[("SESSION_SECRET", SECRET), ("SESSION_SECRET_FILE", file)],
+            "SESSION_SECRET and SESSION_SECRET_FILE",
+        ),
+        (
+            &[
+                ("SESSION_SECRET", SECRET),
+                ("SESSION_SECRET_FALLBACKS", "x"),
+            ],
+            "SESSION_SECRET_FALLBACKS is refused",
+        ),
+        (
+            &[("SESSION_SECRET_FILE", "/nonexistent")],
+            "SESSION_SECRET_FILE names a file",
+        ),
+        (
+            &[("SESSION_INSECURE_HTTP", "yes")],
+            "SESSION_INSECURE_HTTP is neither",
+        ),
+    ];
+    for (env, wanted) in cases {
+        let output = example("counter")
+            .envs(env.iter().copied())
+            .output()
+            .expect("it runs");
+        let stderr = String::from_utf8(output.stderr).expect("UTF-8");
+        assert!(
+            !output.status.success() && stderr.contains(wanted),
+            "{env:?}: {stderr}"
+        );
+        assert!(
+            !stderr.contains(SECRET) && !stderr.contains("hunter2"),
+            "{stderr}"
+        );
+    }
+    let server = Server::start("counter", &[("SESSION_SECRET_FILE", file)]);
+    assert_eq!(Curl::new().get(&server, &[]).0, "visit 1");
+}
+
+#[test]
+fn an_ephemeral_secret_warns_on_stderr() {
+    let mut child = example("counter")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    let stdout = child.stdout.take().expect("piped");
+    BufReader::new(stdout)
+        .read_line(&mut String::new())
+        .expect("it listens");
+    child.kill().expect("it runs");
+    let mut stderr = String::new();
+    child
+        .stderr
+        .take()
+        .expect("piped")
+        .read_to_string(&mut stderr)
+        .expect("UTF-8");
+    child.wait().expect("it ran");
+    assert!(
+        stderr.contains("WARN") && stderr.contains("SESSION_SECRET is not set"),
+        "{stderr}"
+    );
+}
+
+#[test]
+fn plain_http_is_for_development() {
+    let server = Server::start("counter", &[("SESSION_INSECURE_HTTP", "1")]);
+    let (_, headers) = Curl::new().get(&server, &[]);
+    assert!(
+        headers.contains("set-cookie: session=") && !headers.contains("Secure"),
+        "{headers}"
+    );
+}
+
+/// What a server must survive is sent by a client that would not send it by itself.
+#[test]
+fn odd_cookies_over_a_real_socket_are_anonymous_visitors() {
+    let (server, curl) = (Server::start("counter", &[]), Curl::new());
+    let huge = format!("Cookie: {}", "a=1; ".repeat(13_000));
+    for odd in [
+        "Cookie: __Host-session=garbage",
+        "Cookie: =__Host-session=x; ;;; =",
+        "Cookie: __Host-session",
+        &huge,
+    ] {
+        let (body, headers) = curl.get(&server, &["--header", odd]);
+        assert!(headers.starts_with("HTTP/1.1 200"), "{headers}");
+        assert!(body.starts_with("visit "), "{body}");
+    }
+}

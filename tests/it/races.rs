@@ -1,0 +1,251 @@
+//! What several requests of one visitor do to each other, with the state in the cookie.
+//!
+//! The README names these under "what it does not do". Requests overlap for sure: each handler opens its
+//! session, says so, and waits to be let on.
+
+use std::sync::Arc;
+
+use axum::{Router, extract::Path, routing::get};
+use tokio::sync::{Semaphore, mpsc};
+use tower_sealed_session::{Error, Session, SessionLayer, testing};
+
+use crate::support::{Answer, Events, Visitor, layer};
+
+/// An app whose requests under `/slow` wait, opened, until they are let on.
+#[derive(Clone)]
+struct Stage {
+    app: Router,
+    layer: SessionLayer,
+    gate: Arc<Semaphore>,
+    opened: Arc<tokio::sync::Mutex<mpsc::UnboundedReceiver<()>>>,
+}
+
+async fn act(session: &Session, what: &str) -> Result<String, Error> {
+    match what {
+        "a" | "b" | "c" => session.insert(what, 1)?,
+        "login" => session.login("ada")?,
+        "login-eve" => session.login("eve")?,
+        "renew" => session.renew(),
+        "logout" => session.logout(),
+        "clear" => session.clear(),
+        "valid" => return Ok(session.still_valid().await?.to_string()),
+        _ => {}
+    }
+    Ok(format!("{:?} {:?}", session.owner(), session.keys()))
+}
+
+impl Stage {
+    fn new() -> Self {
+        let gate = Arc::new(Semaphore::new(0));
+        let (opened, receiver) = mpsc::unbounded_channel();
+        let layer = layer();
+        let waits = gate.clone();
+        let slow = move |session: Session, Path(what): Path<String>| async move {
+            session.len();
+            opened.send(()).expect("the test listens");
+            waits.acquire().await.expect("open").forget();
+            act(&session, &what).await
+        };
+        let app = Router::new()
+            .route("/slow/{what}", get(slow))
+            .route(
+                "/{what}",
+                get(async |session: Session, Path(what): Path<String>| act(&session, &what).await),
+            )
+            .layer(layer.clone());
+        Self {
+            app,
+            layer,
+            gate,
+            opened: Arc::new(tokio::sync::Mutex::new(receiver)),
+        }
+    }
+
+    /// A visitor who has entry `a`, and whom `first` happened to.
+    async fn visitor(&self, first: &str) -> Visitor {
+        let mut visitor = Visitor::default();
+        visitor.get(&self.app, "/a").await;
+        visitor.get(&self.app, first).await;
+        visitor
+    }
+
+    /// Runs `slow` of the visitor such that `fast` begins and ends while it is open; the browser takes the
+    /// fast response first.
+    async fn overlap(&self, visitor: &mut Visitor, slow: &str, fast: &str) -> (Answer, Answer) {
+        let path = format!("/slow/{slow}");
+        let mut bearer = visitor.clone();
+        let (stage, opened) = (self.clone(), self.opened.clone());
+        let running = tokio::spawn(async move { bearer.get(&stage.app, &path).await });
+        opened.lock().await.recv().await.expect("it opens");
+        let fast = visitor.get(&self.app, fast).await;
+        self.gate.add_permits(1);
+        let slow = running.await.expect("no panic");
+        visitor.keep(&slow);
+        (slow, fast)
+    }
+
+    async fn sees(&self, visitor: &Visitor) -> String {
+        visitor.clone().get(&self.app, "/look").await.body
+    }
+}
+
+#[tokio::test]
+async fn of_parallel_writes_the_last_response_wins() {
+    let stage = Stage::new();
+    let mut visitor = stage.visitor("/look").await;
+    stage.overlap(&mut visitor, "b", "/c").await;
+    assert_eq!(
+        stage.sees(&visitor).await,
+        r#"None ["a", "b"]"#,
+        "the write of c is lost"
+    );
+}
+
+#[tokio::test]
+async fn a_request_in_flight_cannot_undo_a_logout() {
+    for slow in ["b", "renew", "clear", "look"] {
+        let stage = Stage::new();
+        let mut visitor = stage.visitor("/login").await;
+        let events = Events::capture();
+        let (answer, logout) = stage.overlap(&mut visitor, slow, "/logout").await;
+        assert!(logout.removes());
+        assert!(answer.sets_nothing(), "{slow}");
+        assert_eq!(stage.sees(&visitor).await, "None []", "{slow}");
+        assert_eq!(
+            events.drain().contains(&"dropped ended".to_owned()),
+            slow != "look"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_request_in_flight_cannot_undo_a_login() {
+    for slow in ["b", "renew", "clear", "look"] {
+        let stage = Stage::new();
+        let mut visitor = stage.visitor("/look").await;
+        let (answer, _) = stage.overlap(&mut visitor, slow, "/login").await;
+        assert!(answer.sets_nothing(), "{slow}");
+        assert_eq!(stage.sees(&visitor).await, r#"Some("ada") ["a"]"#, "{slow}");
+    }
+}
+
+#[tokio::test]
+async fn a_login_in_flight_stands_whatever_happened_meanwhile() {
+    for fast in ["/logout", "/renew", "/login-eve"] {
+        let stage = Stage::new();
+        let mut visitor = stage.visitor("/look").await;
+        stage.overlap(&mut visitor, "login", fast).await;
+        assert_eq!(stage.sees(&visitor).await, r#"Some("ada") ["a"]"#, "{fast}");
+    }
+}
+
+#[tokio::test]
+async fn a_logout_in_flight_stands_whatever_happened_meanwhile() {
+    for fast in ["/login", "/renew", "/b", "/logout"] {
+        let stage = Stage::new();
+        let mut visitor = stage.visitor("/login").await;
+        let (logout, _) = stage.overlap(&mut visitor, "logout", fast).await;
+        assert!(logout.removes(), "{fast}");
+        assert_eq!(stage.sees(&visitor).await, "None []", "{fast}");
+    }
+}
+
+#[tokio::test]
+async fn of_two_renewals_the_first_stands() {
+    let stage = Stage::new();
+    let mut visitor = stage.visitor("/login").await;
+    let (second, first) = stage.overlap(&mut visitor, "renew", "/renew").await;
+    assert_eq!((second.sets_nothing(), first.cookies().len()), (true, 1));
+    assert_eq!(stage.sees(&visitor).await, r#"Some("ada") ["a"]"#);
+}
+
+#[tokio::test]
+async fn a_refresh_in_flight_does_not_overwrite() {
+    let stage = Stage::new();
+    let mut visitor = stage.visitor("/login").await;
+    let (look, _) = stage.overlap(&mut visitor, "look", "/b").await;
+    assert!(look.sets_nothing());
+    assert_eq!(stage.sees(&visitor).await, r#"Some("ada") ["a", "b"]"#);
+}
+
+#[tokio::test]
+async fn a_session_that_another_request_ended_is_no_longer_valid() {
+    for (fast, wanted) in [
+        ("/look", "true"),
+        ("/b", "true"),
+        ("/logout", "false"),
+        ("/renew", "false"),
+        ("/login", "false"),
+    ] {
+        let stage = Stage::new();
+        let mut visitor = stage.visitor("/login").await;
+        let (answer, _) = stage.overlap(&mut visitor, "valid", fast).await;
+        assert_eq!(answer.body, wanted, "{fast}");
+    }
+}
+
+/// What stateless means: a copy of the cookie works until it expires, and the README says so.
+#[tokio::test]
+async fn a_copy_made_before_logout_remains_valid() {
+    let stage = Stage::new();
+    let mut visitor = stage.visitor("/login").await;
+    let copy = visitor.clone();
+    assert!(visitor.get(&stage.app, "/logout").await.removes());
+    assert_eq!(stage.sees(&copy).await, r#"Some("ada") ["a"]"#);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn tasks_on_one_handle_lose_no_update() {
+    let stage = Stage::new();
+    let session = testing::session(&stage.layer);
+    let tasks: Vec<_> = (0..16)
+        .map(|n: u64| {
+            let session = session.clone();
+            tokio::spawn(async move {
+                for _ in 0..200 {
+                    session
+                        .update("n", |n: Option<u64>| n.unwrap_or(0) + 1)
+                        .expect("small");
+                    session.insert(&format!("k{n}"), n).expect("small");
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.expect("no panic");
+    }
+    assert_eq!(session.get::<u64>("n").expect("a number"), Some(3200));
+    assert_eq!(session.len(), 17);
+}
+
+/// A panic in the user's code, even inside `update`, leaves the handle usable.
+#[test]
+fn a_panic_inside_a_change_changes_nothing() {
+    struct Panics;
+    impl serde::Serialize for Panics {
+        fn serialize<S: serde::Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+            panic!("on purpose")
+        }
+    }
+    let session = testing::session(&layer());
+    session.insert("n", 1).expect("small");
+    let changes: [&dyn Fn() -> Result<(), Error>; 3] = [
+        &|| {
+            session
+                .update("n", |_: Option<u8>| panic!("on purpose"))
+                .map(|_| ())
+        },
+        &|| session.insert("n", Panics),
+        &|| session.write(&std::collections::BTreeMap::from([("n", Panics)])),
+    ];
+    for change in changes {
+        let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(change));
+        assert!(caught.is_err(), "it panics");
+    }
+    assert_eq!(
+        session
+            .update("n", |n: Option<u8>| n.unwrap_or(0) + 1)
+            .expect("small"),
+        2
+    );
+}
