@@ -1,4 +1,55 @@
-//! The whole session in one encrypted, signed, expiring cookie: a Tower layer for Axum.
+//! The whole session in one encrypted, signed, expiring cookie: a Tower layer for Axum, after Starlette's
+//! `SessionMiddleware`.
+//!
+//! No store is needed: what a handler puts into its [`Session`] travels with the visitor, sealed so that nobody
+//! can read or change it, and ends when it is to end. A handler that does not ask for the session pays nothing for it.
+//!
+//! ```no_run
+//! use axum::{Router, routing::get};
+//! use tower_sealed_session::{Error, Session, SessionLayer};
+//!
+//! #[tokio::main]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let sessions = SessionLayer::from_env()?; // SESSION_SECRET, SESSION_SECRET_FALLBACKS
+//!     let app = Router::new().route("/", get(count)).layer(sessions);
+//!     let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
+//!     axum::serve(listener, app).await?;
+//!     Ok(())
+//! }
+//!
+//! async fn count(session: Session) -> Result<String, Error> {
+//!     let n: u64 = session.get("n")?.unwrap_or(0) + 1;
+//!     session.insert("n", n)?;
+//!     Ok(format!("visit {n}"))
+//! }
+//! ```
+//!
+//! # Where to look
+//!
+//! | you want to | look at |
+//! |---|---|
+//! | read and change a session | [`Session`] |
+//! | choose names and timeouts | [`SessionLayerBuilder`] |
+//! | give it its secret, and rotate it | [`KeyRing`] |
+//! | know what is promised and what is not | [`guide::security`] |
+//! | change what a session holds | [`guide::shape`] |
+//! | come from Starlette or FastAPI | [`guide::starlette`] |
+//! | see what happens | [`guide::events`] |
+//! | test your handlers | [`testing`] |
+//!
+//! # Features
+//!
+//! | feature | default | what it brings |
+//! |---|---|---|
+//! | `axum` | yes | the extractor, and [`Error`] as a response (on axum-core) |
+//!
+//! Without it, this is a layer for any `http::Request<B>`; [`Session::from_extensions`] gets the session.
+//!
+//! # Where to put the layer
+//!
+//! Around the routes that use sessions, that is after them: in axum, `layer` acts on the routes added before it. Layers
+//! added later stand outside. Put `TraceLayer`, `CsrfLayer` and time-outs outside, and compression on either side; a
+//! service whose response body is not [`Default`] has to be boxed before it gets inside.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod clock;

@@ -1,4 +1,21 @@
-//! The longer explanations.
+//! Longer explanations, by question.
 
-pub mod shape {}
-pub mod security {}
+/// How do I change what a session holds between two releases of my app?
+pub mod shape {
+    #![doc = include_str!("shape.md")]
+}
+
+/// I come from Starlette or FastAPI: what is what?
+pub mod starlette {
+    #![doc = include_str!("starlette.md")]
+}
+
+/// What is promised, what is not, and what is left to me?
+pub mod security {
+    #![doc = include_str!("security.md")]
+}
+
+/// What do the events say, and which should wake me up?
+pub mod events {
+    #![doc = include_str!("events.md")]
+}

@@ -15,9 +15,7 @@ pub use self::builder::{ConfigError, SessionLayerBuilder};
 
 /// Keeps each visitor's session in one encrypted, signed, expiring cookie.
 ///
-/// ```
-/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # if std::env::var_os("SESSION_SECRET").is_none() { return Ok(()); }
+/// ```no_run
 /// use axum::{Router, routing::get};
 /// use tower_sealed_session::{Error, Session, SessionLayer};
 ///
@@ -28,7 +26,7 @@ pub use self::builder::{ConfigError, SessionLayerBuilder};
 ///
 /// let sessions = SessionLayer::from_env()?;
 /// let app: Router = Router::new().route("/", get(count)).layer(sessions);
-/// # Ok(()) }
+/// # Ok::<(), tower_sealed_session::EnvError>(())
 /// ```
 ///
 /// A layer is cheap to clone. Layers of different cookie names stand around one handler side by side; a
@@ -93,6 +91,11 @@ impl SessionLayer {
 
     pub(crate) fn settings(&self) -> &Arc<Settings> {
         &self.settings
+    }
+
+    #[cfg(test)]
+    pub(crate) fn into_settings(self) -> Arc<Settings> {
+        self.settings
     }
 
     fn with_defaults(builder: SessionLayerBuilder) -> Self {

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod caching;
+mod config;
 mod cost;
 mod failures;
 mod lifetimes;
@@ -9,6 +10,8 @@ mod nesting;
 mod processes;
 mod races;
 mod secrets;
+mod shape;
 mod sizes;
 mod starlette;
 mod support;
+mod tink;

@@ -4,7 +4,10 @@ use std::{
     io::{BufRead as _, BufReader, Read as _},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    sync::atomic::{AtomicU32, Ordering},
+    sync::{
+        OnceLock,
+        atomic::{AtomicU32, Ordering},
+    },
 };
 
 use crate::support::{OTHER_SECRET, SECRET};
@@ -15,19 +18,39 @@ pub(crate) struct Server {
     pub(crate) port: u16,
 }
 
+/// Cargo builds examples for the whole suite, and not where one test binary is asked for.
+fn examples() -> &'static Path {
+    static EXAMPLES: OnceLock<PathBuf> = OnceLock::new();
+    EXAMPLES.get_or_init(|| {
+        let binary = std::env::current_exe().expect("a path");
+        let profile = binary
+            .parent()
+            .and_then(Path::parent)
+            .expect("target/profile/deps/it");
+        let mut build = Command::new(env!("CARGO"));
+        build.args([
+            "build",
+            "--quiet",
+            "--locked",
+            "--offline",
+            "--examples",
+            "--target-dir",
+        ]);
+        build.arg(profile.parent().expect("target"));
+        if profile.ends_with("release") {
+            build.arg("--release");
+        }
+        let status = build
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .status()
+            .expect("cargo runs");
+        assert!(status.success(), "the examples do not build");
+        profile.join("examples")
+    })
+}
+
 fn example(name: &str) -> Command {
-    let binary = std::env::current_exe().expect("a path");
-    let target = binary
-        .parent()
-        .and_then(Path::parent)
-        .expect("target/profile/deps/it");
-    let path = target.join("examples").join(name);
-    assert!(
-        path.exists(),
-        "{} is missing: run `cargo build --examples`",
-        path.display()
-    );
-    let mut command = Command::new(path);
+    let mut command = Command::new(examples().join(name));
     for (variable, _) in std::env::vars_os() {
         if variable.to_string_lossy().starts_with("SESSION_") {
             command.env_remove(variable);
@@ -88,15 +111,15 @@ impl Drop for Folder {
 }
 
 /// curl with a cookie jar.
-struct Curl(Folder);
+pub(crate) struct Curl(Folder);
 
 impl Curl {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(Folder::new())
     }
 
     /// The body, and all headers.
-    fn get(&self, server: &Server, arguments: &[&str]) -> (String, String) {
+    pub(crate) fn get(&self, server: &Server, arguments: &[&str]) -> (String, String) {
         let jar = self.0.0.join("jar");
         let headers = self.0.0.join("headers");
         let output = Command::new("curl")

@@ -1,0 +1,139 @@
+//! What `build` accepts, and what it refuses and why.
+
+use std::time::Duration;
+
+use tower_sealed_session::{ConfigError, Prefix, SameSite, SessionLayer, SessionLayerBuilder};
+
+use crate::support::{Events, keys};
+
+type Set = fn(SessionLayerBuilder) -> SessionLayerBuilder;
+
+fn build(set: Set) -> Result<SessionLayer, ConfigError> {
+    set(SessionLayer::builder(keys())).build()
+}
+
+#[test]
+fn the_prefix_is_the_strictest_that_is_possible() {
+    let cases: [(Set, &str); 8] = [
+        (|b| b, "__Host-session"),
+        (|b| b.name("sid"), "__Host-sid"),
+        (|b| b.path("/app"), "__Secure-session"),
+        (|b| b.domain("example.com"), "__Secure-session"),
+        (|b| b.insecure_http(), "session"),
+        (|b| b.prefix(Prefix::Secure), "__Secure-session"),
+        (|b| b.prefix(Prefix::None), "session"),
+        (|b| b.name("sid").path("/app").prefix(Prefix::None), "sid"),
+    ];
+    for (set, name) in cases {
+        assert_eq!(build(set).expect(name).cookie_name(), name);
+    }
+}
+
+#[test]
+fn settings_that_exclude_each_other_are_both_named() {
+    let cases: [(Set, [&str; 2]); 6] = [
+        (
+            |b| b.prefix(Prefix::Host).domain("example.com"),
+            ["prefix", "domain"],
+        ),
+        (|b| b.prefix(Prefix::Host).path("/app"), ["prefix", "path"]),
+        (
+            |b| b.prefix(Prefix::Host).insecure_http(),
+            ["prefix", "insecure_http"],
+        ),
+        (
+            |b| b.prefix(Prefix::Secure).insecure_http(),
+            ["prefix", "insecure_http"],
+        ),
+        (
+            |b| b.same_site(SameSite::None).insecure_http(),
+            ["same_site", "insecure_http"],
+        ),
+        (
+            |b| b.partitioned(true).insecure_http(),
+            ["partitioned", "insecure_http"],
+        ),
+    ];
+    for (set, names) in cases {
+        let error = build(set).expect_err("refused");
+        let text = error.to_string();
+        assert!(
+            matches!(error, ConfigError::Conflict { setting, other, .. } if [setting, other] == names)
+        );
+        assert!(
+            names.iter().all(|name| text.contains(&format!("`{name}`"))),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn impossible_values_are_refused() {
+    let cases: [(Set, &str); 17] = [
+        (|b| b.name(""), "name"),
+        (|b| b.name("a b"), "name"),
+        (|b| b.name("a;b"), "name"),
+        (|b| b.name("a\r\nb"), "name"),
+        (|b| b.name("n".repeat(122)), "name"),
+        (|b| b.name("__Host-sid"), "name"),
+        (|b| b.name("__secure-sid"), "name"),
+        (|b| b.path("app"), "path"),
+        (|b| b.path(""), "path"),
+        (|b| b.path("/a; Domain=evil.example"), "path"),
+        (|b| b.path("/a\r\nX: y"), "path"),
+        (|b| b.domain(""), "domain"),
+        (|b| b.domain("a..b"), "domain"),
+        (|b| b.domain("example.com; Secure"), "domain"),
+        (|b| b.domain("bücher.example"), "domain"),
+        (|b| b.audience("a".repeat(1025)), "audience"),
+        (
+            |b| b.idle_timeout(Duration::from_millis(999)),
+            "idle_timeout",
+        ),
+    ];
+    for (set, wanted) in cases {
+        let error = build(set).expect_err(wanted);
+        assert!(
+            matches!(error, ConfigError::Invalid { setting, .. } if setting == wanted),
+            "{error}"
+        );
+    }
+    for wanted in ["idle_timeout", "absolute_timeout", "max_remember"] {
+        let set = |b: SessionLayerBuilder| match wanted {
+            "idle_timeout" => b.idle_timeout(Duration::MAX),
+            "absolute_timeout" => b.absolute_timeout(Duration::MAX),
+            _ => b.max_remember(Duration::MAX),
+        };
+        let error = set(SessionLayer::builder(keys()))
+            .build()
+            .expect_err(wanted);
+        assert!(
+            matches!(error, ConfigError::Invalid { setting, .. } if setting == wanted),
+            "{error}"
+        );
+    }
+    build(|b| b.name("n".repeat(118)).audience("a".repeat(1024)))
+        .expect("the longest are possible");
+}
+
+#[test]
+fn what_weakens_the_cookie_is_an_event() {
+    let events = Events::capture();
+    build(|b| b.path("/app")).expect("possible");
+    assert_eq!(events.drain(), [""; 0]);
+    build(|b| b.prefix(Prefix::None)).expect("possible");
+    build(|b| b.insecure_http()).expect("possible");
+    assert_eq!(events.drain(), ["unprefixed", "insecure"]);
+}
+
+#[test]
+fn public_types_cross_threads() {
+    fn check<T: Send + Sync + 'static>() {}
+    check::<SessionLayer>();
+    check::<SessionLayerBuilder>();
+    check::<tower_sealed_session::Session>();
+    check::<tower_sealed_session::Error>();
+    check::<tower_sealed_session::KeyRing>();
+    check::<tower_sealed_session::SessionService<()>>();
+    check::<tower_sealed_session::ResponseFuture<()>>();
+}
