@@ -75,6 +75,11 @@ pub mod testing;
 #[cfg(test)]
 mod vectors;
 
+/// The README's examples compile.
+#[cfg(all(doctest, feature = "axum"))]
+#[doc = include_str!("../README.md")]
+pub struct Readme;
+
 pub use tower_cookies::cookie::SameSite;
 
 pub use self::{

@@ -85,11 +85,9 @@ pub fn cookie(layer: &SessionLayer, session: &Session) -> Result<HeaderValue, Er
 #[must_use]
 pub fn received(layer: &SessionLayer, headers: &HeaderMap) -> Option<Session> {
     let name = layer.cookie_name();
-    let lines = headers.get_all(SET_COOKIE).into_iter();
-    let pairs = lines.filter_map(|line| line.as_bytes().split(|&b| b == b';').next());
-    let ours = pairs
-        .filter(|pair| scan::values(pair, name).next().is_some())
-        .last()?;
+    let lines = headers.get_all(SET_COOKIE).into_iter().rev();
+    let mut pairs = lines.filter_map(|line| line.as_bytes().split(|&b| b == b';').next());
+    let ours = pairs.find(|pair| scan::values(pair, name).next().is_some())?;
     let request = HeaderMap::from_iter([(COOKIE, sensitive(ours.to_vec()))]);
     let session = Slot::new(layer.settings().clone(), &request, None)
         .open()

@@ -167,11 +167,11 @@ fn fallbacks(lookup: Lookup<'_>) -> Result<Vec<Secret>, EnvError> {
         .collect()
 }
 
-/// The one source that is set, with what it holds.
-fn only(
-    sources: &[Source],
-    lookup: Lookup<'_>,
-) -> Result<Option<(Source, Zeroizing<Vec<u8>>)>, EnvError> {
+/// A source that is set, and what it holds.
+type Found = (Source, Zeroizing<Vec<u8>>);
+
+/// The one source that is set.
+fn only(sources: &[Source], lookup: Lookup<'_>) -> Result<Option<Found>, EnvError> {
     let mut set = sources
         .iter()
         .filter_map(|source| Some((*source, lookup(source.variable())?)));
@@ -270,14 +270,16 @@ mod tests {
     use super::*;
 
     const GOOD: &str = "k2Jc0fTqJHn8e0UQ3xq2v0Vd8mYb1sO4l5rXwZtA9gE=";
+    type Vars<'a> = &'a [(&'a str, &'a str)];
+
     const OLD: &str = "QmZ4c1l0d3hHb2pTa3VqN3BFd2V5bE5pRlR4c2tB";
 
-    fn ring(vars: &[(&str, &str)]) -> Result<KeyRing, EnvError> {
+    fn ring(vars: Vars<'_>) -> Result<KeyRing, EnvError> {
         key_ring(&|name| vars.iter().find(|(n, _)| *n == name).map(|(_, v)| v.into()))
     }
 
     /// The message, which must name the variable and a command, and none of the values.
-    fn refusal(vars: &[(&str, &str)]) -> String {
+    fn refusal(vars: Vars<'_>) -> String {
         let text = ring(vars).expect_err("refused").to_string();
         assert!(text.contains('`'), "no command in: {text}");
         for (_, value) in vars.iter().filter(|(_, value)| !value.trim().is_empty()) {
@@ -329,7 +331,7 @@ mod tests {
             .map(|n| format!("{OLD}{n}"))
             .collect::<Vec<_>>()
             .join(",");
-        let cases: [(&[(&str, &str)], &[&str]); 9] = [
+        let cases: [(Vars<'_>, &[&str]); 9] = [
             (&[], &["SESSION_SECRET is not set"]),
             (
                 &[("SESSION_SECRET_FALLBACKS", OLD)],
