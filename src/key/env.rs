@@ -3,6 +3,7 @@ use std::{ffi::OsString, fmt, io};
 use zeroize::Zeroizing;
 
 use super::{KeyRing, Secret, SecretError, secret::is_separator};
+use crate::error::Error;
 
 const SECRET: &str = "SESSION_SECRET";
 const SECRET_SOURCES: [Source; 4] = [
@@ -74,7 +75,7 @@ pub enum EnvProblem {
     /// It is neither `0` nor `1`.
     NotAFlag,
     /// The operating system gave no randomness for an ephemeral secret in its stead.
-    Entropy(crate::Error),
+    Entropy(Error),
 }
 
 impl EnvError {
@@ -83,7 +84,7 @@ impl EnvError {
     }
 
     /// No secret can be had for want of randomness.
-    pub(crate) fn entropy(error: crate::Error) -> Self {
+    pub(crate) fn entropy(error: Error) -> Self {
         Self::new(SECRET, EnvProblem::Entropy(error))
     }
 

@@ -2,12 +2,11 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use tower_cookies::cookie::SameSite;
 
-use super::SessionLayer;
+use super::{ConfigError, SessionLayer};
 use crate::{
-    clock::{self, Clock, Millis},
-    cookie::{Attributes, CookieName, MAX_PAIR, Prefix, Template},
+    clock::{self, Clock},
+    cookie::{MAX_PAIR, Prefix, Template},
     event::Event,
-    expiry::Timeouts,
     key::{Context, EnvError, KeyRing, Purpose, flag},
     random,
     session::Rules,
@@ -16,12 +15,6 @@ use crate::{
 
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(24 * 3600);
-
-/// Times in a record are seconds in 32 bits.
-const LONGEST: Duration = Duration::from_secs(u32::MAX as u64);
-
-/// Browsers ignore an attribute whose value is longer (RFC 6265bis §5.6).
-const MAX_ATTRIBUTE: usize = 1024;
 
 /// The settings of a [`SessionLayer`], checked together by [`build`](Self::build).
 ///
@@ -40,41 +33,19 @@ const MAX_ATTRIBUTE: usize = 1024;
 #[must_use = "a builder does nothing before `build`"]
 pub struct SessionLayerBuilder {
     keys: KeyRing,
-    audience: String,
-    name: String,
-    prefix: Option<Prefix>,
-    path: String,
-    domain: Option<String>,
-    same_site: SameSite,
-    partitioned: bool,
-    insecure_http: bool,
-    browser_session: bool,
-    idle_timeout: Duration,
-    absolute_timeout: Duration,
-    max_remember: Duration,
-    clock: clock::Source,
-}
-
-/// Settings that cannot be, alone or together.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum ConfigError {
-    /// A setting's value is impossible.
-    Invalid {
-        /// The setting.
-        setting: &'static str,
-        /// What is wrong with it, and what it may be.
-        reason: &'static str,
-    },
-    /// Two settings exclude each other.
-    Conflict {
-        /// One of them.
-        setting: &'static str,
-        /// The other.
-        other: &'static str,
-        /// Why, and what to do.
-        reason: &'static str,
-    },
+    pub(super) audience: String,
+    pub(super) name: String,
+    pub(super) prefix: Option<Prefix>,
+    pub(super) path: String,
+    pub(super) domain: Option<String>,
+    pub(super) same_site: SameSite,
+    pub(super) partitioned: bool,
+    pub(super) insecure_http: bool,
+    pub(super) browser_session: bool,
+    pub(super) idle_timeout: Duration,
+    pub(super) absolute_timeout: Duration,
+    pub(super) max_remember: Duration,
+    pub(super) clock: clock::Source,
 }
 
 impl SessionLayerBuilder {
@@ -225,17 +196,14 @@ impl SessionLayerBuilder {
     /// # Ok::<(), tower_sealed_session::Error>(())
     /// ```
     pub fn build(self) -> Result<SessionLayer, ConfigError> {
-        let prefix = self.check_prefix()?;
-        let timeouts = self.timeouts()?;
-        let name = self.cookie_name(prefix)?;
-        let template = Template::new(name, &self.attributes()?);
-        if self.audience.len() > MAX_ATTRIBUTE {
-            return Err(ConfigError::invalid("audience", "it may have 1024 bytes"));
-        }
+        let prefix = self.checked_prefix()?;
+        let timeouts = self.checked_timeouts()?;
+        let name = self.checked_name(prefix)?;
+        let template = Template::new(name, &self.checked_attributes()?);
         let keys = self.keys.derive(Context {
             purpose: Purpose::COOKIE,
             cookie_name: template.name(),
-            audience: &self.audience,
+            audience: self.checked_audience()?,
         });
         match prefix {
             _ if self.insecure_http => Event::Insecure {
@@ -265,163 +233,7 @@ impl SessionLayerBuilder {
             }),
         })
     }
-
-    fn check_prefix(&self) -> Result<Prefix, ConfigError> {
-        let everywhere = self.path == "/" && self.domain.is_none();
-        let prefix = self
-            .prefix
-            .unwrap_or(match (self.insecure_http, everywhere) {
-                (true, _) => Prefix::None,
-                (false, true) => Prefix::Host,
-                (false, false) => Prefix::Secure,
-            });
-        let conflict = |other, reason| {
-            Err(ConfigError::Conflict {
-                setting: "prefix",
-                other,
-                reason,
-            })
-        };
-        match prefix {
-            Prefix::Host | Prefix::Secure if self.insecure_http => conflict(
-                "insecure_http",
-                "browsers take prefixed cookies with `Secure` alone; leave one of them out",
-            ),
-            Prefix::Host if self.domain.is_some() => conflict(
-                "domain",
-                "`__Host-` cookies belong to one host; use `Prefix::Secure`, or no domain",
-            ),
-            Prefix::Host if self.path != "/" => conflict(
-                "path",
-                "`__Host-` cookies have the path `/`; use `Prefix::Secure`, or no path",
-            ),
-            _ => Ok(prefix),
-        }
-    }
-
-    fn cookie_name(&self, prefix: Prefix) -> Result<CookieName, ConfigError> {
-        let name = self.name.to_ascii_lowercase();
-        if ["__host-", "__secure-", "__http-"]
-            .iter()
-            .any(|prefix| name.starts_with(prefix))
-        {
-            return Err(ConfigError::invalid(
-                "name",
-                "leave the prefix out and set it with `prefix`",
-            ));
-        }
-        CookieName::new(prefix, &self.name).ok_or(ConfigError::invalid(
-            "name",
-            "it may have 1 to 118 letters, digits and !#$%&'*+-.^_`|~",
-        ))
-    }
-
-    fn attributes(&self) -> Result<Attributes, ConfigError> {
-        if self.insecure_http {
-            let conflict = |setting, reason| {
-                Err(ConfigError::Conflict {
-                    setting,
-                    other: "insecure_http",
-                    reason,
-                })
-            };
-            if self.partitioned {
-                return conflict(
-                    "partitioned",
-                    "browsers take partitioned cookies with `Secure` alone",
-                );
-            }
-            if self.same_site == SameSite::None {
-                return conflict(
-                    "same_site",
-                    "browsers take `SameSite=None` with `Secure` alone",
-                );
-            }
-        }
-        let is_value = |text: &str| {
-            text.len() <= MAX_ATTRIBUTE
-                && text.bytes().all(|b| matches!(b, 0x20..0x7f) && b != b';')
-        };
-        if !self.path.starts_with('/') || !is_value(&self.path) {
-            return Err(ConfigError::invalid(
-                "path",
-                "it begins with `/` and may have 1024 ASCII characters other than `;`",
-            ));
-        }
-        let is_domain = |domain: &str| {
-            let host = domain.strip_prefix('.').unwrap_or(domain);
-            let labels = host.split('.').all(|label| {
-                !label.is_empty()
-                    && label
-                        .bytes()
-                        .all(|b| b.is_ascii_alphanumeric() || b == b'-')
-            });
-            host.len() <= 253 && labels
-        };
-        if !self.domain.as_deref().is_none_or(is_domain) {
-            return Err(ConfigError::invalid(
-                "domain",
-                "it is a host name of letters, digits, `-` and `.`, international ones as Punycode",
-            ));
-        }
-        Ok(Attributes {
-            path: self.path.clone(),
-            domain: self.domain.clone(),
-            same_site: self.same_site,
-            secure: !self.insecure_http,
-            partitioned: self.partitioned,
-        })
-    }
-
-    fn timeouts(&self) -> Result<Timeouts, ConfigError> {
-        let millis = |setting, timeout: Duration| {
-            if timeout < Duration::from_secs(1) {
-                return Err(ConfigError::invalid(
-                    setting,
-                    "it is at least one second; for a cookie that ends with the browser use `browser_session`",
-                ));
-            }
-            if timeout > LONGEST {
-                return Err(ConfigError::invalid(
-                    setting,
-                    "it is at most 2^32 seconds, or 136 years",
-                ));
-            }
-            Ok(Millis::try_from(timeout.as_millis()).expect("136 years fit"))
-        };
-        let idle = millis("idle_timeout", self.idle_timeout)?;
-        let absolute = millis("absolute_timeout", self.absolute_timeout)?;
-        let max_remember = millis("max_remember", self.max_remember)?;
-        Ok(Timeouts {
-            idle: Some(idle).filter(|idle| *idle < absolute),
-            absolute,
-            max_remember,
-        })
-    }
 }
-
-impl ConfigError {
-    fn invalid(setting: &'static str, reason: &'static str) -> Self {
-        Self::Invalid { setting, reason }
-    }
-}
-
-impl fmt::Display for ConfigError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Invalid { setting, reason } => write!(f, "`{setting}` is impossible: {reason}"),
-            Self::Conflict {
-                setting,
-                other,
-                reason,
-            } => {
-                write!(f, "`{setting}` and `{other}` exclude each other: {reason}")
-            }
-        }
-    }
-}
-
-impl std::error::Error for ConfigError {}
 
 impl fmt::Debug for SessionLayerBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,4 +1,5 @@
 mod builder;
+mod check;
 
 use std::{fmt, sync::Arc};
 
@@ -11,7 +12,7 @@ use crate::{
     slot::Settings,
 };
 
-pub use self::builder::{ConfigError, SessionLayerBuilder};
+pub use self::{builder::SessionLayerBuilder, check::ConfigError};
 
 /// Keeps each visitor's session in one encrypted, signed, expiring cookie.
 ///

@@ -6,33 +6,22 @@ use std::{
     time::Duration,
 };
 
+use super::rules::Rules;
 use crate::{
     clock::Millis,
     entries::{Entries, MAX_VALUE_LEN, Splice},
-    error::{Error, ErrorKind, TooLarge},
+    error::{Error, ErrorKind},
     event::Event,
-    expiry::Timeouts,
     key::Age,
-    record::{self, Head, Record, SessionId, Times},
-    seal,
+    record::{Record, SessionId, Times},
 };
-
-/// What a layer demands of every session.
-#[derive(Debug)]
-pub(crate) struct Rules {
-    pub(crate) timeouts: Timeouts,
-    /// What the cookie's name and value may measure together.
-    pub(crate) limit: usize,
-    pub(crate) name_len: usize,
-    pub(crate) draw: fn(&mut [u8]) -> Result<(), Error>,
-}
 
 /// What came in, outside the lock, and what changed, inside.
 ///
 /// No code of the user runs under the lock, so a panic cannot leave half a change behind.
 pub(crate) struct State {
     opened: Millis,
-    base: Option<Base>,
+    pub(super) base: Option<Base>,
     changes: Mutex<Changes>,
 }
 
@@ -43,40 +32,20 @@ pub(crate) struct Base {
 }
 
 /// `None` is as it came in.
-struct Changes {
-    phase: Phase,
-    id: Option<SessionId>,
-    times: Times,
+pub(super) struct Changes {
+    pub(super) phase: Phase,
+    pub(super) id: Option<SessionId>,
+    pub(super) times: Times,
     owner: Option<Box<str>>,
     entries: Option<Vec<u8>>,
-    logged_in: bool,
+    pub(super) logged_in: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Phase {
+pub(super) enum Phase {
     Open,
     LoggedOut,
     Sent { logged_out: bool },
-}
-
-/// What a response has to do about a session.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Outcome {
-    /// Nothing changed.
-    Keep,
-    /// It changed; under a new id if there was one before.
-    Write(Change),
-    /// It ended, or nothing is left of it.
-    Remove { logged_out: bool },
-}
-
-/// What kind of change it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Change {
-    Created,
-    Content,
-    Renewed,
-    LoggedIn,
 }
 
 impl State {
@@ -110,8 +79,6 @@ impl State {
         self.base.as_ref().map(|base| base.record.head.id)
     }
 
-    // Reading
-
     /// The JSON of an entry, borrowed from what came in where nothing changed.
     pub(super) fn value(&self, key: &str) -> Option<Cow<'_, [u8]>> {
         let changes = self.lock();
@@ -144,18 +111,6 @@ impl State {
     pub(super) fn created(&self) -> Millis {
         self.lock().times.created
     }
-
-    /// When it ends if it is not used again, by the times that it would be or was sealed with.
-    pub(super) fn end(&self, rules: &Rules) -> Millis {
-        let changes = self.lock();
-        let mut times = changes.times;
-        if changes.phase == Phase::Open && self.outcome(&changes) != Outcome::Keep {
-            times.issue(self.opened);
-        }
-        rules.timeouts.end(times)
-    }
-
-    // Changing
 
     /// Sets or removes one entry; the value was serialized outside the lock.
     pub(super) fn set(
@@ -285,89 +240,7 @@ impl State {
         }
     }
 
-    // Sending
-
-    /// Decides what the response has to do. From now on nothing changes.
-    pub(crate) fn settle(&self) -> Outcome {
-        let mut changes = self.lock();
-        let outcome = self.outcome(&changes);
-        changes.phase = Phase::Sent {
-            logged_out: changes.logged_out(),
-        };
-        outcome
-    }
-
-    pub(crate) fn is_sent(&self) -> bool {
-        matches!(self.lock().phase, Phase::Sent { .. })
-    }
-
-    /// The record to seal at `now`, after `headroom` bytes and with room for `tail` more.
-    pub(crate) fn encode(
-        &self,
-        rules: &Rules,
-        now: Millis,
-        headroom: usize,
-        tail: usize,
-    ) -> Result<(Head, Vec<u8>), Error> {
-        let mut changes = self.lock();
-        changes.times.issue(now);
-        let head = Head {
-            id: changes.id(rules)?,
-            times: changes.times,
-        };
-        let owner = self.current_owner(&changes);
-        let bytes = record::encode(head, owner, self.entries(&changes), headroom, tail);
-        Ok((head, bytes))
-    }
-
-    /// What the cookie's name and value would measure together.
-    pub(crate) fn size(&self, rules: &Rules) -> usize {
-        let changes = self.lock();
-        let owner = self.current_owner(&changes);
-        rules.size(owner, self.entries(&changes).as_bytes().len())
-    }
-
-    /// What stands when the response is out: `None` after logout and where there is no session.
-    pub(crate) fn standing(&self) -> Option<(Option<SessionId>, Times)> {
-        let changes = self.lock();
-        (!changes.logged_out()).then_some((changes.id, changes.times))
-    }
-
-    fn outcome(&self, changes: &Changes) -> Outcome {
-        if changes.logged_out() {
-            return Outcome::Remove { logged_out: true };
-        }
-        let owner = self.current_owner(changes);
-        let entries = self.entries(changes);
-        let vacant = owner.is_none() && entries.as_bytes().is_empty();
-        let Some(base) = self.base.as_ref().map(|base| &base.record) else {
-            return match vacant {
-                true => Outcome::Keep,
-                false if changes.logged_in => Outcome::Write(Change::LoggedIn),
-                false => Outcome::Write(Change::Created),
-            };
-        };
-        let same_content = owner == base.owner() && entries == base.entries();
-        if vacant {
-            return if same_content {
-                Outcome::Keep
-            } else {
-                Outcome::Remove { logged_out: false }
-            };
-        }
-        if changes.logged_in {
-            return Outcome::Write(Change::LoggedIn);
-        }
-        if changes.id != Some(base.head.id) {
-            return Outcome::Write(Change::Renewed);
-        }
-        match same_content && changes.times == base.head.times {
-            true => Outcome::Keep,
-            false => Outcome::Write(Change::Content),
-        }
-    }
-
-    fn entries<'a>(&'a self, changes: &'a Changes) -> Entries<'a> {
+    pub(super) fn entries<'a>(&'a self, changes: &'a Changes) -> Entries<'a> {
         changes
             .entries
             .as_deref()
@@ -381,7 +254,7 @@ impl State {
             .unwrap_or_default()
     }
 
-    fn current_owner<'a>(&'a self, changes: &'a Changes) -> Option<&'a str> {
+    pub(super) fn current_owner<'a>(&'a self, changes: &'a Changes) -> Option<&'a str> {
         let base = || self.base.as_ref().and_then(|base| base.record.owner());
         match changes.logged_out() {
             true => None,
@@ -389,13 +262,13 @@ impl State {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Changes> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Changes> {
         self.changes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Changes {
-    fn logged_out(&self) -> bool {
+    pub(super) fn logged_out(&self) -> bool {
         matches!(
             self.phase,
             Phase::LoggedOut | Phase::Sent { logged_out: true }
@@ -419,50 +292,11 @@ impl Changes {
         }
     }
 
-    fn id(&mut self, rules: &Rules) -> Result<SessionId, Error> {
+    pub(super) fn id(&mut self, rules: &Rules) -> Result<SessionId, Error> {
         match self.id {
             Some(id) => Ok(id),
             None => Ok(*self.id.insert(rules.draw_id()?)),
         }
-    }
-}
-
-impl Rules {
-    /// The times of a session that begins now.
-    fn fresh(&self, now: Millis) -> Times {
-        let lifetime = u32::try_from(self.timeouts.absolute / 1000).unwrap_or(u32::MAX);
-        Times {
-            created: now,
-            issued: 0,
-            lifetime,
-            remembered: false,
-        }
-    }
-
-    fn draw_id(&self) -> Result<SessionId, Error> {
-        let mut bytes = [0; SessionId::LEN];
-        (self.draw)(&mut bytes)?;
-        Ok(SessionId::new(bytes))
-    }
-
-    fn size(&self, owner: Option<&str>, entries: usize) -> usize {
-        self.name_len + seal::token_len(record::encoded_len(owner.map(str::len), entries))
-    }
-
-    fn check(
-        &self,
-        owner: Option<&str>,
-        entries: usize,
-        sizes: impl FnOnce() -> Vec<(String, usize)>,
-    ) -> Result<(), Error> {
-        let size = self.size(owner, entries);
-        if size <= self.limit {
-            return Ok(());
-        }
-        let mut largest = sizes();
-        largest.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
-        largest.truncate(TooLarge::NAMED);
-        Err(Error::larger_than(TooLarge::new(size, self.limit, largest)))
     }
 }
 

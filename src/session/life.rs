@@ -1,0 +1,121 @@
+use std::{fmt, time::Duration};
+
+use time::OffsetDateTime;
+
+use super::Session;
+#[cfg(doc)]
+use crate::ErrorKind;
+use crate::{clock::moment, error::Error, record::SessionId};
+
+/// # Identity and life
+impl Session {
+    /// The session's id, which is drawn when first asked for, or when the session is first sent.
+    ///
+    /// It is kept only if the session is, that is, if it has an entry or an owner.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Entropy`] if the operating system gives no randomness, [`ErrorKind::LoggedOut`] after `logout`.
+    pub fn id(&self) -> Result<SessionId, Error> {
+        self.state().id(self.rules())
+    }
+
+    /// When the session began: at its login, else at the request that first used it.
+    pub fn created_at(&self) -> OffsetDateTime {
+        moment(self.state().created())
+    }
+
+    /// When the session ends if it is not used again, by the layer's timeouts of today.
+    pub fn expires_at(&self) -> OffsetDateTime {
+        moment(self.state().end(self.rules()))
+    }
+
+    /// Whose session it is: what was given to [`login`](Self::login).
+    #[doc(alias = "user_id")]
+    pub fn owner(&self) -> Option<String> {
+        self.state().owner()
+    }
+
+    /// Makes the session that of `owner`, under a new id and with a new life that begins now.
+    ///
+    /// The entries stay if the session had no owner or the same one, as with a cart that was filled before;
+    /// another owner's are dropped. It is not remembered: call [`remember`](Self::remember) after it.
+    ///
+    /// ```
+    /// # let session = tower_sealed_session::testing::example();
+    /// session.insert("cart", ["tea"])?;
+    /// session.login("user-42")?;
+    /// assert_eq!(session.owner().as_deref(), Some("user-42"));
+    /// assert!(session.contains_key("cart"));
+    /// # Ok::<(), tower_sealed_session::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidOwner`], [`ErrorKind::TooLarge`], [`ErrorKind::Late`], and
+    /// [`ErrorKind::LoggedOut`] after `logout` in the same request; nothing is changed then.
+    ///
+    /// # Security
+    ///
+    /// Call it on every authentication, also on a step up: the old id is ended, so that responses to requests
+    /// still in flight under it cannot undo the login (within this process).
+    pub fn login(&self, owner: impl fmt::Display) -> Result<(), Error> {
+        self.state().login(self.rules(), &owner.to_string())
+    }
+
+    /// Gives the session a new id and keeps all else: for a change of privilege.
+    ///
+    /// If another request renewed or ended the session meanwhile, this request's changes are dropped.
+    #[doc(alias = "cycle_id")]
+    #[doc(alias = "regenerate")]
+    pub fn renew(&self) {
+        self.state().renew();
+    }
+
+    /// Lets the session live for `lifetime` from its creation, with no idle limit.
+    ///
+    /// Whole seconds count. The layer's [`max_remember`](crate::SessionLayerBuilder::max_remember) is the limit.
+    pub fn remember(&self, lifetime: Duration) {
+        self.state().remember(lifetime);
+    }
+
+    /// Ends the session: it is empty from here on, and the response removes the cookie.
+    ///
+    /// Nothing brings it back in this request: later changes are an event and change nothing, and `login` fails.
+    ///
+    /// # Security
+    ///
+    /// Responses to requests in flight cannot bring it back either, within this process. A copy of the cookie
+    /// that someone made before remains valid until it expires: nothing on the server knows that it ended.
+    #[doc(alias = "flush")]
+    #[doc(alias = "purge")]
+    #[doc(alias = "destroy")]
+    #[doc(alias = "delete")]
+    pub fn logout(&self) {
+        self.state().logout();
+    }
+
+    /// Makes sure that what changed is kept before the handler goes on.
+    ///
+    /// With the state in the cookie there is nothing to wait for, since the response itself carries it. Code that
+    /// calls it all the same works on with a store.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Late`] if the response's head has been sent.
+    pub async fn commit(&self) -> Result<(), Error> {
+        self.home.commit()
+    }
+
+    /// Whether the session is valid now: for a task that holds one longer than a request takes, such as a socket.
+    ///
+    /// It is not after its time, which a socket's own traffic does not extend, and after a `login`, `renew` or
+    /// `logout` of another request in this process, for at least a minute.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Clock`] if the clock shows a moment before 1970.
+    pub async fn still_valid(&self) -> Result<bool, Error> {
+        self.home.still_valid()
+    }
+}

@@ -1,0 +1,121 @@
+use super::{
+    rules::Rules,
+    state::{Changes, Phase, State},
+};
+use crate::{
+    clock::Millis,
+    error::Error,
+    record::{self, Head, SessionId, Times},
+};
+
+/// What a response has to do about a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// Nothing changed.
+    Keep,
+    /// It changed; under a new id if there was one before.
+    Write(Change),
+    /// It ended, or nothing is left of it.
+    Remove { logged_out: bool },
+}
+
+/// What kind of change it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Change {
+    Created,
+    Content,
+    Renewed,
+    LoggedIn,
+}
+
+impl State {
+    /// When it ends if it is not used again, by the times that it would be or was sealed with.
+    pub(super) fn end(&self, rules: &Rules) -> Millis {
+        let changes = self.lock();
+        let mut times = changes.times;
+        if changes.phase == Phase::Open && self.outcome(&changes) != Outcome::Keep {
+            times.issue(self.opened());
+        }
+        rules.timeouts.end(times)
+    }
+
+    /// Decides what the response has to do. From now on nothing changes.
+    pub(crate) fn settle(&self) -> Outcome {
+        let mut changes = self.lock();
+        let outcome = self.outcome(&changes);
+        changes.phase = Phase::Sent {
+            logged_out: changes.logged_out(),
+        };
+        outcome
+    }
+
+    pub(crate) fn is_sent(&self) -> bool {
+        matches!(self.lock().phase, Phase::Sent { .. })
+    }
+
+    /// The record to seal at `now`, after `headroom` bytes and with room for `tail` more.
+    pub(crate) fn encode(
+        &self,
+        rules: &Rules,
+        now: Millis,
+        headroom: usize,
+        tail: usize,
+    ) -> Result<(Head, Vec<u8>), Error> {
+        let mut changes = self.lock();
+        changes.times.issue(now);
+        let head = Head {
+            id: changes.id(rules)?,
+            times: changes.times,
+        };
+        let owner = self.current_owner(&changes);
+        let bytes = record::encode(head, owner, self.entries(&changes), headroom, tail);
+        Ok((head, bytes))
+    }
+
+    /// What the cookie's name and value would measure together.
+    pub(crate) fn size(&self, rules: &Rules) -> usize {
+        let changes = self.lock();
+        let owner = self.current_owner(&changes);
+        rules.size(owner, self.entries(&changes).as_bytes().len())
+    }
+
+    /// What stands when the response is out: `None` after logout and where there is no session.
+    pub(crate) fn standing(&self) -> Option<(Option<SessionId>, Times)> {
+        let changes = self.lock();
+        (!changes.logged_out()).then_some((changes.id, changes.times))
+    }
+
+    pub(super) fn outcome(&self, changes: &Changes) -> Outcome {
+        if changes.logged_out() {
+            return Outcome::Remove { logged_out: true };
+        }
+        let owner = self.current_owner(changes);
+        let entries = self.entries(changes);
+        let vacant = owner.is_none() && entries.as_bytes().is_empty();
+        let Some(base) = self.base.as_ref().map(|base| &base.record) else {
+            return match vacant {
+                true => Outcome::Keep,
+                false if changes.logged_in => Outcome::Write(Change::LoggedIn),
+                false => Outcome::Write(Change::Created),
+            };
+        };
+        let same_content = owner == base.owner() && entries == base.entries();
+        if vacant {
+            return if same_content {
+                Outcome::Keep
+            } else {
+                Outcome::Remove { logged_out: false }
+            };
+        }
+        if changes.logged_in {
+            return Outcome::Write(Change::LoggedIn);
+        }
+        if changes.id != Some(base.head.id) {
+            return Outcome::Write(Change::Renewed);
+        }
+        match same_content && changes.times == base.head.times {
+            true => Outcome::Keep,
+            false => Outcome::Write(Change::Content),
+        }
+    }
+}
