@@ -35,26 +35,22 @@ pub(crate) fn mark(headers: &mut HeaderMap, exposure: Exposure) {
 
 /// Whether shared caches are invited to keep the response.
 pub(crate) fn is_public(headers: &HeaderMap) -> bool {
-    has_directive(headers, |name| {
-        ["public", "s-maxage", "immutable"]
-            .iter()
-            .any(|wanted| name.eq_ignore_ascii_case(wanted))
-    })
+    has_directive(headers, &["public", "s-maxage", "immutable"]) && !is_private(headers)
 }
 
 fn is_private(headers: &HeaderMap) -> bool {
-    has_directive(headers, |name| {
-        ["private", "no-cache", "no-store"]
-            .iter()
-            .any(|wanted| name.eq_ignore_ascii_case(wanted))
-    })
+    has_directive(headers, &["private", "no-cache", "no-store"])
 }
 
-/// The names of the directives alone; one with field names, as in `private="x-name"`, covers only those fields.
-fn has_directive(headers: &HeaderMap, wanted: impl Fn(&str) -> bool) -> bool {
+/// A directive with field names, as in `private="x-name"`, covers only those fields, and does not count.
+fn has_directive(headers: &HeaderMap, wanted: &[&str]) -> bool {
     directives(headers).any(|directive| {
         let (name, value) = directive.split_once('=').unwrap_or((directive, ""));
-        !value.trim_start().starts_with('"') && wanted(name.trim())
+        let (name, value) = (name.trim(), value.trim_start());
+        !value.starts_with('"')
+            && wanted
+                .iter()
+                .any(|wanted| name.eq_ignore_ascii_case(wanted))
     })
 }
 
@@ -218,5 +214,6 @@ mod tests {
         };
         assert!(public("public") && public("max-age=1, s-maxage=60") && public("immutable"));
         assert!(!public("max-age=60") && !public("private") && !public("no-store"));
+        assert!(!public("private, immutable"));
     }
 }
