@@ -75,9 +75,10 @@ async fn shop(session: Session) -> Result<Html<String>, Error> {
             escape(&name)
         ),
         None => r#"<h2>Log in</h2>
+            <p class=quiet>Any name will do. Your cart stays as it is.</p>
             <form method=post action=/login>
               <label>Name <input name=name required maxlength=60 autocomplete=username></label>
-              <label class=check><input type=checkbox name=remember value=yes> Remember me for 30 days</label>
+              <label><input type=checkbox name=remember value=yes> Remember me for 30 days</label>
               <button>Log in</button>
             </form>"#
             .to_owned(),
@@ -100,13 +101,14 @@ async fn shop(session: Session) -> Result<Html<String>, Error> {
 
 async fn me(session: Session) -> Result<Response, Error> {
     let Some(name) = session.owner() else {
-        let body = notice("warn", "Nobody is logged in.") + r#"<p><a href="/">To the shop</a></p>"#;
+        let body =
+            notice("warn", "Nobody is logged in.") + r#"<p><a href="/">Log in at the shop</a></p>"#;
         return Ok((StatusCode::UNAUTHORIZED, page("Members only", &body)).into_response());
     };
     let cart = session.get::<Vec<String>>("cart")?.unwrap_or_default();
     let body = format!(
         r#"<section><h2>{}</h2>
-        <dl><dt>Logged in</dt><dd>{}</dd><dt>Until</dt><dd>{}, if you do not come back before</dd>
+        <dl><dt>Logged in</dt><dd>{}</dd><dt>Ends if unused</dt><dd>{}</dd>
         <dt>In your cart</dt><dd>{}</dd></dl>
         <p><a href="/">To the shop</a></p></section>"#,
         escape(&name),
@@ -188,12 +190,13 @@ fn page(title: &str, body: &str) -> Html<String> {
 <meta name=viewport content="width=device-width, initial-scale=1">
 <title>{title}</title>
 <style>
-  body {{ font: 1.05rem/1.5 system-ui, sans-serif; color: #24302b; background: #f3f5ef; margin: 0 }}
+  body {{ font: 1.05rem/1.5 system-ui, sans-serif; color: #24302b; background: #f3f5ef; margin: 0; overflow-wrap: break-word }}
   main {{ max-width: 30rem; margin: 3rem auto; padding: 0 1rem }}
   h1 {{ font-size: 1.7rem; margin: 0 0 1.2rem }}
   h2 {{ font-size: 1.15rem; margin: 0 0 .6rem }}
   section {{ background: #fff; border: 1px solid #dde3d8; border-radius: .6rem; padding: 1.2rem 1.4rem; margin: 1rem 0 }}
-  label {{ display: block; margin: .5rem 0 }}
+  section p, ul {{ margin: 0 0 1rem }} section > :last-child {{ margin-bottom: 0 }} ul {{ padding-left: 1.2rem }}
+  label {{ display: block; margin: 0 0 .8rem }}
   input:not([type=checkbox]) {{ font: inherit; padding: .4rem .6rem; border: 1px solid #b7c2b3; border-radius: .4rem; width: 100%; box-sizing: border-box }}
   button {{ font: inherit; padding: .45rem 1.1rem; border: 0; border-radius: .4rem; background: #2f6b4f; color: #fff; cursor: pointer }}
   button.second {{ background: #e4eae0; color: #24302b }}

@@ -1,6 +1,7 @@
 //! Behaviour through the public API.
 
 mod bad_input;
+mod browser;
 mod caching;
 mod config;
 mod cost;
