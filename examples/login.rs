@@ -101,9 +101,7 @@ async fn shop(session: Session) -> Result<Html<String>, Error> {
 
 async fn me(session: Session) -> Result<Response, Error> {
     let Some(name) = session.owner() else {
-        let body =
-            notice("warn", "Nobody is logged in.") + r#"<p><a href="/">Log in at the shop</a></p>"#;
-        return Ok((StatusCode::UNAUTHORIZED, page("Members only", &body)).into_response());
+        return Ok(refusal(StatusCode::UNAUTHORIZED, "Nobody is logged in."));
     };
     let cart = session.get::<Vec<String>>("cart")?.unwrap_or_default();
     let body = format!(
@@ -131,12 +129,9 @@ async fn add_to_cart(session: Session, Form(form): Form<Item>) -> Result<Respons
         cart
     });
     match added {
-        Err(error) if error.kind() == ErrorKind::TooLarge => {
-            let body =
-                notice("warn", "Your cart is full.") + r#"<p><a href="/">To the shop</a></p>"#;
-            Ok((StatusCode::PAYLOAD_TOO_LARGE, page("Tea shop", &body)).into_response())
-        }
-        other => other.map(|_| Redirect::to("/").into_response()),
+        Ok(_) => Ok(Redirect::to("/").into_response()),
+        Err(error) if error.kind() == ErrorKind::TooLarge => Ok(cart_is_full()),
+        Err(error) => Err(error),
     }
 }
 
@@ -148,22 +143,36 @@ struct Login {
 
 async fn login(session: Session, Form(form): Form<Login>) -> Result<Response, Error> {
     match session.login(form.name.trim()) {
+        Ok(()) => {}
+        Err(error) if error.kind() == ErrorKind::TooLarge => return Ok(cart_is_full()),
         Err(error) if error.kind() == ErrorKind::InvalidOwner => {
-            let body = notice("warn", "That is no name.") + r#"<p><a href="/">To the shop</a></p>"#;
-            return Ok((StatusCode::UNPROCESSABLE_ENTITY, page("Tea shop", &body)).into_response());
+            return Ok(refusal(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "That is no name.",
+            ));
         }
-        other => other?,
+        Err(error) => return Err(error),
     }
     if form.remember.is_some() {
         session.remember(REMEMBERED);
     }
-    session.insert("notice", format!("Welcome, {}.", form.name.trim()))?;
+    // beside a full cart there may be no room for it, which is no reason to fail
+    let _ = session.insert("notice", format!("Welcome, {}.", form.name.trim()));
     Ok(Redirect::to("/").into_response())
 }
 
 async fn logout(session: Session) -> Redirect {
     session.logout();
     Redirect::to("/")
+}
+
+fn cart_is_full() -> Response {
+    refusal(StatusCode::PAYLOAD_TOO_LARGE, "Your cart is full.")
+}
+
+fn refusal(status: StatusCode, why: &str) -> Response {
+    let body = notice("warn", why) + r#"<p><a href="/">To the shop</a></p>"#;
+    (status, page("Tea shop", &body)).into_response()
 }
 
 fn minutes(moment: time::OffsetDateTime) -> String {

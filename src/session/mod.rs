@@ -45,6 +45,11 @@ pub(crate) trait Home: Send + Sync {
 /// }
 /// ```
 ///
+/// # Which responses carry it
+///
+/// All, whatever their status: a handler that fails keeps what it wrote before, its login included. So make
+/// the steps that can fail first, where one is not to be kept without the other.
+///
 /// # When it is too late
 ///
 /// Once the response's head is sent the session is, too: [`insert`](Self::insert), [`update`](Self::update),

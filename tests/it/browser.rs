@@ -2,7 +2,7 @@
 
 #[path = "../../examples/login.rs"]
 #[allow(dead_code)]
-mod login;
+pub(crate) mod login;
 
 use std::{
     collections::HashMap,

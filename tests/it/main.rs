@@ -12,6 +12,7 @@ mod processes;
 mod races;
 mod secrets;
 mod shape;
+mod shop;
 mod sizes;
 mod starlette;
 mod support;
