@@ -50,6 +50,9 @@ pub enum ErrorKind {
     InvalidOwner,
     /// The response's head has been sent, and the session with it; nothing was changed.
     Late,
+    /// The session's life was over before the response was: the request took too long, or it was
+    /// remembered for a time that has passed.
+    Expired,
     /// The session was ended by `logout` earlier in this request; nothing was changed.
     LoggedOut,
     /// The operating system gave no randomness.
@@ -68,6 +71,9 @@ enum Detail {
     Entry {
         key: Option<String>,
         type_name: &'static str,
+    },
+    Layer {
+        cookie_name: String,
     },
     Source(Box<dyn std::error::Error + Send + Sync>),
 }
@@ -161,6 +167,11 @@ impl Error {
         Self::with(ErrorKind::Encoding, Detail::entry::<T>(key))
     }
 
+    pub(crate) fn missing_layer(cookie_name: &str) -> Self {
+        let cookie_name = cookie_name.to_owned();
+        Self::with(ErrorKind::MissingLayer, Detail::Layer { cookie_name })
+    }
+
     pub(crate) fn entropy(source: getrandom::Error) -> Self {
         Self::with(ErrorKind::Entropy, Detail::Source(Box::new(source)))
     }
@@ -203,6 +214,11 @@ impl fmt::Display for Error {
                 };
                 write!(f, "{fault} {type_name}")
             }
+            Some(Detail::Layer { cookie_name }) => write!(
+                f,
+                "the request did not pass through a session layer whose cookie is named {cookie_name:?}, \
+                 prefix and all, see `SessionLayer::cookie_name`"
+            ),
             Some(Detail::Source(_)) | None => self.kind.fmt(f),
         }
     }
@@ -217,6 +233,7 @@ impl fmt::Display for ErrorKind {
             Self::InvalidKey => "the key of a session entry must have 1 to 255 bytes",
             Self::InvalidOwner => "the owner of a session must have 1 to 255 bytes",
             Self::Late => "the session was sent with the response's head and can no longer change",
+            Self::Expired => "the session's life was over before the response was",
             Self::LoggedOut => "the session was ended by logout earlier in this request",
             Self::Entropy => "the operating system gave no randomness",
             Self::Clock => "the clock shows a moment before 1970",

@@ -67,8 +67,8 @@ pub(crate) enum Reason {
 pub(crate) enum Drop {
     /// Another request ended the session meanwhile.
     Ended,
-    /// The session's time ran out while the request ran.
-    Expired,
+    /// The request was cancelled, or its service failed, so that there is no response to carry them.
+    Unanswered,
     /// A refresh would make the cookie too large.
     TooLarge,
 }
@@ -88,28 +88,17 @@ impl Event<'_> {
             Self::Changed(id) => emit!(debug, "changed", session = ?id, "session changed"),
             Self::Refreshed(id) => emit!(trace, "refreshed", session = ?id, "session refreshed"),
             Self::Removed => emit!(debug, "removed", "session cookie removed"),
-            Self::Rejected(Reason::Malformed) => emit!(
-                error,
-                "rejected",
-                reason = "malformed",
-                "an authentic session cookie is malformed: its secret is used by another program"
-            ),
-            Self::Rejected(reason) => match reason.level() {
-                tracing::Level::WARN => {
-                    emit!(
-                        warn,
-                        "rejected",
-                        reason = reason.name(),
-                        "session cookie not accepted"
-                    )
+            Self::Rejected(reason) => {
+                let (name, told) = (reason.name(), "session cookie not accepted");
+                match reason {
+                    // authentic, and no session: another program has the secret
+                    Reason::Malformed => emit!(error, "rejected", reason = name, "{told}"),
+                    Reason::Forged | Reason::Future | Reason::Ambiguous => {
+                        emit!(warn, "rejected", reason = name, "{told}");
+                    }
+                    _ => emit!(debug, "rejected", reason = name, "{told}"),
                 }
-                _ => emit!(
-                    debug,
-                    "rejected",
-                    reason = reason.name(),
-                    "session cookie not accepted"
-                ),
-            },
+            }
             Self::Dropped(drop) => {
                 emit!(
                     info,
@@ -168,21 +157,13 @@ impl Reason {
             Self::Ambiguous => "ambiguous",
         }
     }
-
-    fn level(self) -> tracing::Level {
-        match self {
-            Self::Malformed => tracing::Level::ERROR,
-            Self::Forged | Self::Future | Self::Ambiguous => tracing::Level::WARN,
-            _ => tracing::Level::DEBUG,
-        }
-    }
 }
 
 impl Drop {
     fn name(self) -> &'static str {
         match self {
             Self::Ended => "ended",
-            Self::Expired => "expired",
+            Self::Unanswered => "unanswered",
             Self::TooLarge => "too_large",
         }
     }

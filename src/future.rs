@@ -17,6 +17,14 @@ pin_project! {
         inner: F,
         slot: Option<Arc<Slot>>,
     }
+
+    impl<F> PinnedDrop for ResponseFuture<F> {
+        fn drop(this: Pin<&mut Self>) {
+            if let Some(slot) = this.project().slot.take() {
+                slot.abandon();
+            }
+        }
+    }
 }
 
 impl<F> ResponseFuture<F> {

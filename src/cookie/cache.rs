@@ -1,7 +1,7 @@
 //! What caches on the way are told. RFC 9111: a `Set-Cookie` alone does not prevent caching.
 
 use http::{
-    HeaderMap, HeaderName, HeaderValue,
+    HeaderMap, HeaderName, HeaderValue, Response,
     header::{CACHE_CONTROL, EXPIRES, VARY},
 };
 
@@ -16,16 +16,26 @@ pub(crate) enum Exposure {
     Login,
 }
 
-/// Marks a response for which the session was opened.
-pub(crate) fn mark(headers: &mut HeaderMap, exposure: Exposure) {
+/// The `private` of a response that a layer of ours said, and not the application.
+#[derive(Clone, Copy)]
+struct OurPrivate;
+
+/// Marks a response for which the session was opened. `nested` is whether a layer outside may mark it as well.
+pub(crate) fn mark<B>(response: &mut Response<B>, exposure: Exposure, nested: bool) {
+    let ours = response.extensions_mut().remove::<OurPrivate>().is_some();
+    let headers = response.headers_mut();
     vary_by_cookie(headers);
     match exposure {
         Exposure::Opened => {
-            if !headers.contains_key(CACHE_CONTROL) {
+            let silent = !headers.contains_key(CACHE_CONTROL);
+            if silent {
                 headers.insert(CACHE_CONTROL, HeaderValue::from_static("private"));
             }
+            if nested && (silent || ours) {
+                response.extensions_mut().insert(OurPrivate);
+            }
         }
-        Exposure::Cookie if is_private(headers) => remove_shared(headers),
+        Exposure::Cookie if is_private(headers) && !ours => remove_shared(headers),
         Exposure::Cookie | Exposure::Login => {
             remove_shared(headers);
             headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -38,28 +48,37 @@ pub(crate) fn is_public(headers: &HeaderMap) -> bool {
     has_directive(headers, &["public", "s-maxage", "immutable"]) && !is_private(headers)
 }
 
+/// Whether no shared cache keeps the response. `no-cache` alone does not say so: what is kept may be sent to
+/// another visitor after it was found to be fresh, `Set-Cookie` and all.
 fn is_private(headers: &HeaderMap) -> bool {
-    has_directive(headers, &["private", "no-cache", "no-store"])
+    has_directive(headers, &["private", "no-store"])
+        && !has_directive(headers, &["public", "s-maxage"])
 }
 
 /// A directive with field names, as in `private="x-name"`, covers only those fields, and does not count.
 fn has_directive(headers: &HeaderMap, wanted: &[&str]) -> bool {
-    directives(headers).any(|directive| {
-        let (name, value) = directive.split_once('=').unwrap_or((directive, ""));
-        let (name, value) = (name.trim(), value.trim_start());
-        !value.starts_with('"')
+    let values = headers.get_all(CACHE_CONTROL).into_iter();
+    let mut directives = values.flat_map(|value| directives(value.as_bytes()));
+    directives.any(|directive| {
+        let mut halves = directive.splitn(2, |&b| b == b'=').map(<[u8]>::trim_ascii);
+        let (name, value) = (
+            halves.next().unwrap_or_default(),
+            halves.next().unwrap_or_default(),
+        );
+        !value.starts_with(b"\"")
             && wanted
                 .iter()
-                .any(|wanted| name.eq_ignore_ascii_case(wanted))
+                .any(|wanted| name.eq_ignore_ascii_case(wanted.as_bytes()))
     })
 }
 
-fn directives(headers: &HeaderMap) -> impl Iterator<Item = &str> {
-    let values = headers
-        .get_all(CACHE_CONTROL)
-        .into_iter()
-        .filter_map(|value| value.to_str().ok());
-    values.flat_map(|value| value.split(',').map(str::trim))
+/// What stands between commas, except for those in quotes.
+fn directives(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut quoted = false;
+    value.split(move |&byte| {
+        quoted ^= byte == b'"';
+        byte == b',' && !quoted
+    })
 }
 
 fn vary_by_cookie(headers: &mut HeaderMap) {
@@ -101,12 +120,15 @@ mod tests {
         before: &[(&'static str, &'static str)],
         exposure: Exposure,
     ) -> Vec<(String, String)> {
-        let mut headers = HeaderMap::new();
+        let mut response = Response::new(());
         for (name, value) in before {
-            headers.append(*name, HeaderValue::from_static(value));
+            response
+                .headers_mut()
+                .append(*name, HeaderValue::from_static(value));
         }
-        mark(&mut headers, exposure);
-        let pairs = headers
+        mark(&mut response, exposure, false);
+        let pairs = response
+            .headers()
             .iter()
             .map(|(n, v)| (n.to_string(), v.to_str().expect("ASCII").to_owned()));
         let mut pairs: Vec<_> = pairs.collect();
@@ -163,7 +185,21 @@ mod tests {
                 "private, max-age=60",
                 "no-store",
             ),
-            ("No-Cache", "No-Cache", "No-Cache", "no-store"),
+            ("no-cache", "no-cache", "no-store", "no-store"),
+            (
+                "public, no-cache",
+                "public, no-cache",
+                "no-store",
+                "no-store",
+            ),
+            ("private, public", "private, public", "no-store", "no-store"),
+            (
+                "a=\"x, private, y\", max-age=60",
+                "a=\"x, private, y\", max-age=60",
+                "no-store",
+                "no-store",
+            ),
+            ("Private", "Private", "Private", "no-store"),
             ("no-store", "no-store", "no-store", "no-store"),
             (
                 "private=\"x-name\"",

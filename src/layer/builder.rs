@@ -1,4 +1,8 @@
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{Arc, Once},
+    time::Duration,
+};
 
 use tower_cookies::cookie::SameSite;
 
@@ -230,6 +234,7 @@ impl SessionLayerBuilder {
                 browser_session: self.browser_session,
                 clock: self.clock,
                 random: random::from_thread,
+                nested: Once::new(),
             }),
         })
     }

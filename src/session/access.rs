@@ -36,13 +36,15 @@ impl Session {
     pub fn insert(&self, key: &str, value: impl Serialize) -> Result<(), Error> {
         check_key(key)?;
         let json = to_json(key, &value)?;
-        self.state().set(self.rules(), "insert", key, Some(&json))
+        self.change("insert", self.state().set(self.rules(), key, &json))?;
+        Ok(())
     }
 
     /// Removes an entry, and says whether there was one.
     #[doc(alias = "delete")]
     pub fn remove(&self, key: &str) -> bool {
-        self.contains_key(key) && self.state().set(self.rules(), "remove", key, None).is_ok()
+        let removed = self.change("remove", self.state().remove(key));
+        removed.is_ok_and(|removed| removed == Some(true))
     }
 
     /// Reads an entry and removes it: for what is shown once, such as a notice.
@@ -61,11 +63,17 @@ impl Session {
     #[doc(alias = "pop")]
     #[doc(alias = "flash")]
     pub fn take<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, Error> {
-        let value = self.get(key)?;
-        if value.is_some() {
-            self.remove(key);
+        loop {
+            let Some(before) = self.state().value(key) else {
+                return Ok(None);
+            };
+            let value = from_json(key, &before)?;
+            let taken = self.state().replace(self.rules(), key, Some(&before), None);
+            // too late to remove it is no reason not to show it
+            if !matches!(self.change("take", taken), Ok(Some(false))) {
+                return Ok(Some(value));
+            }
         }
-        Ok(value)
     }
 
     /// Sets an entry to what `f` makes of its value, and returns that.
@@ -100,11 +108,10 @@ impl Session {
                 .map(|json| from_json(key, json))
                 .transpose()?);
             let json = to_json(key, &value)?;
-            let unchanged = |now: Option<&[u8]>| now == before.as_deref();
-            if self
+            let replaced = self
                 .state()
-                .set_if(self.rules(), "update", key, Some(&json), unchanged)?
-            {
+                .replace(self.rules(), key, before.as_deref(), Some(&json));
+            if self.change("update", replaced)? != Some(false) {
                 return Ok(value);
             }
         }
@@ -136,7 +143,7 @@ impl Session {
     ///
     /// A session without entries and owner is none: its cookie is removed.
     pub fn clear(&self) {
-        self.state().clear();
+        let _ = self.change("clear", self.state().clear());
     }
 
     /// The whole session as one struct, whose fields are the entries.
@@ -190,7 +197,8 @@ impl Session {
     pub fn write<T: Serialize + ?Sized>(&self, whole: &T) -> Result<(), Error> {
         let fields = whole::to_fields(whole).map_err(|_| Error::encoding::<T>(None))?;
         fields.iter().try_for_each(|(key, _)| check_key(key))?;
-        self.state().set_all(self.rules(), "write", &fields)
+        self.change("write", self.state().set_all(self.rules(), &fields))?;
+        Ok(())
     }
 }
 

@@ -3,9 +3,11 @@ use std::{fmt, time::Duration};
 use time::OffsetDateTime;
 
 use super::Session;
-#[cfg(doc)]
-use crate::ErrorKind;
-use crate::{clock::moment, error::Error, record::SessionId};
+use crate::{
+    clock::moment,
+    error::{Error, ErrorKind},
+    record::SessionId,
+};
 
 /// # Identity and life
 impl Session {
@@ -60,7 +62,11 @@ impl Session {
     /// Call it on every authentication, also on a step up: the old id is ended, so that responses to requests
     /// still in flight under it cannot undo the login (within this process).
     pub fn login(&self, owner: impl fmt::Display) -> Result<(), Error> {
-        self.state().login(self.rules(), &owner.to_string())
+        let login = self.state().login(self.rules(), &owner.to_string());
+        match self.change("login", login)? {
+            Some(()) => Ok(()),
+            None => Err(ErrorKind::LoggedOut.into()),
+        }
     }
 
     /// Gives the session a new id and keeps all else: for a change of privilege.
@@ -69,14 +75,14 @@ impl Session {
     #[doc(alias = "cycle_id")]
     #[doc(alias = "regenerate")]
     pub fn renew(&self) {
-        self.state().renew();
+        let _ = self.change("renew", self.state().renew());
     }
 
     /// Lets the session live for `lifetime` from its creation, with no idle limit.
     ///
     /// Whole seconds count. The layer's [`max_remember`](crate::SessionLayerBuilder::max_remember) is the limit.
     pub fn remember(&self, lifetime: Duration) {
-        self.state().remember(lifetime);
+        let _ = self.change("remember", self.state().remember(lifetime));
     }
 
     /// Ends the session: it is empty from here on, and the response removes the cookie.
@@ -92,7 +98,7 @@ impl Session {
     #[doc(alias = "destroy")]
     #[doc(alias = "delete")]
     pub fn logout(&self) {
-        self.state().logout();
+        let _ = self.change("logout", self.state().logout());
     }
 
     /// Makes sure that what changed is kept before the handler goes on.

@@ -10,7 +10,11 @@ mod whole;
 
 use std::{fmt, sync::Arc};
 
-use crate::error::Error;
+use self::state::Refused;
+use crate::{
+    error::{Error, ErrorKind},
+    event::Event,
+};
 
 pub(crate) use self::{
     outcome::{Change, Outcome},
@@ -72,6 +76,22 @@ impl Session {
 
     fn rules(&self) -> &Rules {
         self.home.rules()
+    }
+
+    /// What came of a change: nothing after `logout`, an error once the session was sent; both are an event.
+    fn change<T>(&self, method: &str, made: Result<T, Refused>) -> Result<Option<T>, Error> {
+        match made {
+            Ok(made) => Ok(Some(made)),
+            Err(Refused::Failed(error)) => Err(error),
+            Err(Refused::LoggedOut) => {
+                Event::LateWrite { method }.emit();
+                Ok(None)
+            }
+            Err(Refused::Sent) => {
+                Event::LateWrite { method }.emit();
+                Err(ErrorKind::Late.into())
+            }
+        }
     }
 }
 

@@ -1,10 +1,11 @@
 use super::{
     rules::Rules,
-    state::{Changes, Phase, State},
+    state::{Changes, Phase, State, sizes},
 };
 use crate::{
     clock::Millis,
     error::Error,
+    key::Age,
     record::{self, Head, SessionId, Times},
 };
 
@@ -33,10 +34,23 @@ impl State {
     pub(super) fn end(&self, rules: &Rules) -> Millis {
         let changes = self.lock();
         let mut times = changes.times;
-        if changes.phase == Phase::Open && self.outcome(&changes) != Outcome::Keep {
-            times.issue(self.opened());
+        if let (Phase::Open, Some(opened)) = (changes.phase, self.opened())
+            && (self.outcome(&changes) != Outcome::Keep || self.refresh_due(rules, opened))
+        {
+            times.issue(opened);
         }
         rules.timeouts.end(times)
+    }
+
+    /// Whether it is time to seal anew what came in, if nothing changes.
+    pub(crate) fn refresh_due(&self, rules: &Rules, opened: Millis) -> bool {
+        self.base().is_some_and(|base| {
+            let fallback = base.age == Age::Fallback;
+            !base.is_vacant()
+                && rules
+                    .timeouts
+                    .refresh_due(base.record.head.times, fallback, opened)
+        })
     }
 
     /// Decides what the response has to do. From now on nothing changes.
@@ -47,6 +61,11 @@ impl State {
             logged_out: changes.logged_out(),
         };
         outcome
+    }
+
+    /// Notes that the session was not sent, for what another request did.
+    pub(crate) fn lose(&self) {
+        self.lock().lost = true;
     }
 
     pub(crate) fn is_sent(&self) -> bool {
@@ -72,17 +91,23 @@ impl State {
         Ok((head, bytes))
     }
 
-    /// What the cookie's name and value would measure together.
-    pub(crate) fn size(&self, rules: &Rules) -> usize {
+    /// Whether its cookie would be accepted by browsers. Mutators see to that, but a record may have come in
+    /// with less padding than it is given here.
+    pub(crate) fn fits(&self, rules: &Rules) -> Result<(), Error> {
         let changes = self.lock();
+        let entries = self.entries(&changes);
         let owner = self.current_owner(&changes);
-        rules.size(owner, self.entries(&changes).as_bytes().len())
+        rules.check(owner, entries.as_bytes().len(), || sizes(entries))
     }
 
-    /// What stands when the response is out: `None` after logout and where there is no session.
+    /// The times to judge it by, and the id whose end would be its own. `None` if it is over.
     pub(crate) fn standing(&self) -> Option<(Option<SessionId>, Times)> {
         let changes = self.lock();
-        (!changes.logged_out()).then_some((changes.id, changes.times))
+        let id = match changes.phase {
+            Phase::Sent { .. } => changes.id,
+            _ => self.base_id(),
+        };
+        (!changes.logged_out() && !changes.lost).then_some((id, changes.times))
     }
 
     pub(super) fn outcome(&self, changes: &Changes) -> Outcome {

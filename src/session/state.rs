@@ -11,16 +11,17 @@ use crate::{
     clock::Millis,
     entries::{Entries, MAX_VALUE_LEN, Splice},
     error::{Error, ErrorKind},
-    event::Event,
     key::Age,
     record::{Record, SessionId, Times},
 };
 
 /// What came in, outside the lock, and what changed, inside.
 ///
-/// No code of the user runs under the lock, so a panic cannot leave half a change behind.
+/// No code of the user runs under the lock, events included, which subscribers may answer by looking at the
+/// session: so a panic cannot leave half a change behind, and nobody waits for himself.
 pub(crate) struct State {
-    opened: Millis,
+    /// `None` before 1970.
+    opened: Option<Millis>,
     pub(super) base: Option<Base>,
     changes: Mutex<Changes>,
 }
@@ -31,6 +32,13 @@ pub(crate) struct Base {
     pub(crate) age: Age,
 }
 
+impl Base {
+    /// There is nothing in it: neither entries nor an owner.
+    pub(crate) fn is_vacant(&self) -> bool {
+        self.record.owner().is_none() && self.record.entries().as_bytes().is_empty()
+    }
+}
+
 /// `None` is as it came in.
 pub(super) struct Changes {
     pub(super) phase: Phase,
@@ -39,6 +47,8 @@ pub(super) struct Changes {
     owner: Option<Box<str>>,
     entries: Option<Vec<u8>>,
     pub(super) logged_in: bool,
+    /// It was not sent for what another request did, or was seen to be ended by one.
+    pub(super) lost: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,16 +58,36 @@ pub(super) enum Phase {
     Sent { logged_out: bool },
 }
 
+/// Why a change is not made.
+pub(super) enum Refused {
+    Sent,
+    LoggedOut,
+    Failed(Error),
+}
+
+impl From<Error> for Refused {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl From<ErrorKind> for Refused {
+    fn from(kind: ErrorKind) -> Self {
+        Self::Failed(kind.into())
+    }
+}
+
 impl State {
-    pub(crate) fn new(rules: &Rules, opened: Millis, base: Option<Base>) -> Self {
+    pub(crate) fn new(rules: &Rules, opened: Option<Millis>, base: Option<Base>) -> Self {
         let head = base.as_ref().map(|base| base.record.head);
         let changes = Changes {
             phase: Phase::Open,
             id: head.map(|head| head.id),
-            times: head.map_or_else(|| rules.fresh(opened), |head| head.times),
+            times: head.map_or_else(|| rules.fresh(opened.unwrap_or(0)), |head| head.times),
             owner: None,
             entries: None,
             logged_in: false,
+            lost: false,
         };
         Self {
             opened,
@@ -66,7 +96,7 @@ impl State {
         }
     }
 
-    pub(crate) fn opened(&self) -> Millis {
+    pub(crate) fn opened(&self) -> Option<Millis> {
         self.opened
     }
 
@@ -112,41 +142,41 @@ impl State {
         self.lock().times.created
     }
 
-    /// Sets or removes one entry; the value was serialized outside the lock.
-    pub(super) fn set(
-        &self,
-        rules: &Rules,
-        method: &'static str,
-        key: &str,
-        value: Option<&[u8]>,
-    ) -> Result<(), Error> {
-        self.set_if(rules, method, key, value, |_| true).map(|_| ())
+    /// Sets one entry; the value was serialized outside the lock.
+    pub(super) fn set(&self, rules: &Rules, key: &str, value: &[u8]) -> Result<(), Refused> {
+        let mut changes = self.changeable()?;
+        let splice = Splice::new(self.entries(&changes), key, Some(value));
+        let bytes = self.fitting(rules, &changes, &splice)?;
+        changes.entries = Some(bytes);
+        Ok(())
     }
 
-    /// The same, if `unchanged` says so of the entry as it is. Otherwise `false`.
-    pub(super) fn set_if(
+    /// Sets or removes one entry if it is as it was `before`; else `false`.
+    pub(super) fn replace(
         &self,
         rules: &Rules,
-        method: &'static str,
         key: &str,
+        before: Option<&[u8]>,
         value: Option<&[u8]>,
-        unchanged: impl FnOnce(Option<&[u8]>) -> bool,
-    ) -> Result<bool, Error> {
-        let mut changes = self.lock();
-        if !changes.writable(method)? {
-            return Ok(true);
-        }
+    ) -> Result<bool, Refused> {
+        let mut changes = self.changeable()?;
         let entries = self.entries(&changes);
-        if !unchanged(entries.get(key)) {
+        if entries.get(key) != before {
             return Ok(false);
         }
-        let splice = Splice::new(entries, key, value);
-        if value.is_some() {
-            rules.check(self.current_owner(&changes), splice.len(), || {
-                splice.sizes()
-            })?;
+        let bytes = self.fitting(rules, &changes, &Splice::new(entries, key, value))?;
+        changes.entries = Some(bytes);
+        Ok(true)
+    }
+
+    /// Removes one entry, and says whether there was one.
+    pub(super) fn remove(&self, key: &str) -> Result<bool, Refused> {
+        let mut changes = self.changeable()?;
+        let entries = self.entries(&changes);
+        if entries.get(key).is_none() {
+            return Ok(false);
         }
-        let bytes = splice.apply();
+        let bytes = Splice::new(entries, key, None).apply();
         changes.entries = Some(bytes);
         Ok(true)
     }
@@ -155,21 +185,14 @@ impl State {
     pub(super) fn set_all(
         &self,
         rules: &Rules,
-        method: &'static str,
         values: &[(String, Option<Vec<u8>>)],
-    ) -> Result<(), Error> {
-        let mut changes = self.lock();
-        if !changes.writable(method)? {
-            return Ok(());
-        }
+    ) -> Result<(), Refused> {
+        let mut changes = self.changeable()?;
         let owner = self.current_owner(&changes);
         let mut bytes = self.entries(&changes).as_bytes().to_vec();
         for (key, value) in values {
             let splice = Splice::new(Entries::trusted(&bytes), key, value.as_deref());
-            if value
-                .as_ref()
-                .is_some_and(|value| value.len() > MAX_VALUE_LEN)
-            {
+            if splice.len() > MAX_VALUE_LEN {
                 rules.check(owner, splice.len(), || splice.sizes())?;
             }
             bytes = splice.apply();
@@ -179,21 +202,16 @@ impl State {
         Ok(())
     }
 
-    pub(super) fn clear(&self) {
-        let mut changes = self.lock();
-        if changes.allows("clear") {
-            changes.entries = Some(Vec::new());
-        }
+    pub(super) fn clear(&self) -> Result<(), Refused> {
+        self.changeable()?.entries = Some(Vec::new());
+        Ok(())
     }
 
-    pub(super) fn login(&self, rules: &Rules, owner: &str) -> Result<(), Error> {
+    pub(super) fn login(&self, rules: &Rules, owner: &str) -> Result<(), Refused> {
         if owner.is_empty() || owner.len() > 255 {
             return Err(ErrorKind::InvalidOwner.into());
         }
-        let mut changes = self.lock();
-        if !changes.writable("login")? {
-            return Err(ErrorKind::LoggedOut.into());
-        }
+        let mut changes = self.changeable()?;
         let keeps = self
             .current_owner(&changes)
             .is_none_or(|current| current == owner);
@@ -207,36 +225,52 @@ impl State {
             changes.entries = Some(Vec::new());
         }
         changes.id = None;
-        changes.times = rules.fresh(self.opened);
+        changes.times = rules.fresh(self.opened.ok_or(ErrorKind::Clock)?);
         changes.owner = Some(owner.into());
         changes.logged_in = true;
         Ok(())
     }
 
-    pub(super) fn renew(&self) {
-        let mut changes = self.lock();
-        if changes.allows("renew") {
-            changes.id = None;
-        }
+    pub(super) fn renew(&self) -> Result<(), Refused> {
+        self.changeable()?.id = None;
+        Ok(())
     }
 
-    pub(super) fn remember(&self, lifetime: Duration) {
-        let mut changes = self.lock();
-        if changes.allows("remember") {
-            changes.times.remembered = true;
-            changes.times.lifetime = u32::try_from(lifetime.as_secs()).unwrap_or(u32::MAX);
-        }
+    pub(super) fn remember(&self, lifetime: Duration) -> Result<(), Refused> {
+        let mut changes = self.changeable()?;
+        changes.times.remembered = true;
+        changes.times.lifetime = u32::try_from(lifetime.as_secs()).unwrap_or(u32::MAX);
+        Ok(())
     }
 
-    pub(super) fn logout(&self) {
-        let mut changes = self.lock();
-        if !changes.logged_out() && changes.allows("logout") {
-            changes.phase = Phase::LoggedOut;
-            changes.entries = Some(Vec::new());
-            changes.times = Times {
-                remembered: false,
-                ..changes.times
-            };
+    /// Logging out again is no change.
+    pub(super) fn logout(&self) -> Result<(), Refused> {
+        let mut changes = match self.changeable() {
+            Err(Refused::LoggedOut) => return Ok(()),
+            changes => changes?,
+        };
+        changes.phase = Phase::LoggedOut;
+        changes.entries = Some(Vec::new());
+        changes.times.remembered = false;
+        Ok(())
+    }
+
+    fn fitting(
+        &self,
+        rules: &Rules,
+        changes: &Changes,
+        splice: &Splice<'_>,
+    ) -> Result<Vec<u8>, Error> {
+        rules.check(self.current_owner(changes), splice.len(), || splice.sizes())?;
+        Ok(splice.apply())
+    }
+
+    fn changeable(&self) -> Result<MutexGuard<'_, Changes>, Refused> {
+        let changes = self.lock();
+        match changes.phase {
+            Phase::Open => Ok(changes),
+            Phase::LoggedOut => Err(Refused::LoggedOut),
+            Phase::Sent { .. } => Err(Refused::Sent),
         }
     }
 
@@ -275,23 +309,6 @@ impl Changes {
         )
     }
 
-    /// Whether a change can be made; where it cannot, that is an event.
-    fn allows(&self, method: &'static str) -> bool {
-        let open = self.phase == Phase::Open;
-        if !open {
-            Event::LateWrite { method }.emit();
-        }
-        open
-    }
-
-    /// The same for methods that fail once the session was sent.
-    fn writable(&self, method: &'static str) -> Result<bool, Error> {
-        match (self.allows(method), self.phase) {
-            (false, Phase::Sent { .. }) => Err(ErrorKind::Late.into()),
-            (open, _) => Ok(open),
-        }
-    }
-
     pub(super) fn id(&mut self, rules: &Rules) -> Result<SessionId, Error> {
         match self.id {
             Some(id) => Ok(id),
@@ -300,7 +317,7 @@ impl Changes {
     }
 }
 
-fn sizes(entries: Entries<'_>) -> Vec<(String, usize)> {
+pub(super) fn sizes(entries: Entries<'_>) -> Vec<(String, usize)> {
     entries
         .iter()
         .map(|(key, value)| (key.to_owned(), value.len()))

@@ -1,3 +1,5 @@
+use std::sync::atomic::Ordering;
+
 use http::{HeaderMap, Response, header::SET_COOKIE};
 
 use super::Slot;
@@ -6,13 +8,14 @@ use crate::{
     ended,
     error::{Error, ErrorKind},
     event::{Drop, Event},
-    key::Age,
-    session::{Base, Change, Outcome, State},
+    record::Head,
+    session::{Change, Outcome, State},
 };
 
 impl Slot {
     /// The second door: tells the browser what became of the session.
     pub(crate) fn commit<B: Default>(&self, mut response: Response<B>) -> Response<B> {
+        self.done.store(true, Ordering::Release);
         let sent = match self.opened.get() {
             None => return response,
             Some(Err(_)) => Ok(Exposure::Opened),
@@ -20,7 +23,7 @@ impl Slot {
         };
         match sent {
             Ok(exposure) => {
-                cache::mark(response.headers_mut(), exposure);
+                cache::mark(&mut response, exposure, self.outer.is_some());
                 response
             }
             Err(error) => {
@@ -28,6 +31,16 @@ impl Slot {
                 // Nothing of a response that was meant for a kept session goes out.
                 error.onto(Response::new(B::default()))
             }
+        }
+    }
+
+    /// The request ended without a response: what it changed goes nowhere, and what it changes now is too late.
+    pub(crate) fn abandon(&self) {
+        self.done.store(true, Ordering::Release);
+        if let Some(Ok(state)) = self.opened.get()
+            && state.settle() != Outcome::Keep
+        {
+            Event::Dropped(Drop::Unanswered).emit();
         }
     }
 
@@ -45,11 +58,12 @@ impl Slot {
         change: Change,
         headers: &mut HeaderMap,
     ) -> Result<Exposure, Error> {
+        state.opened().ok_or(ErrorKind::Clock)?;
         let now = self.settings.clock.now().ok_or(ErrorKind::Clock)?;
+        state.fits(&self.settings.rules)?;
         let (head, bytes) = self.settings.seal(state, now)?;
         if now >= self.settings.rules.timeouts.end(head.times) {
-            Event::Dropped(Drop::Expired).emit();
-            return Ok(Exposure::Opened);
+            return Err(ErrorKind::Expired.into());
         }
         // Last of all, so that the response goes out on what is true now.
         let meanwhile_ended = match (change, state.base_id()) {
@@ -62,6 +76,7 @@ impl Slot {
             (_, Some(id)) => ended::is_ended(id),
         };
         if meanwhile_ended {
+            state.lose();
             Event::Dropped(Drop::Ended).emit();
             return Ok(Exposure::Opened);
         }
@@ -79,29 +94,26 @@ impl Slot {
 
     /// Seals a session that nothing changed anew, if it is time. Where that fails nothing is lost.
     fn refresh(&self, state: &State, headers: &mut HeaderMap) -> Exposure {
-        let timeouts = &self.settings.rules.timeouts;
-        let Some(base) = state.base() else {
+        let rules = &self.settings.rules;
+        let (Some(base), Some(opened)) = (state.base(), state.opened()) else {
             return Exposure::Opened;
         };
-        let times = base.record.head.times;
-        let due = timeouts.refresh_due(times, base.age == Age::Fallback, state.opened());
-        if !due || base.is_vacant() || cache::is_public(headers) {
+        if !state.refresh_due(rules, opened) || cache::is_public(headers) {
             return Exposure::Opened;
         }
-        if state.size(&self.settings.rules) > self.settings.rules.limit {
+        if state.fits(rules).is_err() {
             Event::Dropped(Drop::TooLarge).emit();
             return Exposure::Opened;
         }
         let Some(now) = self.settings.clock.now() else {
             return Exposure::Opened;
         };
-        if timeouts.refresh_can_wait(times, state.opened(), now)
-            || ended::is_ended(base.record.head.id)
-        {
+        let Head { id, times } = base.record.head;
+        if rules.timeouts.refresh_can_wait(times, opened, now) || ended::is_ended(id) {
             return Exposure::Opened;
         }
         match self.settings.seal(state, now) {
-            Ok((head, bytes)) if now < timeouts.end(head.times) => {
+            Ok((head, bytes)) if now < rules.timeouts.end(head.times) => {
                 headers.append(SET_COOKIE, self.settings.set_cookie(head, &bytes, now));
                 Event::Refreshed(head.id).emit();
                 Exposure::Cookie
@@ -126,12 +138,6 @@ impl Slot {
         } else {
             Exposure::Cookie
         }
-    }
-}
-
-impl Base {
-    fn is_vacant(&self) -> bool {
-        self.record.owner().is_none() && self.record.entries().as_bytes().is_empty()
     }
 }
 

@@ -6,14 +6,16 @@ mod commit;
 mod open;
 mod settings;
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{
+    Arc, OnceLock,
+    atomic::{AtomicBool, Ordering},
+};
 
 use http::{Extensions, HeaderMap, HeaderValue, header::COOKIE};
 
 use crate::{
     ended,
     error::{Error, ErrorKind},
-    event::Event,
     session::{Home, Rules, Session, State},
 };
 
@@ -26,6 +28,8 @@ pub(crate) struct Slot {
     /// The slot of the layer outside, which has another cookie name.
     outer: Option<Arc<Slot>>,
     opened: OnceLock<Result<State, Error>>,
+    /// The response is out, or will not be.
+    done: AtomicBool,
 }
 
 /// What handlers find in the extensions: the slot of the innermost layer.
@@ -71,7 +75,7 @@ impl Slot {
         let name = settings.template.name();
         if let Some(same) = outer.as_ref().and_then(|slot| slot.named(name)) {
             if !Arc::ptr_eq(&same.settings, settings) && !same.settings.agree(settings) {
-                Event::Nested { cookie: name }.emit();
+                settings.tell_nested();
             }
             return None;
         }
@@ -91,6 +95,7 @@ impl Slot {
             cookies,
             outer,
             opened: OnceLock::new(),
+            done: AtomicBool::new(false),
         })
     }
 
@@ -102,7 +107,13 @@ impl Slot {
     /// The first door: finds, unseals and checks the session, at most once.
     pub(crate) fn open(self: &Arc<Self>) -> Result<Session, Error> {
         match self.opened.get_or_init(|| self.load()) {
-            Ok(_) => Ok(Session::at(self.clone())),
+            Ok(state) => {
+                // opened by a task that outlived the request: nobody will commit it
+                if self.done.load(Ordering::Acquire) {
+                    state.settle();
+                }
+                Ok(Session::at(self.clone()))
+            }
             Err(error) => Err(error.clone()),
         }
     }
@@ -132,8 +143,11 @@ impl Home for Slot {
             return Ok(false);
         };
         let now = self.settings.clock.now().ok_or(ErrorKind::Clock)?;
-        let timely = self.settings.rules.timeouts.check(times, now).is_ok();
-        Ok(timely && !id.is_some_and(ended::is_ended))
+        if id.is_some_and(ended::is_ended) {
+            self.state().lose();
+            return Ok(false);
+        }
+        Ok(self.settings.rules.timeouts.check(times, now).is_ok())
     }
 }
 
@@ -185,7 +199,7 @@ impl Session {
         let innermost = extensions.get::<Innermost>();
         match innermost.and_then(|Innermost(slot)| slot.named(cookie_name)) {
             Some(slot) => slot.open(),
-            None => Err(ErrorKind::MissingLayer.into()),
+            None => Err(Error::missing_layer(cookie_name)),
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::{
     session::{Base, State},
 };
 
-/// Of several cookies with our name and a key that we know, so many are tried.
+/// Of several cookies with our name and a key that we know, so many are tried; whoever sends more is nobody.
 const MAX_TRIED: usize = 4;
 
 impl Slot {
@@ -15,12 +15,12 @@ impl Slot {
         let rules = &self.settings.rules;
         let Some(now) = self.settings.clock.now() else {
             Event::Clock.emit();
-            return Ok(State::new(rules, 0, None));
+            return Ok(State::new(rules, None, None));
         };
         let base = self.find(now);
         match &base {
             Some(base) if base.record.stored => Err(ErrorKind::Unavailable.into()),
-            _ => Ok(State::new(rules, now, base)),
+            _ => Ok(State::new(rules, Some(now), base)),
         }
     }
 
@@ -31,26 +31,32 @@ impl Slot {
         let tokens = headers.flat_map(|header| scan::values(header.as_bytes(), name));
         let mut found: Option<Base> = None;
         let mut foreign = None;
-        let mut tried = 0;
+        let mut tried = [&b""[..]; MAX_TRIED];
+        let mut count = 0;
         for token in tokens {
-            match self.settings.unseal(token, now) {
-                Ok(base) => match &found {
-                    Some(other) if other.record.head.id != base.record.head.id => {
-                        Event::Rejected(Reason::Ambiguous).emit();
-                        return None;
-                    }
-                    Some(other) if other.issued_at() >= base.issued_at() => {}
-                    _ => found = Some(base),
-                },
-                Err(reason) if reason.is_foreign() => {
-                    foreign.get_or_insert(reason);
-                    continue;
-                }
-                Err(reason) => Event::Rejected(reason).emit(),
+            if tried[..count].contains(&token) {
+                continue;
             }
-            tried += 1;
-            if tried == MAX_TRIED {
-                break;
+            let unsealed = self.settings.unseal(token, now);
+            if let Err(reason) = unsealed
+                && reason.is_foreign()
+            {
+                foreign.get_or_insert(reason);
+                continue;
+            }
+            if count == MAX_TRIED {
+                Event::Rejected(Reason::Ambiguous).emit();
+                return None;
+            }
+            (tried[count], count) = (token, count + 1);
+            match (unsealed, &found) {
+                (Ok(base), Some(other)) if other.record.head.id != base.record.head.id => {
+                    Event::Rejected(Reason::Ambiguous).emit();
+                    return None;
+                }
+                (Ok(base), Some(other)) if other.issued_at() >= base.issued_at() => {}
+                (Ok(base), _) => found = Some(base),
+                (Err(reason), _) => Event::Rejected(reason).emit(),
             }
         }
         if let (None, Some(reason)) = (&found, foreign) {

@@ -1,10 +1,12 @@
+use std::sync::Once;
+
 use http::HeaderValue;
 
 use crate::{
     clock::{self, Millis},
     cookie::Template,
     error::Error,
-    event::Reason,
+    event::{Event, Reason},
     expiry::Untimely,
     key::Keys,
     record::{Head, Record},
@@ -20,6 +22,8 @@ pub(crate) struct Settings {
     pub(crate) browser_session: bool,
     pub(crate) clock: clock::Source,
     pub(crate) random: fn(&mut [u8]) -> Result<(), Error>,
+    /// Tells once that the layer is ignored.
+    pub(crate) nested: Once,
 }
 
 impl Settings {
@@ -29,6 +33,11 @@ impl Settings {
             && self.template == other.template
             && self.rules.timeouts == other.rules.timeouts
             && self.browser_session == other.browser_session
+    }
+
+    pub(super) fn tell_nested(&self) {
+        let cookie = self.template.name();
+        self.nested.call_once(|| Event::Nested { cookie }.emit());
     }
 
     /// The session's record as a token's bytes.

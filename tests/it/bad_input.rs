@@ -218,17 +218,49 @@ async fn duplicates_do_not_crowd_the_real_one_out_nor_cost_without_bound() {
     );
     let crowd = foreign.repeat(50) + &format!("{NAME}={good}");
     scene.shows(&[crowd.as_bytes()], r#"["a"]"#, &[]).await;
-    let mut forged = good.clone();
-    forged.replace_range(20..21, if &good[20..21] == "A" { "B" } else { "A" });
-    let forged = format!("{NAME}={forged}; ");
-    let three = forged.repeat(3) + &format!("{NAME}={good}");
+    let forged = |n: usize| {
+        let mut forged = good.clone();
+        let other = if &good[n..=n] == "A" { "B" } else { "A" };
+        forged.replace_range(n..=n, other);
+        format!("{NAME}={forged}; ")
+    };
+    let good = format!("{NAME}={good}");
+    let several = |n: usize| (20..20 + n).map(forged).collect::<String>();
     scene
-        .shows(&[three.as_bytes()], r#"["a"]"#, &["rejected forged"; 3])
+        .shows(
+            &[(several(3) + &good).as_bytes()],
+            r#"["a"]"#,
+            &["rejected forged"; 3],
+        )
         .await;
-    let many = forged.repeat(100) + &format!("{NAME}={good}");
     scene
-        .shows(&[many.as_bytes()], "[]", &["rejected forged"; 4])
+        .shows(
+            &[(forged(20).repeat(100) + &good).as_bytes()],
+            r#"["a"]"#,
+            &["rejected forged"],
+        )
         .await;
+    let nobody = [&["rejected forged"; 4][..], &["rejected ambiguous"]].concat();
+    scene
+        .shows(&[(several(100) + &good).as_bytes()], "[]", &nobody)
+        .await;
+}
+
+/// A sibling host may plant copies of its own session in front of the visitor's, where no prefix forbids it.
+#[tokio::test]
+async fn planted_copies_do_not_crowd_the_visitors_session_out() {
+    let scene = Scene::new();
+    let session = testing::session(&scene.layer);
+    session.insert("evil", 1).expect("small");
+    let mut planted = String::new();
+    for n in 0..8 {
+        let cookie = testing::cookie(&scene.layer, &session).expect("a cookie");
+        planted += &format!("{}; ", cookie.to_str().expect("ASCII"));
+        let line = format!("{planted}{NAME}={}", scene.value("a"));
+        let answer = get_with(&scene.app, "/", &[line.as_bytes()]).await;
+        assert_eq!(answer.body, "[]", "{n}");
+        assert_eq!(scene.events.drain(), ["rejected ambiguous"]);
+    }
 }
 
 #[tokio::test]

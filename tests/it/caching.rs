@@ -148,3 +148,22 @@ async fn a_response_with_our_cookie_is_not_stored() {
         }
     }
 }
+
+/// An inner layer that was only looked at says `private`; that is not the application's word.
+#[tokio::test]
+async fn nested_layers_do_not_weaken_each_other() {
+    async fn both(session: Session, extensions: axum::http::Extensions) -> Result<(), Error> {
+        session.len();
+        Session::named(&extensions, "__Host-outer")
+            .await?
+            .insert("a", 1)
+    }
+    let outer = tower_sealed_session::SessionLayer::builder(crate::support::keys()).name("outer");
+    let app = Router::new()
+        .route("/", get(both))
+        .layer(layer())
+        .layer(outer.build().expect("possible"));
+    let answer = get_with(&app, "/", &[]).await;
+    assert_eq!(answer.cookies().len(), 1);
+    assert_eq!(answer.header("cache-control"), ["no-store"]);
+}

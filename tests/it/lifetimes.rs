@@ -221,18 +221,32 @@ async fn a_browser_session_is_remembered_only_if_asked() {
     );
 }
 
-/// A request that outlives its session keeps nothing, and says so.
+/// Nothing is lost in silence: what cannot be kept is an error, and the cookie stays as it was.
 #[tokio::test]
-async fn a_session_that_ends_while_the_request_runs_is_not_sent() {
+async fn a_session_that_is_over_before_the_response_is_an_error() {
     let (builder, clock) = on_a_clock();
+    let layer = builder.build().expect("possible");
     let slow = clock.clone();
     let late = move |session: Session| async move {
         session.insert("a", 1).expect("small");
         slow.advance(DAY);
     };
-    let layer = builder.build().expect("possible");
-    let app = Router::new().route("/", get(late)).layer(layer);
+    async fn switch(session: Session) -> Result<(), Error> {
+        session.login("eve")?;
+        session.remember(Duration::from_millis(900));
+        Ok(())
+    }
+    let app = Router::new()
+        .route("/late", get(late))
+        .route("/switch", get(switch))
+        .layer(layer);
     let events = Events::capture();
-    assert!(Visitor::default().get(&app, "/").await.sets_nothing());
-    assert_eq!(events.drain(), ["dropped expired"]);
+    for path in ["/switch", "/late"] {
+        let answer = Visitor::default().get(&app, path).await;
+        assert!(
+            answer.status.is_server_error() && answer.sets_nothing(),
+            "{path}"
+        );
+        assert_eq!(events.drain(), ["failed"]);
+    }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use axum::{Router, extract::Path, routing::get};
 use tokio::sync::{Semaphore, mpsc};
-use tower_sealed_session::{Error, Session, SessionLayer, testing};
+use tower_sealed_session::{Error, ErrorKind, Session, SessionLayer, testing};
 
 use crate::support::{Answer, Events, Visitor, layer};
 
@@ -29,6 +29,10 @@ async fn act(session: &Session, what: &str) -> Result<String, Error> {
         "logout" => session.logout(),
         "clear" => session.clear(),
         "valid" => return Ok(session.still_valid().await?.to_string()),
+        "renew-valid" => {
+            session.renew();
+            return Ok(session.still_valid().await?.to_string());
+        }
         _ => {}
     }
     Ok(format!("{:?} {:?}", session.owner(), session.keys()))
@@ -181,6 +185,114 @@ async fn a_session_that_another_request_ended_is_no_longer_valid() {
         let mut visitor = stage.visitor("/login").await;
         let (answer, _) = stage.overlap(&mut visitor, "valid", fast).await;
         assert_eq!(answer.body, wanted, "{fast}");
+    }
+}
+
+#[tokio::test]
+async fn a_renewal_that_lost_its_race_is_not_valid() {
+    let stage = Stage::new();
+    let mut visitor = stage.visitor("/login").await;
+    let (answer, _) = stage.overlap(&mut visitor, "renew-valid", "/logout").await;
+    assert_eq!(answer.body, "false");
+    let alone = visitor.clone().get(&stage.app, "/login").await;
+    assert_eq!(alone.cookies().len(), 1);
+}
+
+/// What a task changes when the request was cancelled, or answered before it looked, is too late, not lost.
+#[tokio::test]
+async fn a_handle_that_outlives_its_request_is_late() {
+    let layer = layer();
+    let (give, mut take) = mpsc::unbounded_channel();
+    let held = move |session: Session, extensions: axum::http::Extensions| {
+        let give = give.clone();
+        async move {
+            session.insert("a", 1).expect("small");
+            give.send((session, extensions)).expect("the test listens");
+            std::future::pending::<()>().await;
+        }
+    };
+    let app = Router::new().route("/", get(held)).layer(layer);
+    let request = axum::http::Request::get("/").body(axum::body::Body::empty());
+    let events = Events::capture();
+    let response = tower::ServiceExt::oneshot(app, request.expect("a request"));
+    let cancelled = tokio::time::timeout(std::time::Duration::from_millis(50), response);
+    cancelled.await.expect_err("it waits");
+    let (session, extensions) = take.recv().await.expect("a session");
+    assert_eq!(
+        session.insert("b", 1).expect_err("late").kind(),
+        ErrorKind::Late
+    );
+    let again = Session::from_extensions(&extensions)
+        .await
+        .expect("the same");
+    assert_eq!(
+        again.login("ada").expect_err("late").kind(),
+        ErrorKind::Late
+    );
+    assert_eq!(
+        events.drain(),
+        ["dropped unanswered", "late_write", "late_write"]
+    );
+
+    let (give, mut take) = mpsc::unbounded_channel();
+    let untouched = move |extensions: axum::http::Extensions| async move {
+        give.send(extensions).expect("the test listens");
+    };
+    let app = Router::new()
+        .route("/", get(untouched))
+        .layer(crate::support::layer());
+    Visitor::default().get(&app, "/").await;
+    let session = Session::from_extensions(&take.recv().await.expect("they came")).await;
+    let late = session.expect("a session").insert("a", 1);
+    assert_eq!(late.expect_err("late").kind(), ErrorKind::Late);
+}
+
+/// A subscriber that asks who the visitor is, as loggers of the current user do.
+#[test]
+fn a_subscriber_may_look_at_the_session() {
+    struct Asks(Session);
+    impl std::io::Write for Asks {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.owner();
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let session = testing::session(&layer());
+    let asked = session.clone();
+    let subscriber = tracing_subscriber::fmt().with_writer(move || Asks(asked.clone()));
+    tracing::subscriber::with_default(subscriber.finish(), || {
+        session.logout();
+        session.insert("a", 1).expect("an event");
+        session.clear();
+        session.remove("a");
+        session.login("ada").expect_err("an event as well");
+    });
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn an_entry_is_taken_and_removed_once() {
+    let session = testing::session(&layer());
+    for round in 0..300 {
+        session.insert("ticket", round).expect("small");
+        session.insert("other", round).expect("small");
+        let tasks: Vec<_> = (0..4)
+            .map(|_| {
+                let session = session.clone();
+                tokio::spawn(async move {
+                    let taken = session.take::<u32>("ticket").expect("a number");
+                    (taken.is_some(), session.remove("other"))
+                })
+            })
+            .collect();
+        let mut seen = (0, 0);
+        for task in tasks {
+            let (taken, removed) = task.await.expect("no panic");
+            seen = (seen.0 + u32::from(taken), seen.1 + u32::from(removed));
+        }
+        assert_eq!(seen, (1, 1));
     }
 }
 
