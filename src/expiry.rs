@@ -67,9 +67,12 @@ impl Timeouts {
         }
     }
 
-    /// What the browser is told, in seconds: the remaining life, and never more than 400 days.
+    /// What the browser is told: the remaining life in seconds, begun ones counted, and never more than 400 days.
     pub(crate) fn max_age(&self, times: Times, now: Millis) -> u64 {
-        self.end(times).saturating_sub(now).min(MAX_AGE_LIMIT) / 1000
+        self.end(times)
+            .saturating_sub(now)
+            .min(MAX_AGE_LIMIT)
+            .div_ceil(1000)
     }
 
     /// Whether a session that nothing changed is to be sealed anew.
@@ -195,6 +198,7 @@ mod tests {
             long.max_age(remembered(0, 1000 * DAY), NOW),
             400 * 24 * 3600
         );
+        assert_eq!(DEFAULT.max_age(times(DAY - MINUTE, 0), NOW + MINUTE - 5), 1);
         assert_eq!(DEFAULT.max_age(times(2 * DAY, 0), NOW), 0);
     }
 

@@ -49,7 +49,8 @@
 //!
 //! Around the routes that use sessions, that is after them: in axum, `layer` acts on the routes added before it. Layers
 //! added later stand outside. Put `TraceLayer`, `CsrfLayer` and time-outs outside, and compression on either side; a
-//! service whose response body is not [`Default`] has to be boxed before it gets inside.
+//! service whose response body is not [`Default`] has to be boxed before it gets inside: "the trait `Default` is not
+//! implemented for `ResponseBody<…>`" says that a `TraceLayer` stands directly inside this layer.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod clock;
@@ -80,6 +81,7 @@ mod vectors;
 #[doc = include_str!("../README.md")]
 pub struct Readme;
 
+pub use time::OffsetDateTime;
 pub use tower_cookies::cookie::SameSite;
 
 pub use self::{

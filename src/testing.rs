@@ -34,6 +34,9 @@
 //! assert!(testing::received(&layer, response.headers()).is_none());
 //! # Ok(()) }
 //! ```
+//!
+//! Make a session for each test: one that a test logs out or in or renews is ended in this process for a minute
+//! of real time, and what others change under its cookie is dropped.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},

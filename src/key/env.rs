@@ -1,4 +1,8 @@
-use std::{ffi::OsString, fmt, io};
+use std::{
+    ffi::OsString,
+    fmt,
+    io::{self, Read as _},
+};
 
 use zeroize::Zeroizing;
 
@@ -16,6 +20,9 @@ const FALLBACK_SOURCES: [Source; 2] = [
     Source::Text("SESSION_SECRET_FALLBACKS"),
     Source::File("SESSION_SECRET_FALLBACKS_FILE"),
 ];
+
+/// What is longer is not a file of secrets, and may have no end.
+const MAX_FILE: usize = 16 * 1024;
 
 /// More fallbacks than this are a list that nobody prunes.
 const MAX_FALLBACKS: usize = 8;
@@ -120,10 +127,20 @@ impl Source {
     fn read(self, value: OsString) -> Result<Zeroizing<Vec<u8>>, EnvError> {
         match self {
             Self::Text(_) => Ok(Zeroizing::new(value.into_encoded_bytes())),
-            Self::File(variable) => std::fs::read(value)
-                .map(Zeroizing::new)
+            Self::File(variable) => read_file(value)
                 .map_err(|error| EnvError::new(variable, EnvProblem::Unreadable(error))),
         }
+    }
+}
+
+fn read_file(path: OsString) -> io::Result<Zeroizing<Vec<u8>>> {
+    let mut text = Zeroizing::new(Vec::with_capacity(MAX_FILE));
+    let len = std::fs::File::open(path)?
+        .take(MAX_FILE as u64)
+        .read_to_end(&mut text)?;
+    match len {
+        MAX_FILE => Err(io::Error::other("it is longer than any list of secrets")),
+        _ => Ok(text),
     }
 }
 
@@ -173,20 +190,34 @@ type Found = (Source, Zeroizing<Vec<u8>>);
 
 /// The one source that is set.
 fn only(sources: &[Source], lookup: Lookup<'_>) -> Result<Option<Found>, EnvError> {
-    let mut set = sources
+    let mut set: Vec<(Source, OsString)> = sources
         .iter()
-        .filter_map(|source| Some((*source, lookup(source.variable())?)));
+        .filter_map(|source| Some((*source, lookup(source.variable())?)))
+        .collect();
+    // an empty variable is what a deployment passes on where nothing was set
+    if set.iter().any(|(_, value)| !value.is_empty()) {
+        set.retain(|(_, value)| !value.is_empty());
+    }
+    let mut set = set.into_iter();
     let Some((source, value)) = set.next() else {
         return Ok(None);
     };
-    if let Some((other, _)) = set.next() {
-        let other = other.variable();
-        return Err(EnvError::new(
-            source.variable(),
-            EnvProblem::Conflict { other },
-        ));
+    match set.next() {
+        Some((other, _)) => {
+            let other = other.variable();
+            Err(EnvError::new(
+                source.variable(),
+                EnvProblem::Conflict { other },
+            ))
+        }
+        None => Ok(Some((source, source.read(value)?))),
     }
-    Ok(Some((source, source.read(value)?)))
+}
+
+/// Whether nothing at all is said of secrets, which is how development looks.
+pub(crate) fn is_silent(lookup: Lookup<'_>) -> bool {
+    let mut sources = SECRET_SOURCES.iter().chain(&FALLBACK_SOURCES);
+    sources.all(|source| lookup(source.variable()).is_none())
 }
 
 /// Whether a variable is `1`; unset, empty and `0` are no.
@@ -300,6 +331,7 @@ mod tests {
         for source in ["SESSION_SECRET_FILE", "SESSION_ENCRYPTION_KEY_FILE"] {
             assert!(ring(&[(source, file)]).is_ok());
         }
+        assert!(ring(&[("SESSION_SECRET", ""), ("SESSION_SECRET_FILE", file)]).is_ok());
         assert!(
             ring(&[
                 ("SESSION_SECRET", OLD),
@@ -332,8 +364,19 @@ mod tests {
             .map(|n| format!("{OLD}{n}"))
             .collect::<Vec<_>>()
             .join(",");
-        let cases: [(Vars<'_>, &[&str]); 9] = [
+        let cases: [(Vars<'_>, &[&str]); 11] = [
             (&[], &["SESSION_SECRET is not set"]),
+            (
+                &[
+                    ("SESSION_SECRET", GOOD),
+                    ("SESSION_ENCRYPTION_KEY_FILE", "/dev/zero"),
+                ],
+                &["both set"],
+            ),
+            (
+                &[("SESSION_SECRET_FILE", "/dev/zero")],
+                &["SESSION_SECRET_FILE ", "longer"],
+            ),
             (
                 &[("SESSION_SECRET_FALLBACKS", OLD)],
                 &["SESSION_SECRET is not set"],

@@ -12,8 +12,8 @@ mod secret;
 #[cfg(test)]
 pub(crate) use self::derive::RawKey;
 pub(crate) use self::derive::{Context, Key, KeyId, Purpose};
-pub(crate) use self::env::flag;
 pub use self::env::{EnvError, EnvProblem};
+pub(crate) use self::env::{flag, is_silent};
 pub use self::ring::KeyRing;
 pub(crate) use self::ring::{Age, Keys};
 pub use self::secret::{Secret, SecretError};

@@ -6,12 +6,11 @@ use crate::error::Error;
 /// The secret that seals, and those that still open.
 ///
 /// ```
-/// use tower_sealed_session::{KeyRing, Secret};
+/// use tower_sealed_session::{KeyRing, Secret, SecretError};
 ///
-/// let new = Secret::new("k2Jc0fTqJHn8e0UQ3xq2v0Vd8mYb1sO4l5rXwZtA9gE=")?;
-/// let old = Secret::new("QmZ4c1l0d3hHb2pTa3VqN3BFd2V5bE5pRlR4c2tB")?;
-/// let keys = KeyRing::new(new).fallback(old);
-/// # Ok::<(), tower_sealed_session::SecretError>(())
+/// fn from_a_vault(new: &str, old: &str) -> Result<KeyRing, SecretError> {
+///     Ok(KeyRing::new(Secret::new(new)?).fallback(Secret::new(old)?))
+/// }
 /// ```
 ///
 /// # Rotation

@@ -1,4 +1,4 @@
-use std::fmt;
+use std::{collections::HashSet, fmt};
 
 use zeroize::Zeroizing;
 
@@ -6,15 +6,14 @@ use crate::{error::Error, random};
 
 /// A secret that passed its checks; the root of every key.
 ///
-/// The text is used as opaque bytes: hex, base64, or anything else. `openssl rand -base64 32`
-/// makes a good one.
+/// It is text, which is not decoded: hex, base64, or any other without commas and white space. `openssl rand
+/// -base64 32` makes a good one.
 ///
 /// ```
 /// use tower_sealed_session::{Secret, SecretError};
 ///
-/// let secret = Secret::new("k2Jc0fTqJHn8e0UQ3xq2v0Vd8mYb1sO4l5rXwZtA9gE=")?;
 /// assert_eq!(Secret::new("hunter2").unwrap_err(), SecretError::TooShort { found: 7 });
-/// # Ok::<(), SecretError>(())
+/// assert_eq!(Secret::new("deadbeef".repeat(8)).unwrap_err(), SecretError::FewDistinct { found: 5 });
 /// ```
 ///
 /// # Security
@@ -41,22 +40,22 @@ pub enum SecretError {
     Placeholder,
     /// Too few different characters to be random.
     FewDistinct {
-        /// How many different bytes there are; at least 8 are needed.
+        /// How many different bytes there are; at least 7 are needed.
         found: usize,
     },
-    /// A short piece, repeated.
-    Repeats {
-        /// The length of the piece in bytes.
-        period: usize,
-    },
+    /// Made of pieces that repeat.
+    Repeats,
+    /// A variable that nobody replaced, as in `${SESSION_SECRET}` or `<your secret>`.
+    Unexpanded,
 }
 
-/// Fewer different bytes than this are no random text; 32 random hex digits have fewer in about one case of 30 million.
-const MIN_DISTINCT: usize = 8;
+/// Fewer different bytes than this are no random text; 32 random digits have fewer in one case of 60 000, 32
+/// random hex digits in one of 10^9.
+const MIN_DISTINCT: usize = 7;
 
 /// Pieces of published samples, lower case, without `-`, `_`, `.` and spaces. None is shorter than seven
 /// letters, so that a random text holds one by chance less than once in a hundred million.
-const PLACEHOLDERS: [&str; 28] = [
+const PLACEHOLDERS: [&str; 24] = [
     "changeme",
     "changethis",
     "changeit",
@@ -74,17 +73,13 @@ const PLACEHOLDERS: [&str; 28] = [
     "secrethere",
     "thisisasecret",
     "notsosecret",
-    "insecure",
-    "notsecure",
     "donotuse",
     "password",
     "placeholder",
-    "keyboardcat",
     "complexrandomsecret",
     "atleast32",
     "somethingsecret",
     "generateyourown",
-    "loremipsum",
 ];
 
 impl Secret {
@@ -128,6 +123,9 @@ fn check(text: &[u8]) -> Result<(), SecretError> {
     if text.is_empty() {
         return Err(SecretError::Empty);
     }
+    if is_unexpanded(text) {
+        return Err(SecretError::Unexpanded);
+    }
     if is_placeholder(text) {
         return Err(SecretError::Placeholder);
     }
@@ -141,9 +139,9 @@ fn check(text: &[u8]) -> Result<(), SecretError> {
     if distinct < MIN_DISTINCT {
         return Err(SecretError::FewDistinct { found: distinct });
     }
-    match period(text) {
-        Some(period) => Err(SecretError::Repeats { period }),
-        None => Ok(()),
+    match repeats(text) {
+        true => Err(SecretError::Repeats),
+        false => Ok(()),
     }
 }
 
@@ -170,9 +168,19 @@ fn distinct(text: &[u8]) -> usize {
     seen.iter().filter(|&&s| s).count()
 }
 
-/// The length of the piece whose repetition makes up the whole text, if it appears at least twice.
-fn period(text: &[u8]) -> Option<usize> {
-    (1..=text.len() / 2).find(|&p| text[p..] == text[..text.len() - p])
+/// Whether more than half of all pieces of four bytes stood there before; of 64 random hex digits, one in 40 does.
+fn repeats(text: &[u8]) -> bool {
+    let mut seen = HashSet::new();
+    let pieces = text.windows(4);
+    let count = pieces.len();
+    pieces.filter(|piece| !seen.insert(*piece)).count() > count / 2
+}
+
+fn is_unexpanded(text: &[u8]) -> bool {
+    text.starts_with(b"${")
+        || text.starts_with(b"$(")
+        || text.starts_with(b"{{")
+        || (text.starts_with(b"<") && text.ends_with(b">"))
 }
 
 impl fmt::Debug for Secret {
@@ -200,12 +208,8 @@ impl fmt::Display for SecretError {
                 f,
                 "it is not random: {found} different characters found, at least {MIN_DISTINCT} needed"
             ),
-            Self::Repeats { period } => {
-                write!(
-                    f,
-                    "it is not random: a piece of {period} characters repeats"
-                )
-            }
+            Self::Repeats => f.write_str("it is not random: it is made of pieces that repeat"),
+            Self::Unexpanded => f.write_str("it is a variable that was not replaced by its value"),
         }
     }
 }
@@ -246,13 +250,16 @@ mod tests {
             ),
             (&long, SecretError::FewDistinct { found: 1 }),
             (&"deadbeef".repeat(8), SecretError::FewDistinct { found: 5 }),
+            (&"9f86d0817c2e".repeat(3), SecretError::Repeats),
+            ("0123456789012345678901234567890123", SecretError::Repeats),
+            ("dev-secret-dev-secret-dev-secret-1", SecretError::Repeats),
             (
-                &"9f86d0817c2e".repeat(3),
-                SecretError::Repeats { period: 12 },
+                "${SESSION_SECRET:-set-this-to-something}",
+                SecretError::Unexpanded,
             ),
             (
-                "0123456789012345678901234567890123",
-                SecretError::Repeats { period: 10 },
+                "<your-32-character-or-longer-value>",
+                SecretError::Unexpanded,
             ),
         ];
         for (text, wanted) in cases {

@@ -11,7 +11,7 @@ use crate::{
     clock::{self, Clock},
     cookie::{MAX_PAIR, Prefix, Template},
     event::Event,
-    key::{Context, EnvError, KeyRing, Purpose, flag},
+    key::{Context, EnvError, KeyRing, Purpose, flag, is_silent},
     random,
     session::Rules,
     slot::Settings,
@@ -82,7 +82,21 @@ impl SessionLayerBuilder {
         Self::new(KeyRing::from_env()?).env_flags()
     }
 
-    pub(super) fn env_flags(mut self) -> Result<Self, EnvError> {
+    /// The same for development: where nothing is said of secrets, a random one that ends with the process.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`from_env`](Self::from_env), except that all may be missing.
+    pub fn from_env_or_ephemeral() -> Result<Self, EnvError> {
+        if !is_silent(&|name| std::env::var_os(name)) {
+            return Self::from_env();
+        }
+        let keys = KeyRing::ephemeral().map_err(EnvError::entropy)?;
+        Event::Ephemeral.emit();
+        Self::new(keys).env_flags()
+    }
+
+    fn env_flags(mut self) -> Result<Self, EnvError> {
         self.insecure_http = flag("SESSION_INSECURE_HTTP", &|name| std::env::var_os(name))?;
         Ok(self)
     }
@@ -103,12 +117,17 @@ impl SessionLayerBuilder {
     }
 
     /// For which paths of the host the browser sends the cookie. Default: `/`.
+    ///
+    /// A cookie in the field is not replaced by one of another path, domain or partition: browsers send both, and
+    /// two sessions at once are nobody. Whoever changes one of these changes the name as well.
     pub fn path(mut self, path: impl Into<String>) -> Self {
         self.path = path.into();
         self
     }
 
     /// Sends the cookie to all hosts of that domain. Default: to the host that set it alone.
+    ///
+    /// Changing it wants a new [`name`](Self::name); see [`path`](Self::path).
     ///
     /// # Security
     ///
@@ -129,6 +148,8 @@ impl SessionLayerBuilder {
     }
 
     /// Keeps one cookie for each site that embeds this one (CHIPS). Default: `false`.
+    ///
+    /// Changing it wants a new [`name`](Self::name); see [`path`](Self::path).
     pub fn partitioned(mut self, partitioned: bool) -> Self {
         self.partitioned = partitioned;
         self
@@ -158,7 +179,8 @@ impl SessionLayerBuilder {
 
     /// How long a session lives unused. Default: 1 hour.
     ///
-    /// Using it is any request whose handler asks for it. As long as the absolute timeout, or longer, it
+    /// Using it is any request whose handler asks for it. To spare cookies, it is noted once a tenth of that time or
+    /// 5 minutes: whoever returns within nine tenths stays. As long as the absolute timeout, or longer, it
     /// never applies, and costs no refreshes.
     pub fn idle_timeout(mut self, timeout: Duration) -> Self {
         self.idle_timeout = timeout;

@@ -59,7 +59,7 @@ impl SessionLayerBuilder {
         match prefix {
             Prefix::Host | Prefix::Secure if self.insecure_http => conflict(
                 "insecure_http",
-                "browsers take prefixed cookies with `Secure` alone; leave one of them out",
+                "browsers take prefixed cookies with `Secure` alone; `SESSION_INSECURE_HTTP=1` sets it, too",
             ),
             Prefix::Host if self.domain.is_some() => conflict(
                 "domain",
@@ -93,7 +93,7 @@ impl SessionLayerBuilder {
         }
         CookieName::new(prefix, &self.name).ok_or(ConfigError::invalid(
             "name",
-            "it may have 1 to 118 letters, digits and !#$%&'*+-.^_`|~",
+            "it may have letters, digits and !#$%&'*+-.^_`|~, with its prefix at most 128",
         ))
     }
 
@@ -109,13 +109,13 @@ impl SessionLayerBuilder {
             if self.partitioned {
                 return conflict(
                     "partitioned",
-                    "browsers take partitioned cookies with `Secure` alone",
+                    "browsers take partitioned cookies with `Secure` alone; `SESSION_INSECURE_HTTP=1` sets it, too",
                 );
             }
             if self.same_site == SameSite::None {
                 return conflict(
                     "same_site",
-                    "browsers take `SameSite=None` with `Secure` alone",
+                    "browsers take `SameSite=None` with `Secure` alone; `SESSION_INSECURE_HTTP=1` sets it, too",
                 );
             }
         }
@@ -163,10 +163,7 @@ impl SessionLayerBuilder {
                 ));
             }
             if timeout > LONGEST {
-                return Err(ConfigError::invalid(
-                    setting,
-                    "it is at most 2^32 seconds, or 136 years",
-                ));
+                return Err(ConfigError::invalid(setting, "it is at most 136 years"));
             }
             Ok(Millis::try_from(timeout.as_millis()).expect("136 years fit"))
         };

@@ -6,8 +6,7 @@ use std::{fmt, sync::Arc};
 use tower_layer::Layer;
 
 use crate::{
-    event::Event,
-    key::{EnvError, EnvProblem, KeyRing},
+    key::{EnvError, KeyRing},
     service::SessionService,
     slot::Settings,
 };
@@ -64,24 +63,14 @@ impl SessionLayer {
         SessionLayerBuilder::from_env().map(Self::with_defaults)
     }
 
-    /// The same for development: where no secret is set, a random one that ends with the process, and a
-    /// warning (an event). What is set must be right all the same.
+    /// The same for development: where nothing is said of secrets, a random one that ends with the process, and
+    /// a warning (an event). What is set must be right all the same.
     ///
     /// # Errors
     ///
-    /// Those of [`from_env`](Self::from_env), except that a secret may be missing.
+    /// Those of [`from_env`](Self::from_env), except that all may be missing.
     pub fn from_env_or_ephemeral() -> Result<Self, EnvError> {
-        let builder = SessionLayerBuilder::from_env();
-        match builder {
-            Err(error) if matches!(error.problem(), EnvProblem::Missing) => {
-                let keys = KeyRing::ephemeral().map_err(EnvError::entropy)?;
-                Event::Ephemeral.emit();
-                SessionLayerBuilder::new(keys)
-                    .env_flags()
-                    .map(Self::with_defaults)
-            }
-            other => other.map(Self::with_defaults),
-        }
+        SessionLayerBuilder::from_env_or_ephemeral().map(Self::with_defaults)
     }
 
     /// The name of the cookie, prefix and all.

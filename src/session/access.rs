@@ -27,7 +27,10 @@ impl Session {
             .transpose()
     }
 
-    /// Sets an entry. An equal value is no change: no cookie is sent for it.
+    /// Sets an entry. Equal JSON is no change: no cookie is sent for it. (A `HashMap` has another order each time;
+    /// a `BTreeMap` has one.)
+    ///
+    /// `None` and `NaN` are JSON's `null`, which [`get`](Self::get) reads as an `Option` alone.
     ///
     /// # Errors
     ///
@@ -85,6 +88,13 @@ impl Session {
     /// # let session = tower_sealed_session::testing::example();
     /// let n: u64 = session.update("n", |n| n.unwrap_or(0) + 1)?;
     /// assert_eq!(n, 1);
+    ///
+    /// let item = String::from("tea");
+    /// session.update("cart", move |cart: Option<Vec<String>>| {
+    ///     let mut cart = cart.unwrap_or_default();
+    ///     cart.push(item.clone());
+    ///     cart
+    /// })?;
     /// # Ok::<(), tower_sealed_session::Error>(())
     /// ```
     ///

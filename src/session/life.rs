@@ -60,7 +60,7 @@ impl Session {
     /// # Security
     ///
     /// Call it on every authentication, also on a step up: the old id is ended, so that responses to requests
-    /// still in flight under it cannot undo the login (within this process).
+    /// still in flight under it cannot undo the login, within this process and for a minute.
     pub fn login(&self, owner: impl fmt::Display) -> Result<(), Error> {
         let login = self.state().login(self.rules(), &owner.to_string());
         match self.change("login", login)? {
@@ -71,7 +71,8 @@ impl Session {
 
     /// Gives the session a new id and keeps all else: for a change of privilege.
     ///
-    /// If another request renewed or ended the session meanwhile, this request's changes are dropped.
+    /// If another request renewed or ended the session meanwhile, this request's changes are dropped, with an event.
+    /// So are those of a request that bears the old id within a minute, though it reads what that holds.
     #[doc(alias = "cycle_id")]
     #[doc(alias = "regenerate")]
     pub fn renew(&self) {
@@ -80,18 +81,20 @@ impl Session {
 
     /// Lets the session live for `lifetime` from its creation, with no idle limit.
     ///
-    /// Whole seconds count. The layer's [`max_remember`](crate::SessionLayerBuilder::max_remember) is the limit.
+    /// Whole seconds count. The layer's [`max_remember`](crate::SessionLayerBuilder::max_remember) is the limit. What
+    /// is over before the response is cannot be kept: the response is an error.
     pub fn remember(&self, lifetime: Duration) {
         let _ = self.change("remember", self.state().remember(lifetime));
     }
 
     /// Ends the session: it is empty from here on, and the response removes the cookie.
     ///
-    /// Nothing brings it back in this request: later changes are an event and change nothing, and `login` fails.
+    /// Nothing brings it back in this request: later changes are an event and change nothing, and `login` fails. To
+    /// change from one owner to another, call `login` alone: what is another's is dropped.
     ///
     /// # Security
     ///
-    /// Responses to requests in flight cannot bring it back either, within this process. A copy of the cookie
+    /// Responses to requests in flight cannot bring it back either, within this process and for a minute. A copy of the cookie
     /// that someone made before remains valid until it expires: nothing on the server knows that it ended.
     #[doc(alias = "flush")]
     #[doc(alias = "purge")]
@@ -115,8 +118,9 @@ impl Session {
 
     /// Whether the session is valid now: for a task that holds one longer than a request takes, such as a socket.
     ///
-    /// It is not after its time, which a socket's own traffic does not extend, and after a `login`, `renew` or
-    /// `logout` of another request in this process, for at least a minute.
+    /// It is not after its time, which a socket's own traffic does not extend, and once another request in this
+    /// process has ended it by `login`, `renew` or `logout`. That is remembered for a minute: ask more often. An
+    /// empty session of nobody is valid.
     ///
     /// # Errors
     ///

@@ -58,8 +58,8 @@ pub(crate) trait Home: Send + Sync {
 ///
 /// Once the response's head is sent the session is, too: [`insert`](Self::insert), [`update`](Self::update),
 /// [`write`](Self::write) and [`login`](Self::login) then fail with
-/// [`ErrorKind::Late`](crate::ErrorKind::Late), the others change
-/// nothing; each is an event. The same holds after [`logout`](Self::logout), except that only `login` fails.
+/// [`ErrorKind::Late`](crate::ErrorKind::Late), the others change nothing; each is an event. A request that is
+/// cancelled is over as well. The same holds after [`logout`](Self::logout), except that only `login` fails.
 #[derive(Clone)]
 pub struct Session {
     home: Arc<dyn Home>,

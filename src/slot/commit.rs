@@ -1,5 +1,3 @@
-use std::sync::atomic::Ordering;
-
 use http::{HeaderMap, Response, header::SET_COOKIE};
 
 use super::Slot;
@@ -15,7 +13,7 @@ use crate::{
 impl Slot {
     /// The second door: tells the browser what became of the session.
     pub(crate) fn commit<B: Default>(&self, mut response: Response<B>) -> Response<B> {
-        self.done.store(true, Ordering::Release);
+        self.mark_done();
         let sent = match self.opened.get() {
             None => return response,
             Some(Err(_)) => Ok(Exposure::Opened),
@@ -36,7 +34,7 @@ impl Slot {
 
     /// The request ended without a response: what it changed goes nowhere, and what it changes now is too late.
     pub(crate) fn abandon(&self) {
-        self.done.store(true, Ordering::Release);
+        self.mark_done();
         if let Some(Ok(state)) = self.opened.get()
             && state.settle() != Outcome::Keep
         {

@@ -8,7 +8,7 @@ mod settings;
 
 use std::sync::{
     Arc, OnceLock,
-    atomic::{AtomicBool, Ordering},
+    atomic::{AtomicBool, Ordering, fence},
 };
 
 use http::{Extensions, HeaderMap, HeaderValue, header::COOKIE};
@@ -99,6 +99,12 @@ impl Slot {
         })
     }
 
+    /// Of this and a task that opens the session at the same time, one sees the other.
+    fn mark_done(&self) {
+        self.done.store(true, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
+    }
+
     fn named<'a>(self: &'a Arc<Self>, name: &str) -> Option<&'a Arc<Self>> {
         let mut slots = std::iter::successors(Some(self), |slot| slot.outer.as_ref());
         slots.find(|slot| slot.settings.template.name() == name)
@@ -109,7 +115,8 @@ impl Slot {
         match self.opened.get_or_init(|| self.load()) {
             Ok(state) => {
                 // opened by a task that outlived the request: nobody will commit it
-                if self.done.load(Ordering::Acquire) {
+                fence(Ordering::SeqCst);
+                if self.done.load(Ordering::Relaxed) {
                     state.settle();
                 }
                 Ok(Session::at(self.clone()))

@@ -1,10 +1,6 @@
 //! What several tests share: layers on a test clock, a visitor's browser, and captured events.
 
-use std::{
-    collections::BTreeMap,
-    io,
-    sync::{Arc, Mutex},
-};
+use std::{cell::RefCell, collections::BTreeMap, io, sync::Once};
 
 use axum::{
     Router,
@@ -17,7 +13,6 @@ use tower_cookies::Cookie;
 use tower_sealed_session::{
     KeyRing, Secret, SessionLayer, SessionLayerBuilder, testing::TestClock,
 };
-use tracing::subscriber::DefaultGuard;
 
 pub(crate) const SECRET: &str = "k2Jc0fTqJHn8e0UQ3xq2v0Vd8mYb1sO4l5rXwZtA9gE=";
 pub(crate) const OTHER_SECRET: &str = "QmZ4c1l0d3hHb2pTa3VqN3BFd2V5bE5pRlR4c2tBnO0=";
@@ -28,6 +23,7 @@ pub(crate) fn secret(text: &str) -> Secret {
 }
 
 pub(crate) fn keys() -> KeyRing {
+    subscribe();
     KeyRing::new(secret(SECRET))
 }
 
@@ -145,18 +141,33 @@ impl Visitor {
     }
 }
 
-/// What this thread's events say, as text, from its making on.
-pub(crate) struct Events {
-    text: Arc<Mutex<Vec<u8>>>,
-    _guard: DefaultGuard,
+thread_local! {
+    static EVENTS: RefCell<Option<Vec<u8>>> = const { RefCell::new(None) };
 }
 
-#[derive(Clone)]
-struct Sink(Arc<Mutex<Vec<u8>>>);
+/// One subscriber for all tests, since several that come and go confuse each other's caches; it writes to the
+/// thread that an event is of.
+fn subscribe() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        tracing_subscriber::fmt()
+            .with_max_level(tracing::Level::TRACE)
+            .with_ansi(false)
+            .with_writer(|| Sink)
+            .init();
+    });
+}
+
+struct Sink;
 
 impl io::Write for Sink {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().expect("no panic").extend_from_slice(bytes);
+        EVENTS.with_borrow_mut(|events| {
+            events
+                .as_mut()
+                .into_iter()
+                .for_each(|text| text.extend_from_slice(bytes));
+        });
         Ok(bytes.len())
     }
 
@@ -165,28 +176,31 @@ impl io::Write for Sink {
     }
 }
 
+/// What this thread's events say, as text, from its making on.
+pub(crate) struct Events(());
+
+impl Drop for Events {
+    fn drop(&mut self) {
+        EVENTS.take();
+    }
+}
+
 impl Events {
     pub(crate) fn capture() -> Self {
-        let text = Arc::new(Mutex::new(Vec::new()));
-        let sink = Sink(text.clone());
-        let subscriber = tracing_subscriber::fmt()
-            .with_max_level(tracing::Level::TRACE)
-            .with_ansi(false)
-            .with_writer(move || sink.clone())
-            .finish();
-        Self {
-            text,
-            _guard: tracing::subscriber::set_default(subscriber),
-        }
+        subscribe();
+        EVENTS.set(Some(Vec::new()));
+        Self(())
     }
 
+    /// All of it since the last call.
     pub(crate) fn text(&self) -> String {
-        String::from_utf8(self.text.lock().expect("no panic").clone()).expect("UTF-8")
+        let text = EVENTS.replace(Some(Vec::new())).unwrap_or_default();
+        String::from_utf8(text).expect("UTF-8")
     }
 
     /// The events since the last call: name, with the reason where there is one.
     pub(crate) fn drain(&self) -> Vec<String> {
-        let text = String::from_utf8(std::mem::take(&mut *self.text.lock().expect("no panic")));
+        let text = self.text();
         let field = |line: &str, name: &str| {
             let (_, rest) = line.split_once(&format!("{name}=\""))?;
             Some(rest.split_once('"')?.0.to_owned())
@@ -195,6 +209,6 @@ impl Events {
             let event = field(line, "event")?;
             Some(field(line, "reason").map_or(event.clone(), |reason| format!("{event} {reason}")))
         };
-        text.expect("UTF-8").lines().filter_map(name).collect()
+        text.lines().filter_map(name).collect()
     }
 }
