@@ -2,7 +2,7 @@
 //! `SessionMiddleware`.
 //!
 //! No store is needed: what a handler puts into its [`Session`] travels with the visitor, sealed so that nobody
-//! can read or change it, and ends when it is to end. A handler that does not ask for the session pays nothing for it.
+//! can read or change it, and ends when it is to end. A handler that does not ask for the session pays next to nothing.
 //!
 //! ```no_run
 //! use axum::{Router, routing::get};
