@@ -150,11 +150,8 @@ pub(super) fn key_ring(lookup: Lookup<'_>) -> Result<KeyRing, EnvError> {
     };
     let current = Secret::new(&*text)
         .map_err(|reason| EnvError::new(source.variable(), EnvProblem::Refused(reason)))?;
-    fallbacks(lookup)?
-        .into_iter()
-        .try_fold(KeyRing::new(current), |ring, secret| {
-            Ok(ring.fallback(secret))
-        })
+    let fallbacks = fallbacks(lookup)?.into_iter();
+    Ok(fallbacks.fold(KeyRing::new(current), KeyRing::fallback))
 }
 
 fn fallbacks(lookup: Lookup<'_>) -> Result<Vec<Secret>, EnvError> {

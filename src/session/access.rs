@@ -185,14 +185,8 @@ impl Session {
     ///
     /// [`ErrorKind::WrongType`] if the entries do not make a `T`.
     pub fn read<T: DeserializeOwned>(&self) -> Result<T, Error> {
-        let entries: Vec<_> = self.state().inspect(|entries| {
-            entries
-                .iter()
-                .map(|(key, json)| (key.to_owned(), json.to_vec()))
-                .collect()
-        });
-        whole::from_entries(entries.iter().map(|(key, json)| (&**key, &**json)))
-            .map_err(|_| Error::wrong_type::<T>(None))
+        let object = self.state().inspect(whole::to_object);
+        serde_json::from_slice(&object).map_err(|_| Error::wrong_type::<T>(None))
     }
 
     /// Sets an entry for each field of a struct, or each pair of a map: all, or none on an error.

@@ -54,7 +54,7 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::InvalidOwner`], [`ErrorKind::TooLarge`], [`ErrorKind::Late`], and
+    /// [`ErrorKind::InvalidOwner`], [`ErrorKind::TooLarge`], [`ErrorKind::Late`], [`ErrorKind::Clock`], and
     /// [`ErrorKind::LoggedOut`] after `logout` in the same request; nothing is changed then.
     ///
     /// # Security

@@ -73,6 +73,8 @@ impl State {
     }
 
     /// The record to seal at `now`, after `headroom` bytes and with room for `tail` more.
+    ///
+    /// Mutators see to it that it fits, but a record may have come in with less padding than it is given here.
     pub(crate) fn encode(
         &self,
         rules: &Rules,
@@ -81,6 +83,9 @@ impl State {
         tail: usize,
     ) -> Result<(Head, Vec<u8>), Error> {
         let mut changes = self.lock();
+        let entries = self.entries(&changes);
+        let owner = self.current_owner(&changes);
+        rules.check(owner, entries.as_bytes().len(), || sizes(entries))?;
         changes.times.issue(now);
         let head = Head {
             id: changes.id(rules)?,
@@ -89,15 +94,6 @@ impl State {
         let owner = self.current_owner(&changes);
         let bytes = record::encode(head, owner, self.entries(&changes), headroom, tail);
         Ok((head, bytes))
-    }
-
-    /// Whether its cookie would be accepted by browsers. Mutators see to that, but a record may have come in
-    /// with less padding than it is given here.
-    pub(crate) fn fits(&self, rules: &Rules) -> Result<(), Error> {
-        let changes = self.lock();
-        let entries = self.entries(&changes);
-        let owner = self.current_owner(&changes);
-        rules.check(owner, entries.as_bytes().len(), || sizes(entries))
     }
 
     /// The times to judge it by, and the id whose end would be its own. `None` if it is over.

@@ -146,7 +146,8 @@ impl State {
     pub(super) fn set(&self, rules: &Rules, key: &str, value: &[u8]) -> Result<(), Refused> {
         let mut changes = self.changeable()?;
         let splice = Splice::new(self.entries(&changes), key, Some(value));
-        let bytes = self.fitting(rules, &changes, &splice)?;
+        self.check(rules, &changes, &splice)?;
+        let bytes = splice.apply();
         changes.entries = Some(bytes);
         Ok(())
     }
@@ -164,7 +165,11 @@ impl State {
         if entries.get(key) != before {
             return Ok(false);
         }
-        let bytes = self.fitting(rules, &changes, &Splice::new(entries, key, value))?;
+        let splice = Splice::new(entries, key, value);
+        if value.is_some() {
+            self.check(rules, &changes, &splice)?;
+        }
+        let bytes = splice.apply();
         changes.entries = Some(bytes);
         Ok(true)
     }
@@ -212,6 +217,7 @@ impl State {
             return Err(ErrorKind::InvalidOwner.into());
         }
         let mut changes = self.changeable()?;
+        let times = rules.fresh(self.opened.ok_or(ErrorKind::Clock)?);
         let keeps = self
             .current_owner(&changes)
             .is_none_or(|current| current == owner);
@@ -225,7 +231,7 @@ impl State {
             changes.entries = Some(Vec::new());
         }
         changes.id = None;
-        changes.times = rules.fresh(self.opened.ok_or(ErrorKind::Clock)?);
+        changes.times = times;
         changes.owner = Some(owner.into());
         changes.logged_in = true;
         Ok(())
@@ -255,14 +261,8 @@ impl State {
         Ok(())
     }
 
-    fn fitting(
-        &self,
-        rules: &Rules,
-        changes: &Changes,
-        splice: &Splice<'_>,
-    ) -> Result<Vec<u8>, Error> {
-        rules.check(self.current_owner(changes), splice.len(), || splice.sizes())?;
-        Ok(splice.apply())
+    fn check(&self, rules: &Rules, changes: &Changes, splice: &Splice<'_>) -> Result<(), Error> {
+        rules.check(self.current_owner(changes), splice.len(), || splice.sizes())
     }
 
     fn changeable(&self) -> Result<MutexGuard<'_, Changes>, Refused> {

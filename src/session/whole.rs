@@ -2,29 +2,28 @@
 
 use serde::{
     Serialize, Serializer,
-    de::DeserializeOwned,
     ser::{Error as _, Impossible, SerializeMap, SerializeStruct},
 };
 use serde_json::{Error, Value};
 
+use crate::entries::Entries;
+
 /// Fields as entries: key, and its JSON, or nothing for a field that was skipped.
 pub(super) type Fields = Vec<(String, Option<Vec<u8>>)>;
 
-/// Reads entries, given as key and JSON, as the fields of a `T`.
-pub(super) fn from_entries<'a, T: DeserializeOwned>(
-    entries: impl Iterator<Item = (&'a str, &'a [u8])>,
-) -> Result<T, Error> {
+/// The entries as the text of one JSON object.
+pub(super) fn to_object(entries: Entries<'_>) -> Vec<u8> {
     let mut object = vec![b'{'];
-    for (n, (key, value)) in entries.enumerate() {
+    for (n, (key, value)) in entries.iter().enumerate() {
         if n > 0 {
             object.push(b',');
         }
-        serde_json::to_writer(&mut object, key)?;
+        serde_json::to_writer(&mut object, key).expect("a vector takes every string");
         object.push(b':');
         object.extend_from_slice(value);
     }
     object.push(b'}');
-    serde_json::from_slice(&object)
+    object
 }
 
 /// The fields of a struct, or the pairs of a map; of anything else, an error.

@@ -58,7 +58,6 @@ impl Slot {
     ) -> Result<Exposure, Error> {
         state.opened().ok_or(ErrorKind::Clock)?;
         let now = self.settings.clock.now().ok_or(ErrorKind::Clock)?;
-        state.fits(&self.settings.rules)?;
         let (head, bytes) = self.settings.seal(state, now)?;
         if now >= self.settings.rules.timeouts.end(head.times) {
             return Err(ErrorKind::Expired.into());
@@ -99,10 +98,6 @@ impl Slot {
         if !state.refresh_due(rules, opened) || cache::is_public(headers) {
             return Exposure::Opened;
         }
-        if state.fits(rules).is_err() {
-            Event::Dropped(Drop::TooLarge).emit();
-            return Exposure::Opened;
-        }
         let Some(now) = self.settings.clock.now() else {
             return Exposure::Opened;
         };
@@ -116,6 +111,10 @@ impl Slot {
                 Event::Refreshed(head.id).emit();
                 Exposure::Cookie
             }
+            Err(error) if error.kind() == ErrorKind::TooLarge => {
+                Event::Dropped(Drop::TooLarge).emit();
+                Exposure::Opened
+            }
             _ => Exposure::Opened,
         }
     }
@@ -125,6 +124,7 @@ impl Slot {
             if logged_out {
                 ended::end(id);
             } else if ended::is_ended(id) {
+                state.lose();
                 Event::Dropped(Drop::Ended).emit();
                 return Exposure::Opened;
             }
@@ -146,7 +146,13 @@ mod tests {
     use http::{Response, StatusCode, header::COOKIE};
 
     use super::*;
-    use crate::{KeyRing, SessionLayer, slot::Settings, testing};
+    use crate::{
+        KeyRing, SessionLayer,
+        entries::{Entries, Splice},
+        record, seal,
+        slot::Settings,
+        testing,
+    };
 
     /// The settings of a layer with other sources of randomness.
     fn settings(
@@ -213,6 +219,89 @@ mod tests {
             assert_eq!(response.status(), StatusCode::OK);
             assert!(!response.headers().contains_key(SET_COOKIE));
         }
+    }
+
+    /// A writer of this format may pad less than this one: such a record opens, and may not fit when padded.
+    #[test]
+    fn a_record_that_grows_beyond_the_limit_is_not_sent() {
+        let clock = testing::TestClock::default();
+        let keys = KeyRing::ephemeral().expect("entropy");
+        let builder = SessionLayer::builder(keys).name("a-longer-session");
+        let layer = builder.clock(clock.clone()).build().expect("possible");
+        let settings = layer.settings();
+        let session = testing::session(&layer);
+        session.insert("k", "x".repeat(2900)).expect("fits");
+        let now = settings.clock.now().expect("after 1970");
+        let (head, _) = settings.seal(session.state(), now).expect("sealed");
+
+        let json = format!("\"{}\"", "x".repeat(2956));
+        let entries = Splice::new(Entries::default(), "k", Some(json.as_bytes())).apply();
+        let entries = Splice::new(Entries::trusted(&entries), "n", Some(b"1")).apply();
+        let mut bytes = record::encode(head, None, Entries::trusted(&entries), seal::HEADROOM, 0);
+        bytes.truncate(bytes.len() - bytes.iter().rev().take_while(|&&b| b == 0).count());
+        seal::seal(
+            settings.keys.current(),
+            b"",
+            &[1; seal::RANDOM_LEN],
+            &mut bytes,
+        );
+        let mut pair = format!("{}=", layer.cookie_name()).into_bytes();
+        seal::append_text(&bytes, &mut pair);
+        assert!(pair.len() - 1 <= settings.rules.limit);
+        let cookie = http::HeaderValue::from_bytes(&pair).expect("a header");
+        let headers = HeaderMap::from_iter([(COOKIE, cookie)]);
+
+        clock.advance(std::time::Duration::from_secs(600));
+        let open = || {
+            let slot = Slot::new(settings.clone(), &headers, None);
+            let session = slot.open().expect("it opens");
+            assert_eq!(session.len(), 2);
+            (slot, session)
+        };
+        let (slot, _) = open();
+        let refreshed = slot.commit(Response::new(()));
+        assert_eq!(refreshed.status(), StatusCode::OK);
+        assert!(!refreshed.headers().contains_key(SET_COOKIE));
+
+        let (slot, session) = open();
+        session.renew();
+        let renewed = slot.commit(Response::new(()));
+        assert!(!renewed.headers().contains_key(SET_COOKIE));
+        let error = renewed.extensions().get::<Error>().expect("the error");
+        assert_eq!(error.kind(), ErrorKind::TooLarge);
+
+        let (slot, session) = open();
+        assert_eq!(session.take::<u8>("n").expect("a number"), Some(1));
+        assert!(
+            !session.contains_key("n"),
+            "what makes it smaller is never refused"
+        );
+        assert!(session.take::<String>("k").expect("text").is_some());
+        assert!(
+            slot.commit(Response::new(()))
+                .headers()
+                .contains_key(SET_COOKIE)
+        );
+    }
+
+    #[test]
+    fn a_login_that_fails_for_the_clock_changes_nothing() {
+        let clock =
+            testing::TestClock::at(time::OffsetDateTime::UNIX_EPOCH - time::Duration::SECOND);
+        let keys = KeyRing::ephemeral().expect("entropy");
+        let layer = SessionLayer::builder(keys)
+            .clock(clock)
+            .build()
+            .expect("possible");
+        let session = testing::session(&layer);
+        session.insert("a", 1).expect("small");
+        let id = session.id().expect("entropy");
+        assert_eq!(
+            session.login("ada").expect_err("no clock").kind(),
+            ErrorKind::Clock
+        );
+        assert_eq!((session.owner(), session.len()), (None, 1));
+        assert_eq!(session.id().expect("the same"), id);
     }
 
     /// The IV hangs on the record and a key as well: a stuck generator shows equality, no more.

@@ -216,7 +216,7 @@ fn a_mistake_in_the_environment_ends_the_program_with_its_reason() {
     let path = good_file.0.join("secret");
     std::fs::write(&path, SECRET).expect("a file");
     let file = path.to_str().expect("UTF-8");
-    let cases: [(&[(&str, &str)], &str); 6] = [
+    let cases: [(&[(&str, &str)], &str); 7] = [
         (
             &[("SESSION_SECRET", "hunter2")],
             "SESSION_SECRET is refused",
@@ -232,6 +232,10 @@ fn a_mistake_in_the_environment_ends_the_program_with_its_reason() {
                 ("SESSION_SECRET_FALLBACKS", "x"),
             ],
             "SESSION_SECRET_FALLBACKS is refused",
+        ),
+        (
+            &[("SESSION_SECRET_FALLBACKS", SECRET)],
+            "SESSION_SECRET is not set",
         ),
         (
             &[("SESSION_SECRET_FILE", "/nonexistent")],
