@@ -63,7 +63,13 @@ mod expiry;
 #[cfg(feature = "axum")]
 mod extract;
 mod future;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzz;
 pub mod guide;
+#[cfg(test)]
+#[path = "../tests/inside/mod.rs"]
+mod inside;
 mod key;
 mod layer;
 mod random;
@@ -73,8 +79,6 @@ mod service;
 mod session;
 mod slot;
 pub mod testing;
-#[cfg(test)]
-mod vectors;
 
 /// The README's examples compile.
 #[cfg(all(doctest, feature = "axum"))]

@@ -82,8 +82,7 @@ impl Vector {
 }
 
 fn vectors(list: &str) -> Vec<Vector> {
-    let all: Value =
-        serde_json::from_str(include_str!("../tests/vectors/format1.json")).expect("JSON");
+    let all: Value = serde_json::from_str(include_str!("../vectors/format1.json")).expect("JSON");
     all[list]
         .as_array()
         .expect("a list")

@@ -1,0 +1,7 @@
+//! Attacks on the private parts: compiled into the library's own tests, so that nothing has to be public for them.
+
+mod known_answers;
+mod properties;
+mod published_secrets;
+mod tokens;
+mod vectors;

@@ -1,0 +1,1 @@
+//! Properties that hold for all inputs, against models that are slow and plain.

@@ -1,0 +1,1 @@
+//! The secrets that everybody knows are refused, and random ones are not.
