@@ -104,6 +104,11 @@ pub(crate) enum Age {
 }
 
 impl Keys {
+    #[cfg(test)]
+    pub(crate) fn of(keys: Vec<Key>) -> Self {
+        Self(keys.into())
+    }
+
     pub(crate) fn current(&self) -> &Key {
         &self.0[0]
     }
