@@ -1,10 +1,6 @@
 //! Google's Tink opens the running counter's cookies, and the counter takes what Tink made.
 
-use std::{
-    path::{Path, PathBuf},
-    process::{Command, Output},
-    sync::OnceLock,
-};
+use std::process::{Command, Output};
 
 use serde_json::Value;
 
@@ -13,43 +9,12 @@ use crate::{
     support::{NAME, OTHER_SECRET, SECRET},
 };
 
-/// A Python with the package `tink`, made once per target folder.
-fn python() -> &'static Path {
-    static PYTHON: OnceLock<PathBuf> = OnceLock::new();
-    PYTHON.get_or_init(|| {
-        let venv = Path::new(env!("CARGO_TARGET_TMPDIR")).join("tink");
-        let python = venv.join("bin/python");
-        let requirements = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/tink/requirements.txt");
-        let ready = Command::new(&python).args(["-c", "import tink"]).output();
-        if ready.is_ok_and(|output| output.status.success()) {
-            return python;
-        }
-        let _ = std::fs::remove_dir_all(&venv);
-        let run = |command: &mut Command| {
-            let output = command.output();
-            let done = output.as_ref().is_ok_and(|output| output.status.success());
-            assert!(
-                done,
-                "{command:?} failed, `apt-get install -y python3-venv` may be missing: {output:?}"
-            );
-        };
-        run(Command::new("python3").args(["-m", "venv"]).arg(&venv));
-        run(Command::new(&python).args([
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "--requirement",
-            requirements,
-        ]));
-        python
-    })
-}
+#[path = "../tink/python.rs"]
+mod python;
 
 fn tink(arguments: &[&str]) -> Output {
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/tink/cookie.py");
-    Command::new(python())
-        .arg(script)
+    Command::new(python::python())
+        .arg(python::SCRIPT)
         .args(arguments)
         .output()
         .expect("Python runs")

@@ -2,9 +2,11 @@
 
 usage: cookie.py open SECRET COOKIE_NAME TOKEN           prints the session as JSON
        cookie.py seal SECRET COOKIE_NAME ENTRIES OWNER   prints a token; ENTRIES is a JSON object, OWNER may be empty
+       cookie.py batch                                   answers each line of the input, see `batch`
 """
 
 import base64
+import functools
 import hashlib
 import hmac
 import json
@@ -17,6 +19,16 @@ from tink import aead, proto_keyset_format, secret_key_access
 from tink.proto import aes_ctr_hmac_aead_pb2, common_pb2, tink_pb2
 
 LABEL = b"tower-sealed-session/v1"
+REMEMBERED, OWNER, STORED = 1, 2, 4
+
+
+class Malformed(Exception):
+    """Authentic, and not a record."""
+
+
+def check(condition):
+    if not condition:
+        raise Malformed
 
 
 def lp(text):
@@ -24,22 +36,24 @@ def lp(text):
     return len(data).to_bytes(2, "big") + data
 
 
-def derive(secret, role, name, length):
+def derive(secret, role, context, length):
     """HKDF-SHA-256; one block is enough."""
     prk = hmac.digest(LABEL, secret.encode(), hashlib.sha256)
-    info = LABEL + b"\0" + role + b"\0" + lp("cookie") + lp(name) + lp("")
+    info = LABEL + b"\0" + role + b"\0" + b"".join(map(lp, context))
     return hmac.digest(prk, info + b"\1", hashlib.sha256)[:length]
 
 
-def primitive(secret, name):
+@functools.cache
+def primitive(secret, purpose, name, audience):
+    context = (purpose, name, audience)
     key = aes_ctr_hmac_aead_pb2.AesCtrHmacAeadKey()
     key.aes_ctr_key.params.iv_size = 16
-    key.aes_ctr_key.key_value = derive(secret, b"enc", name, 32)
+    key.aes_ctr_key.key_value = derive(secret, b"enc", context, 32)
     key.hmac_key.params.hash = common_pb2.SHA256
     key.hmac_key.params.tag_size = 32
-    key.hmac_key.key_value = derive(secret, b"mac", name, 32)
+    key.hmac_key.key_value = derive(secret, b"mac", context, 32)
     keyset = tink_pb2.Keyset()
-    keyset.primary_key_id = int.from_bytes(derive(secret, b"kid", name, 4), "big")
+    keyset.primary_key_id = int.from_bytes(derive(secret, b"kid", context, 4), "big")
     entry = keyset.key.add()
     entry.key_id = keyset.primary_key_id
     entry.status = tink_pb2.ENABLED
@@ -51,62 +65,154 @@ def primitive(secret, name):
     return handle.primitive(aead.Aead)
 
 
-def open_token(secret, name, token):
+def from_base64(token):
     sealed = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
-    plain = primitive(secret, name).decrypt(sealed, b"")
-    flags, rest = plain[0], plain[31:]
-    owner = None
-    if flags & 2:
-        owner, rest = rest[1 : 1 + rest[0]].decode(), rest[1 + rest[0] :]
-    entries = {}
-    while rest and rest[0]:
-        key, rest = rest[1 : 1 + rest[0]].decode(), rest[1 + rest[0] :]
-        length = shift = 0
-        while True:
-            byte, rest = rest[0], rest[1:]
-            length |= (byte & 127) << shift
-            shift += 7
-            if byte < 128:
-                break
-        entries[key], rest = json.loads(rest[:length]), rest[length:]
-    assert not any(rest), "padding is zeros"
-    return {
-        "id": plain[1:17].hex(),
-        "created_ms": int.from_bytes(plain[17:23], "big"),
-        "issued_s": int.from_bytes(plain[23:27], "big"),
-        "lifetime_s": int.from_bytes(plain[27:31], "big"),
-        "remembered": bool(flags & 1),
-        "owner": owner,
-        "entries": entries,
-    }
+    # Python's decoder skips what is not in the alphabet, and does not mind bits that are cut off
+    check(to_base64(sealed) == token)
+    return sealed
 
 
-def seal_token(secret, name, entries, owner):
-    plain = bytes([2 if owner else 0]) + os.urandom(16)
-    plain += (time.time_ns() // 1_000_000).to_bytes(6, "big")
-    plain += (0).to_bytes(4, "big") + (86400).to_bytes(4, "big")
-    if owner:
-        plain += bytes([len(owner.encode())]) + owner.encode()
-    for key, value in sorted(entries.items(), key=lambda item: item[0].encode()):
-        value = json.dumps(value).encode()
-        assert 0 < len(value) < 128, "one length byte is enough here"
-        plain += bytes([len(key.encode())]) + key.encode() + bytes([len(value)]) + value
-    plain += bytes(-len(plain) % 16)
-    sealed = primitive(secret, name).encrypt(plain, b"")
+def to_base64(sealed):
     return base64.urlsafe_b64encode(sealed).decode().rstrip("=")
+
+
+def text(data):
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        raise Malformed from None
+
+
+class Reader:
+    def __init__(self, data):
+        self.data = data
+
+    def take(self, length):
+        check(len(self.data) >= length)
+        taken, self.data = self.data[:length], self.data[length:]
+        return taken
+
+    def number(self, length):
+        return int.from_bytes(self.take(length), "big")
+
+    def leb128(self):
+        value = 0
+        for n in range(3):
+            byte = self.number(1)
+            value |= (byte & 127) << (7 * n)
+            if byte < 128:
+                check(byte or not n)
+                return value
+        raise Malformed
+
+
+def parse(plain):
+    reader = Reader(plain)
+    flags = reader.number(1)
+    check(not flags & ~(REMEMBERED | OWNER | STORED))
+    record = {
+        "remembered": bool(flags & REMEMBERED),
+        "stored": bool(flags & STORED),
+        "id": reader.take(16).hex(),
+        "created_ms": reader.number(6),
+        "issued_s": reader.number(4),
+        "lifetime_s": reader.number(4),
+        "owner": None,
+        "entries": [],
+    }
+    if flags & OWNER:
+        record["owner"] = text(reader.take(reader.number(1)))
+        check(record["owner"])
+    last = b""
+    while reader.data and reader.data[0]:
+        key = reader.take(reader.number(1))
+        value = reader.take(reader.leb128())
+        check(key > last and value)
+        last = key
+        record["entries"].append([text(key), value.hex()])
+    check(not any(reader.data))
+    check(not (record["stored"] and record["entries"]))
+    return record
+
+
+def encode(record, padding=None):
+    owner = record["owner"]
+    flags = record["remembered"] * REMEMBERED + (owner is not None) * OWNER
+    plain = bytes([flags]) + bytes.fromhex(record["id"])
+    plain += record["created_ms"].to_bytes(6, "big")
+    plain += record["issued_s"].to_bytes(4, "big") + record["lifetime_s"].to_bytes(4, "big")
+    if owner is not None:
+        plain += bytes([len(owner.encode())]) + owner.encode()
+    for key, value in sorted(record["entries"], key=lambda entry: entry[0].encode()):
+        value = bytes.fromhex(value)
+        plain += bytes([len(key.encode())]) + key.encode()
+        length = len(value)
+        while length > 127:
+            plain += bytes([length & 127 | 128])
+            length >>= 7
+        plain += bytes([length]) + value
+    return plain + bytes(-len(plain) % 16 if padding is None else padding)
+
+
+def open_token(context, token, aad=b""):
+    try:
+        return primitive(*context).decrypt(from_base64(token), aad)
+    except (tink.TinkError, ValueError):
+        raise Malformed from None
+
+
+def seal_token(context, plain, aad=b""):
+    return to_base64(primitive(*context).encrypt(plain, aad))
+
+
+def batch():
+    """Lines of JSON: `{"context": [secret, purpose, name, audience], "aad": hex}` with a `token` to open or a
+    `record` to seal, `padding` zeros added. The answer to a token is `plain` and the `record` in it, null where
+    there is none; the answer to a record is its `token` and `plain`."""
+    for line in sys.stdin:
+        ask = json.loads(line)
+        context, aad = tuple(ask["context"]), bytes.fromhex(ask["aad"])
+        answer = {"plain": None, "record": None}
+        try:
+            if "token" in ask:
+                plain = open_token(context, ask["token"], aad)
+                answer["plain"] = plain.hex()
+                answer["record"] = parse(plain)
+            else:
+                plain = encode(ask["record"], ask["padding"])
+                answer = {"plain": plain.hex(), "token": seal_token(context, plain, aad)}
+        except Malformed:
+            pass
+        print(json.dumps(answer))
 
 
 def main():
     aead.register()
-    command, secret, name, *rest = sys.argv[1:]
+    command, *rest = sys.argv[1:]
+    if command == "batch":
+        return batch()
+    secret, name, *rest = rest
+    context = (secret, "cookie", name, "")
     if command == "open":
         try:
-            print(json.dumps(open_token(secret, name, *rest)))
-        except tink.TinkError as error:
-            sys.exit(f"it does not open: {error}")
+            record = parse(open_token(context, *rest))
+        except Malformed:
+            sys.exit("it does not open")
+        values = ((key, json.loads(bytes.fromhex(value))) for key, value in record["entries"])
+        print(json.dumps({**record, "entries": dict(values)}))
     else:
         entries, owner = rest
-        print(seal_token(secret, name, json.loads(entries), owner))
+        entries = json.loads(entries)
+        record = {
+            "remembered": False,
+            "id": os.urandom(16).hex(),
+            "created_ms": time.time_ns() // 1_000_000,
+            "issued_s": 0,
+            "lifetime_s": 86400,
+            "owner": owner or None,
+            "entries": [[key, json.dumps(value).encode().hex()] for key, value in entries.items()],
+        }
+        print(seal_token(context, encode(record)))
 
 
 main()
