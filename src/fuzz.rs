@@ -1,2 +1,416 @@
 //! What a fuzzer throws at this crate, and what has to hold: one function a target, called by `fuzz/` and, with the
-//! corpora, by the tests.
+//! corpora there, by this file's tests. Each panics when something does not hold.
+
+use std::{
+    collections::BTreeMap,
+    convert::Infallible,
+    pin::pin,
+    sync::OnceLock,
+    task::{Context as Task, Poll, Waker},
+};
+
+use http::{
+    HeaderMap, HeaderValue, Request, Response, StatusCode,
+    header::{CACHE_CONTROL, COOKIE, SET_COOKIE, VARY},
+};
+use time::OffsetDateTime;
+use tower_layer::Layer as _;
+use tower_service::Service;
+
+use crate::{
+    KeyRing, Prefix, SameSite, Secret, Session, SessionLayer,
+    cookie::scan,
+    entries::{Entries, Splice},
+    key::{Context, Keys, Purpose, key_ring},
+    record::{self, Record},
+    seal::{self, HEADROOM},
+    testing::{self, TestClock},
+};
+
+/// The first byte, which says what to do with the rest.
+fn choice(data: &[u8]) -> (u8, &[u8]) {
+    data.split_first()
+        .map_or((0, data), |(&first, rest)| (first, rest))
+}
+
+fn rings() -> KeyRing {
+    let secret = |text| Secret::new(text).expect("it is random");
+    KeyRing::new(secret("k2Jc0fTqJHn8e0UQ3xq2v0Vd8mYb1sO4l5rXwZtA9gE="))
+        .fallback(secret("QmZ4c1l0d3hHb2pTa3VqN3BFd2V5bE5pRlR4c2tBnO0="))
+}
+
+/// Keys, and the bytes of two tokens, the only ones that open.
+struct Genuine {
+    keys: Keys,
+    tokens: [Vec<u8>; 2],
+}
+
+fn genuine() -> &'static Genuine {
+    static GENUINE: OnceLock<Genuine> = OnceLock::new();
+    GENUINE.get_or_init(|| {
+        let keys = rings().derive(Context {
+            purpose: Purpose::COOKIE,
+            cookie_name: "__Host-session",
+            audience: "",
+        });
+        let tokens = [1, 2].map(|fill| {
+            let mut bytes = vec![fill; HEADROOM + 48];
+            seal::seal(keys.current(), b"", &[fill; 32], &mut bytes);
+            bytes
+        });
+        Genuine { keys, tokens }
+    })
+}
+
+/// A token as it comes, a body for a genuine head, a genuine token that was changed, or a mixture of two.
+///
+/// It opens if it is genuine, and else not.
+pub fn token(data: &[u8]) {
+    let Genuine { keys, tokens } = genuine();
+    let (kind, rest) = choice(data);
+    let at = |n: usize| rest.get(n).map_or(0, |&byte| usize::from(byte));
+    let mut text = Vec::new();
+    match kind % 4 {
+        0 => text.extend_from_slice(rest),
+        1 => seal::append_text(&[&tokens[0][..5], rest].concat(), &mut text),
+        2 => {
+            let mut bytes = tokens[0].clone();
+            for change in rest.chunks_exact(2) {
+                let at = usize::from(change[0]) % bytes.len();
+                bytes[at] ^= change[1];
+            }
+            seal::append_text(&bytes, &mut text);
+        }
+        _ => {
+            let [a, b] = tokens;
+            let mixed = [&a[..at(0).min(a.len())], &b[at(1).min(b.len())..]].concat();
+            seal::append_text(&mixed, &mut text);
+        }
+    }
+    let genuine = tokens.iter().any(|token| {
+        let mut right = Vec::new();
+        seal::append_text(token, &mut right);
+        right == text
+    });
+    assert_eq!(seal::open(keys, b"", &text).is_ok(), genuine);
+}
+
+/// The scan finds what a plain reading of its rule finds.
+pub fn cookie_header(data: &[u8]) {
+    fn trim(bytes: &[u8]) -> &[u8] {
+        let is_space = |byte: &u8| matches!(byte, b' ' | b'\t');
+        let start = bytes
+            .iter()
+            .position(|byte| !is_space(byte))
+            .unwrap_or(bytes.len());
+        let end = bytes
+            .iter()
+            .rposition(|byte| !is_space(byte))
+            .map_or(start, |at| at + 1);
+        &bytes[start..end]
+    }
+    let (kind, header) = choice(data);
+    let name = ["__Host-session", "session", "a", "!"][usize::from(kind % 4)];
+    let plain: Vec<&[u8]> = header
+        .split(|&byte| byte == b';')
+        .filter_map(|pair| {
+            let equals = pair.iter().position(|&byte| byte == b'=')?;
+            (trim(&pair[..equals]) == name.as_bytes()).then(|| trim(&pair[equals + 1..]))
+        })
+        .collect();
+    assert_eq!(scan::values(header, name).collect::<Vec<_>>(), plain);
+}
+
+/// Authentic bytes: what parses is canonical, so that it encodes to itself but for the padding. Then the same bytes
+/// as a series of changes, which entries and a map make alike.
+pub fn record(data: &[u8]) {
+    if let Ok(record) = Record::parse(data.to_vec(), 0..data.len()) {
+        let entries = record.entries();
+        let mut again = record::encode(record.head, record.owner(), entries, 0, 0);
+        again[0] |= if record.stored { 4 } else { 0 };
+        let content = again.len() - again.iter().rev().take_while(|&&byte| byte == 0).count();
+        let (same, padding) = data.split_at(content);
+        assert_eq!(same, &again[..content]);
+        assert!(padding.iter().all(|&byte| byte == 0));
+        let keys: Vec<_> = entries.iter().map(|(key, _)| key).collect();
+        assert!(keys.is_sorted_by(|a, b| a < b) && !keys.contains(&""));
+        assert!(entries.iter().all(|(_, value)| !value.is_empty()));
+    }
+    let (mut bytes, mut map) = (Vec::new(), BTreeMap::new());
+    for change in data.chunks(3).take(64) {
+        let key = ["a", "ab", "b", "\u{e9}"][usize::from(change[0] % 4)];
+        let value = change
+            .get(1)
+            .map(|&len| vec![change[0]; usize::from(len) * 65 + 1]);
+        let splice = Splice::new(Entries::trusted(&bytes), key, value.as_deref());
+        let after = splice.apply();
+        assert_eq!(after.len(), splice.len());
+        bytes = after;
+        match value {
+            Some(value) => map.insert(key, value),
+            None => map.remove(key),
+        };
+        let entries = Entries::parse(&bytes).expect("canonical");
+        assert!(
+            entries
+                .iter()
+                .eq(map.iter().map(|(key, value)| (*key, &value[..])))
+        );
+    }
+}
+
+/// Three variables, separated by NUL: a ring or an error that shows nothing of them.
+pub fn secret(data: &[u8]) {
+    let values: Vec<String> = data
+        .splitn(3, |&byte| byte == 0)
+        .map(|value| String::from_utf8_lossy(value).into_owned())
+        .collect();
+    let names = [
+        "SESSION_SECRET",
+        "SESSION_SECRET_FALLBACKS",
+        "SESSION_ENCRYPTION_KEY",
+    ];
+    let lookup = |name: &str| {
+        let at = names.iter().position(|known| *known == name)?;
+        values
+            .get(at)
+            .filter(|value| !value.is_empty())
+            .map(Into::into)
+    };
+    match key_ring(&lookup) {
+        Ok(_) => {
+            let long = |value: &String| value.as_bytes().trim_ascii().len() >= Secret::MIN_LEN;
+            let of = |n: usize| values.get(n).is_some_and(long);
+            assert!(of(0) != of(2), "one of the two is a secret");
+        }
+        Err(error) => {
+            let text = format!("{error} {error:?}");
+            // messages are ASCII, so that anything else would be a value's
+            assert!(text.is_ascii() && text.contains('`'));
+            let leaks = |value: &String| value.len() >= 32 && text.contains(value.as_str());
+            assert!(!values.iter().any(leaks));
+        }
+    }
+}
+
+/// What a handler does, and what it answers.
+#[derive(Clone, Copy)]
+struct Handler(u8);
+
+impl Handler {
+    const UNTOUCHED: u8 = 0;
+
+    fn act(self, session: &Session) {
+        match self.0 {
+            1 => drop(session.get::<u64>("n")),
+            2 => session.insert("n", 7).expect("small"),
+            3 => session.login("ada").expect("short"),
+            4 => session.logout(),
+            5 => session.renew(),
+            6 => session.clear(),
+            _ => session.remember(std::time::Duration::from_secs(600)),
+        }
+    }
+}
+
+impl Service<Request<()>> for Handler {
+    type Response = Response<Vec<u8>>;
+    type Error = Infallible;
+    type Future = std::pin::Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>>>>;
+
+    fn poll_ready(&mut self, _: &mut Task<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<()>) -> Self::Future {
+        let handler = *self;
+        Box::pin(async move {
+            if handler.0 != Self::UNTOUCHED {
+                let session = Session::from_extensions(request.extensions()).await;
+                handler.act(&session.expect("a bad cookie is no error"));
+            }
+            Ok(Response::new(b"body".to_vec()))
+        })
+    }
+}
+
+fn ready<F: Future>(future: F) -> F::Output {
+    match pin!(future).poll(&mut Task::from_waker(Waker::noop())) {
+        Poll::Ready(output) => output,
+        Poll::Pending => unreachable!("nothing waits"),
+    }
+}
+
+/// A whole request: lines of arbitrary bytes as `Cookie` headers, a genuine one among them if the first byte says so.
+///
+/// Always 200 with the handler's body; a cookie for a change alone, which opens to it; nothing for the untouched.
+pub fn layer(data: &[u8]) {
+    static SCENE: OnceLock<(SessionLayer, HeaderValue)> = OnceLock::new();
+    let (layer, cookie) = SCENE.get_or_init(|| {
+        let moment = OffsetDateTime::from_unix_timestamp(1_800_000_000).expect("in range");
+        let builder = SessionLayer::builder(rings()).clock(TestClock::at(moment));
+        let layer = builder.build().expect("the defaults are possible");
+        let session = testing::session(&layer);
+        session.insert("genuine", 1).expect("small");
+        let cookie = testing::cookie(&layer, &session).expect("entropy");
+        (layer, cookie)
+    });
+    let (kind, rest) = choice(data);
+    let (handler, genuine) = (Handler(kind & 7), kind & 8 != 0);
+    let lines = rest.split(|&byte| byte == b'\n');
+    let mut headers: HeaderMap = lines
+        .filter_map(|line| Some((COOKIE, HeaderValue::from_bytes(line).ok()?)))
+        .collect();
+    if genuine {
+        headers.append(COOKIE, cookie.clone());
+    }
+    let mut request = Request::new(());
+    *request.headers_mut() = headers;
+    let response = ready(layer.layer(handler).call(request)).expect("infallible");
+    assert_eq!(response.status(), StatusCode::OK);
+    assert_eq!(response.body(), b"body");
+    let headers = response.headers();
+    let touched = handler.0 != Handler::UNTOUCHED;
+    assert_eq!(headers.contains_key(VARY), touched);
+    assert_eq!(headers.contains_key(CACHE_CONTROL), touched);
+    let set: Vec<_> = headers.get_all(SET_COOKIE).iter().collect();
+    // `logout` and `renew` end the genuine session for this process, so that it is not sent again
+    let received = testing::received(layer, headers);
+    match handler.0 {
+        0 | 1 => assert!(set.is_empty()),
+        2 => assert!(
+            set.is_empty() || received.is_some_and(|s| s.get::<u8>("n").ok() == Some(Some(7)))
+        ),
+        3 => assert_eq!(received.and_then(|s| s.owner()).as_deref(), Some("ada")),
+        4 => assert!(set.len() == 1 && set[0].as_bytes().starts_with(b"__Host-session=;")),
+        _ => assert!(set.len() <= 1 && (genuine || set.is_empty())),
+    }
+    assert!(set.len() <= 1);
+}
+
+/// Any settings: an error that names a setting, or a cookie with just the attributes that were asked for.
+pub fn set_cookie(data: &[u8]) {
+    let (flags, rest) = choice(data);
+    let (more, rest) = choice(rest);
+    let texts: Vec<_> = rest
+        .splitn(3, |&byte| byte == 0)
+        .map(String::from_utf8_lossy)
+        .collect();
+    let text = |n: usize| texts.get(n).filter(|text| !text.is_empty());
+    let mut builder = SessionLayer::builder(rings());
+    builder = text(0)
+        .into_iter()
+        .fold(builder, |builder, name| builder.name(&**name));
+    builder = text(1)
+        .into_iter()
+        .fold(builder, |builder, path| builder.path(&**path));
+    builder = text(2)
+        .into_iter()
+        .fold(builder, |builder, domain| builder.domain(&**domain));
+    let same_site = [SameSite::Lax, SameSite::Strict, SameSite::None][usize::from(flags % 3)];
+    let (partitioned, insecure) = (more & 1 != 0, more & 2 != 0);
+    builder = builder.same_site(same_site).partitioned(partitioned);
+    builder = builder.browser_session(more & 4 != 0);
+    builder = if insecure {
+        builder.insecure_http()
+    } else {
+        builder
+    };
+    builder = match more >> 4 {
+        0..4 => builder,
+        4..8 => builder.prefix(Prefix::Host),
+        8..12 => builder.prefix(Prefix::Secure),
+        _ => builder.prefix(Prefix::None),
+    };
+    let layer = match builder.build() {
+        Ok(layer) => layer,
+        Err(error) => {
+            let known = [
+                "name",
+                "path",
+                "domain",
+                "prefix",
+                "same_site",
+                "partitioned",
+            ];
+            let text = error.to_string();
+            return assert!(
+                known
+                    .iter()
+                    .any(|setting| text.starts_with(&format!("`{setting}`")))
+            );
+        }
+    };
+    let name = layer.cookie_name();
+    let mut wanted = vec!["HttpOnly".to_owned(), format!("SameSite={same_site}")];
+    wanted.push(format!("Path={}", text(1).map_or("/", |path| path)));
+    wanted.extend(
+        text(2).map(|domain| format!("Domain={}", domain.strip_prefix('.').unwrap_or(domain))),
+    );
+    wanted.extend((!insecure).then(|| "Secure".to_owned()));
+    wanted.extend(partitioned.then(|| "Partitioned".to_owned()));
+    wanted.sort();
+    let send = |act: u8| -> HeaderValue {
+        let response = ready(layer.layer(Handler(act)).call(Request::new(()))).expect("infallible");
+        response.headers().get(SET_COOKIE).expect("one").clone()
+    };
+    for (act, empty) in [(2, false), (4, true)] {
+        let header = send(act);
+        assert!(
+            header.is_sensitive()
+                && header
+                    .as_bytes()
+                    .iter()
+                    .all(|byte| matches!(byte, 0x20..0x7f))
+        );
+        let line = header.to_str().expect("ASCII");
+        let (pair, attributes) = line.split_once("; ").expect("attributes");
+        let value = pair
+            .strip_prefix(name)
+            .and_then(|rest| rest.strip_prefix('='));
+        assert_eq!(value.expect("our name").is_empty(), empty);
+        assert!(pair.len() <= 4096 && !name.contains(['=', ';', ' ']));
+        let is_age = |part: &&str| part.starts_with("Max-Age=") || part.starts_with("Expires=");
+        let mut parts: Vec<&str> = attributes
+            .split("; ")
+            .filter(|part| !is_age(part))
+            .collect();
+        parts.sort_unstable();
+        assert_eq!(parts, wanted);
+    }
+}
+
+/// The targets by the names of their folders.
+pub type Target = fn(&[u8]);
+
+/// Every target.
+pub const TARGETS: [(&str, Target); 6] = [
+    ("token", token),
+    ("cookie_header", cookie_header),
+    ("record", record),
+    ("secret", secret),
+    ("layer", layer),
+    ("set_cookie", set_cookie),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// On stable, without a fuzzer: what it found worth keeping still holds.
+    #[test]
+    fn the_corpora_hold() {
+        for (name, target) in TARGETS {
+            let folder = format!("{}/fuzz/corpus/{name}", env!("CARGO_MANIFEST_DIR"));
+            let files =
+                std::fs::read_dir(&folder).unwrap_or_else(|error| panic!("{folder}: {error}"));
+            let mut count = 0;
+            for file in files {
+                let path = file.expect("an entry").path();
+                target(&std::fs::read(&path).expect("a file"));
+                count += 1;
+            }
+            assert!(count >= 10, "{folder} holds {count} files");
+        }
+    }
+}

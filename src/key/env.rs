@@ -144,7 +144,7 @@ fn read_file(path: OsString) -> io::Result<Zeroizing<Vec<u8>>> {
     }
 }
 
-pub(super) fn key_ring(lookup: Lookup<'_>) -> Result<KeyRing, EnvError> {
+pub(crate) fn key_ring(lookup: Lookup<'_>) -> Result<KeyRing, EnvError> {
     let Some((source, text)) = only(&SECRET_SOURCES, lookup)? else {
         return Err(EnvError::new(SECRET, EnvProblem::Missing));
     };

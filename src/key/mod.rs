@@ -12,6 +12,8 @@ mod secret;
 #[cfg(test)]
 pub(crate) use self::derive::RawKey;
 pub(crate) use self::derive::{Context, Key, KeyId, Purpose};
+#[cfg(any(test, fuzzing))]
+pub(crate) use self::env::key_ring;
 pub use self::env::{EnvError, EnvProblem};
 pub(crate) use self::env::{flag, is_silent};
 pub use self::ring::KeyRing;
