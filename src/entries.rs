@@ -289,6 +289,27 @@ mod tests {
         }
     }
 
+    /// They are for the error of a session that would not fit: as it would be, not as it is.
+    #[test]
+    fn sizes_are_those_after_the_change() {
+        let before = set(&set(b"", "a", Some("1")), "b", Some("22"));
+        let sizes = |key, value: Option<&str>| {
+            let splice = Splice::new(Entries::trusted(&before), key, value.map(str::as_bytes));
+            let sizes = splice.sizes();
+            sizes.into_iter().map(|(key, len)| format!("{key}{len}"))
+        };
+        assert!(sizes("b", Some("4444")).eq(["a1", "b4"]));
+        assert!(sizes("c", Some("333")).eq(["a1", "b2", "c3"]));
+        assert!(sizes("a", None).eq(["b2"]));
+    }
+
+    #[test]
+    fn debug_shows_no_entry() {
+        let bytes = set(b"", "key", Some("\"value\""));
+        let shown = format!("{:?}", Entries::trusted(&bytes));
+        assert_eq!(shown, "Entries(12 bytes)");
+    }
+
     #[test]
     fn any_padding_is_cut_off() {
         for padding in [0, 1, 15, 16, 100] {

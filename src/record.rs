@@ -279,6 +279,43 @@ mod tests {
     }
 
     #[test]
+    fn the_encoded_length_is_known_beforehand() {
+        let entries = Entries::trusted(b"\x01a\x011");
+        for owner in 0..=255 {
+            let owner = Some("o".repeat(owner)).filter(|owner| !owner.is_empty());
+            let bytes = encode(head(false), owner.as_deref(), entries, 0, 0);
+            let len = encoded_len(owner.as_ref().map(String::len), 4);
+            let least = FIXED_LEN + owner.map_or(0, |owner| 1 + owner.len()) + 4;
+            assert_eq!(bytes.len(), len);
+            assert!((least..least + BLOCK).contains(&len));
+        }
+    }
+
+    #[test]
+    fn issuing_counts_whole_seconds_since_creation() {
+        let mut times = head(false).times;
+        times.created = 10_000;
+        let mut issued = |now| {
+            times.issue(now);
+            times.issued
+        };
+        assert_eq!(
+            (issued(10_999), issued(11_000), issued(100_000)),
+            (0, 1, 90)
+        );
+        assert_eq!(issued(9_000), 0);
+        assert_eq!(issued(crate::clock::MAX_MILLIS), u32::MAX);
+    }
+
+    #[test]
+    fn debug_of_a_record_shows_neither_owner_nor_entries() {
+        let entries = Entries::trusted(b"\x01a\x011");
+        let record = parse(&encode(head(false), Some("ada"), entries, 0, 0)).expect("well-formed");
+        let shown = format!("{record:?}");
+        assert!(shown.contains("created") && !shown.contains("ada") && !shown.contains("bytes"));
+    }
+
+    #[test]
     fn debug_of_an_id_is_a_hash() {
         let id = head(false).id;
         assert_eq!(format!("{id:?}").len(), 8);

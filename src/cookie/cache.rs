@@ -199,6 +199,12 @@ mod tests {
                 "no-store",
                 "no-store",
             ),
+            (
+                "a=\"x, y\", private",
+                "a=\"x, y\", private",
+                "a=\"x, y\", private",
+                "no-store",
+            ),
             ("Private", "Private", "Private", "no-store"),
             ("no-store", "no-store", "no-store", "no-store"),
             (

@@ -148,6 +148,12 @@ mod tests {
     }
 
     #[test]
+    fn name_and_value_measure_4096_bytes_at_most() {
+        let template = template(None, false);
+        assert_eq!(template.max_value(), 4096 - "__Secure-sid".len());
+    }
+
+    #[test]
     fn every_attribute_is_there() {
         let header = template(Some("example.com"), true).set(0, |_| {}, None);
         let mut parts: Vec<_> = text(&header).split("; ").skip(1).collect();

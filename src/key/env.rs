@@ -339,6 +339,20 @@ mod tests {
         std::fs::remove_file(path).expect("it was there");
     }
 
+    /// A file may be long, if not without end: what is wrong with its text is said then.
+    #[test]
+    fn a_file_is_read_up_to_sixteen_kibibytes() {
+        let path = std::env::temp_dir().join(format!("sealed-session-long-{}", std::process::id()));
+        let file = path.to_str().expect("UTF-8");
+        for (len, wanted) in [(16 * 1024 - 1, "not random"), (16 * 1024, "longer")] {
+            std::fs::write(&path, "a".repeat(len)).expect("a temporary file");
+            let error = ring(&[("SESSION_SECRET_FILE", file)]).expect_err("refused");
+            assert_eq!(error.variable(), "SESSION_SECRET_FILE");
+            assert!(error.to_string().contains(wanted), "{error}");
+        }
+        std::fs::remove_file(path).expect("it was there");
+    }
+
     #[test]
     fn fallbacks_are_separated_by_commas_or_white_space_and_may_be_empty() {
         for list in [

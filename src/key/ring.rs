@@ -157,4 +157,16 @@ mod tests {
         assert_eq!(age(ids[1]), [Age::Fallback]);
         assert_eq!(age(KeyId(*b"none")), []);
     }
+
+    #[test]
+    fn debug_of_a_key_is_its_id() {
+        let context = Context {
+            purpose: Purpose::COOKIE,
+            cookie_name: "a",
+            audience: "",
+        };
+        let keys = KeyRing::new(secret(1)).derive(context);
+        let (key, id) = (keys.current(), keys.current().id);
+        assert_eq!(format!("{key:?}"), format!("Key {{ id: {id:?}, .. }}"));
+    }
 }

@@ -149,6 +149,20 @@ fn nothing_can_be_cut_off_left_out_or_put_in() {
     });
 }
 
+/// What is shorter than a token of nothing is refused before a byte of it is looked at.
+#[test]
+fn the_shortest_token_is_that_of_nothing() {
+    for door in Door::both() {
+        let bytes = door.seal(0, 7);
+        let opened = seal::open(&door.keys, door.aad, &text(&bytes)).expect("authentic");
+        assert!(opened.bytes[opened.plaintext()].is_empty());
+        for len in 0..bytes.len() {
+            let refused = seal::open(&door.keys, door.aad, &text(&bytes[..len])).map(|_| ());
+            assert_eq!(refused, Err(Unsealed::Garbage), "{len} bytes");
+        }
+    }
+}
+
 /// Two tokens of one key, equally long, joined at every byte and every character; of the shortest at every pair of offsets.
 #[test]
 fn no_two_tokens_can_be_spliced() {
