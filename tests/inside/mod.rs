@@ -4,5 +4,6 @@ mod differential;
 mod known_answers;
 mod properties;
 mod published_secrets;
+mod timing;
 mod tokens;
 mod vectors;

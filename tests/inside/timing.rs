@@ -1,0 +1,114 @@
+//! Whether the time that a token takes to be refused tells how much of its tag is right, after dudect
+//! (Reparaz, Balasch, Verbauwhede 2017): two classes in random order, Welch's t.
+//!
+//! Timed, so not among the tests that a change has to pass: `.ci/nightly timing` runs it.
+
+use std::{hint::black_box, time::Instant};
+
+use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
+
+use crate::{
+    key::{Context, KeyRing, Purpose, Secret},
+    seal::{self, HEADROOM},
+};
+
+const SAMPLES: usize = 2_000_000;
+
+/// Mean and variance as samples come (Welford).
+#[derive(Default)]
+struct Moments {
+    count: f64,
+    mean: f64,
+    squares: f64,
+}
+
+impl Moments {
+    fn add(&mut self, sample: f64) {
+        self.count += 1.0;
+        let delta = sample - self.mean;
+        self.mean += delta / self.count;
+        self.squares += delta * (sample - self.mean);
+    }
+
+    fn error(&self) -> f64 {
+        self.squares / (self.count - 1.0) / self.count
+    }
+}
+
+/// Nanoseconds of both classes in turn, cut at several percentiles to be rid of interruptions: the largest |t|.
+fn largest_t(mut refuse: impl FnMut(bool)) -> f64 {
+    let mut rng = StdRng::seed_from_u64(1);
+    let samples: Vec<(bool, u32)> = (0..SAMPLES)
+        .map(|_| {
+            let class = rng.random();
+            let start = Instant::now();
+            refuse(class);
+            (
+                class,
+                u32::try_from(start.elapsed().as_nanos()).unwrap_or(u32::MAX),
+            )
+        })
+        .collect();
+    let mut sorted: Vec<u32> = samples.iter().map(|(_, nanos)| *nanos).collect();
+    sorted.sort_unstable();
+    let t = |percent: usize| {
+        let limit = sorted[(SAMPLES - 1) * percent / 100];
+        let mut classes = [Moments::default(), Moments::default()];
+        for (class, nanos) in samples.iter().filter(|(_, nanos)| *nanos <= limit) {
+            classes[usize::from(*class)].add(f64::from(*nanos));
+        }
+        let [a, b] = classes;
+        ((a.mean - b.mean) / (a.error() + b.error()).sqrt()).abs()
+    };
+    [50, 75, 90, 95, 99].map(t).into_iter().fold(0.0, f64::max)
+}
+
+#[test]
+#[ignore = "timed: .ci/nightly timing"]
+fn the_time_of_a_refusal_does_not_tell_where_the_tag_is_wrong() {
+    let ring = |n| {
+        let secret = Secret::unchecked(&format!("k2Jc0fTqJHn8e0UQ3xq2v0Vd8mYb1sO4l5rXw{n:03}"));
+        KeyRing::new(secret).derive(Context {
+            purpose: Purpose::COOKIE,
+            cookie_name: "__Host-session",
+            audience: "",
+        })
+    };
+    let keys = ring(1);
+    let mut bytes = vec![7; HEADROOM + 96];
+    seal::seal(keys.current(), b"", &[7; 32], &mut bytes);
+    let spoilt = |at: usize| {
+        let (mut bytes, mut text) = (bytes.clone(), Vec::new());
+        let at = bytes.len() - 32 + at;
+        bytes[at] ^= 1;
+        seal::append_text(&bytes, &mut text);
+        text
+    };
+    // one buffer for both, so that its address is no difference
+    let (first, last) = (spoilt(0), spoilt(31));
+    let mut token = first.clone();
+    let wrong = largest_t(|class| {
+        token.copy_from_slice(if class { &first } else { &last });
+        assert!(black_box(seal::open(&keys, b"", black_box(&token))).is_err());
+    });
+    // that the test can tell: a comparison that stops at the first difference
+    let tag = [7; 32];
+    let (mut a, mut b) = (tag, tag);
+    (a[0], b[31]) = (0, 0);
+    let naive = largest_t(|class| {
+        let other = black_box(if class { &a } else { &b });
+        for _ in 0..4 {
+            let same = black_box(&tag)
+                .iter()
+                .zip(other)
+                .all(|(x, y)| x == black_box(y));
+            assert!(!same);
+        }
+    });
+    println!("largest |t| over {SAMPLES} samples: tag {wrong:.2}, naive comparison {naive:.2}");
+    assert!(naive > 10.0, "the clock is too coarse to tell anything");
+    assert!(
+        wrong < 10.0,
+        "the time of a refusal tells where the tag is wrong"
+    );
+}
