@@ -65,6 +65,7 @@ mod extract;
 mod future;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
+#[path = "../tests/inside/fuzz.rs"]
 pub mod fuzz;
 pub mod guide;
 #[cfg(test)]

@@ -180,8 +180,8 @@ impl SessionLayerBuilder {
     /// How long a session lives unused. Default: 1 hour.
     ///
     /// Using it is any request whose handler asks for it. To spare cookies, it is noted once a tenth of that time or
-    /// 5 minutes: whoever returns within nine tenths stays. As long as the absolute timeout, or longer, it
-    /// never applies, and costs no refreshes.
+    /// 5 minutes: whoever returns within nine tenths stays, if it is 10 seconds or more, since whole seconds are
+    /// noted. As long as the absolute timeout, or longer, it never applies, and costs no refreshes.
     pub fn idle_timeout(mut self, timeout: Duration) -> Self {
         self.idle_timeout = timeout;
         self

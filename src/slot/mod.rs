@@ -16,6 +16,7 @@ use http::{Extensions, HeaderMap, HeaderValue, header::COOKIE};
 use crate::{
     ended,
     error::{Error, ErrorKind},
+    event::Event,
     session::{Home, Rules, Session, State},
 };
 
@@ -110,9 +111,19 @@ impl Slot {
         slots.find(|slot| slot.settings.template.name() == name)
     }
 
-    /// The first door: finds, unseals and checks the session, at most once.
+    /// The first door: finds, unseals and checks the session.
+    ///
+    /// Extractors that race may load twice. The first to finish is the session, and it alone tells what was found,
+    /// when others no longer wait for it: a clock and a subscriber are the user's code, and may ask for the session.
     pub(crate) fn open(self: &Arc<Self>) -> Result<Session, Error> {
-        match self.opened.get_or_init(|| self.load()) {
+        let opened = self.opened.get().unwrap_or_else(|| {
+            let (loaded, events) = self.load();
+            if self.opened.set(loaded).is_ok() {
+                events.into_iter().for_each(Event::emit);
+            }
+            self.opened.get().expect("this or another load set it")
+        });
+        match opened {
             Ok(state) => {
                 // opened by a task that outlived the request: nobody will commit it
                 fence(Ordering::SeqCst);

@@ -11,21 +11,24 @@ use crate::{
 const MAX_TRIED: usize = 4;
 
 impl Slot {
-    pub(super) fn load(&self) -> Result<State, Error> {
+    /// The session, and what there is to tell if this load is the one that counts.
+    pub(super) fn load(&self) -> (Result<State, Error>, Vec<Event<'static>>) {
         let rules = &self.settings.rules;
+        let mut events = Vec::new();
         let Some(now) = self.settings.clock.now() else {
-            Event::Clock.emit();
-            return Ok(State::new(rules, None, None));
+            events.push(Event::Clock);
+            return (Ok(State::new(rules, None, None)), events);
         };
-        let base = self.find(now);
-        match &base {
+        let base = self.find(now, &mut events);
+        let loaded = match &base {
             Some(base) if base.record.stored => Err(ErrorKind::Unavailable.into()),
             _ => Ok(State::new(rules, Some(now), base)),
-        }
+        };
+        (loaded, events)
     }
 
     /// The one valid session that the request bears. Everything else is an anonymous visitor, and an event.
-    fn find(&self, now: Millis) -> Option<Base> {
+    fn find(&self, now: Millis, events: &mut Vec<Event<'static>>) -> Option<Base> {
         let name = self.settings.template.name();
         let headers = self.cookies.as_slice().iter();
         let tokens = headers.flat_map(|header| scan::values(header.as_bytes(), name));
@@ -45,22 +48,22 @@ impl Slot {
                 continue;
             }
             if count == MAX_TRIED {
-                Event::Rejected(Reason::Ambiguous).emit();
+                events.push(Event::Rejected(Reason::Ambiguous));
                 return None;
             }
             (tried[count], count) = (token, count + 1);
             match (unsealed, &found) {
                 (Ok(base), Some(other)) if other.record.head.id != base.record.head.id => {
-                    Event::Rejected(Reason::Ambiguous).emit();
+                    events.push(Event::Rejected(Reason::Ambiguous));
                     return None;
                 }
                 (Ok(base), Some(other)) if other.issued_at() >= base.issued_at() => {}
                 (Ok(base), _) => found = Some(base),
-                (Err(reason), _) => Event::Rejected(reason).emit(),
+                (Err(reason), _) => events.push(Event::Rejected(reason)),
             }
         }
         if let (None, Some(reason)) = (&found, foreign) {
-            Event::Rejected(reason).emit();
+            events.push(Event::Rejected(reason));
         }
         found
     }

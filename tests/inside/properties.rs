@@ -1,1 +1,0 @@
-//! Properties that hold for all inputs, against models that are slow and plain.
