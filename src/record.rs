@@ -77,9 +77,10 @@ pub(crate) struct Times {
 }
 
 impl Times {
-    /// Notes that it is sealed now.
+    /// Notes that it is sealed now. A clock that went back since takes nothing from it.
     pub(crate) fn issue(&mut self, now: Millis) {
-        self.issued = u32::try_from(now.saturating_sub(self.created) / 1000).unwrap_or(u32::MAX);
+        let age = u32::try_from(now.saturating_sub(self.created) / 1000).unwrap_or(u32::MAX);
+        self.issued = self.issued.max(age);
     }
 }
 
@@ -292,19 +293,21 @@ mod tests {
     }
 
     #[test]
-    fn issuing_counts_whole_seconds_since_creation() {
+    fn issuing_counts_whole_seconds_since_creation_and_never_goes_back() {
         let mut times = head(false).times;
-        times.created = 10_000;
-        let mut issued = |now| {
+        (times.created, times.issued) = (10_000, 0);
+        for (now, issued) in [
+            (9_000, 0),
+            (10_999, 0),
+            (11_000, 1),
+            (100_000, 90),
+            (50_000, 90),
+            (crate::clock::MAX_MILLIS, u32::MAX),
+            (0, u32::MAX),
+        ] {
             times.issue(now);
-            times.issued
-        };
-        assert_eq!(
-            (issued(10_999), issued(11_000), issued(100_000)),
-            (0, 1, 90)
-        );
-        assert_eq!(issued(9_000), 0);
-        assert_eq!(issued(crate::clock::MAX_MILLIS), u32::MAX);
+            assert_eq!(times.issued, issued, "at {now}");
+        }
     }
 
     #[test]

@@ -1,164 +1,467 @@
-//! What caches are told: every way to look at a session, and every kind of response.
+//! What caches are told: every way to look at a session or change it, every kind of response, exactly.
+
+use std::{collections::BTreeSet, path::Path, time::Duration};
 
 use axum::{
     Router,
-    http::{HeaderMap, HeaderValue, header},
+    http::{Extensions, HeaderMap, HeaderName, HeaderValue, StatusCode},
     routing::get,
 };
-use std::time::Duration;
-use tower_sealed_session::{Error, Session, testing};
+use futures_util::FutureExt as _;
+use tower_sealed_session::{Error, Session, SessionLayer, testing};
 
-use crate::support::{get_with, layer};
+use crate::support::{get_with, keys, layer, on_a_clock};
 
-type Act = fn(&Session) -> Result<(), Error>;
-
-async fn sent(act: Act, cache_control: Option<&'static str>) -> (Vec<String>, Vec<String>, bool) {
-    let layer = layer();
-    let session = testing::session(&layer);
-    session.login("ada").expect("short");
-    session.insert("a", 1).expect("small");
-    let cookie = testing::cookie(&layer, &session).expect("a cookie");
-    let handler = move |session: Session| async move {
-        act(&session)?;
-        let value =
-            cache_control.map(|value| (header::CACHE_CONTROL, HeaderValue::from_static(value)));
-        Ok::<_, Error>(HeaderMap::from_iter(value))
-    };
-    let app = Router::new().route("/", get(handler)).layer(layer);
-    let answer = get_with(&app, "/", &[cookie.as_bytes()]).await;
-    let header = |name| answer.header(name).into_iter().map(str::to_owned).collect();
-    (
-        header("vary"),
-        header("cache-control"),
-        !answer.sets_nothing(),
-    )
+/// What a method means for the response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Effect {
+    /// The session was opened, and nothing changed.
+    Look,
+    /// Our cookie is set or removed.
+    Cookie,
+    /// A login begins or ends.
+    Login,
 }
 
-#[tokio::test]
-async fn every_look_at_a_session_varies_by_cookie() {
-    let looks: [Act; 15] = [
-        |_| Ok(()),
-        |s| s.get::<u8>("a").map(drop),
-        |s| s.get::<u8>("missing").map(drop),
-        |s| s.read::<serde_json::Value>().map(drop),
-        |s| s.take::<u8>("missing").map(drop),
-        |s| {
-            s.contains_key("missing");
-            Ok(())
-        },
-        |s| {
-            s.keys();
-            Ok(())
-        },
-        |s| {
-            s.len();
-            Ok(())
-        },
-        |s| {
-            s.is_empty();
-            Ok(())
-        },
-        |s| s.id().map(drop),
-        |s| {
-            s.created_at();
-            Ok(())
-        },
-        |s| {
-            s.expires_at();
-            Ok(())
-        },
-        |s| {
-            s.owner();
-            Ok(())
-        },
-        |s| {
-            s.remove("missing");
-            Ok(())
-        },
-        |s| s.insert("a", 1),
-    ];
-    for (n, look) in looks.into_iter().enumerate() {
-        let vary = vec!["Cookie".to_owned()];
-        assert_eq!(
-            sent(look, None).await,
-            (vary.clone(), vec!["private".to_owned()], false),
-            "{n}"
-        );
-        let public = sent(look, Some("public, max-age=60")).await;
-        assert_eq!(
-            public,
-            (vary, vec!["public, max-age=60".to_owned()], false),
-            "{n}"
-        );
+use Effect::{Cookie, Login, Look};
+
+type Act = fn(&Session, &Extensions);
+
+/// Method, its effect on a visitor with a session (of `ada`, with an entry `a` of 1), and on one without.
+const METHODS: [(&str, Effect, Effect, Act); 37] = [
+    ("from_extensions", Look, Look, |_, extensions| {
+        let again = Session::from_extensions(extensions).now_or_never();
+        again.expect("at once").expect("the same");
+    }),
+    ("named", Look, Look, |_, extensions| {
+        let named = Session::named(extensions, "__Host-session").now_or_never();
+        named.expect("at once").expect("the same");
+    }),
+    ("named", Look, Look, |_, extensions| {
+        let missing = Session::named(extensions, "missing").now_or_never();
+        missing.expect("at once").expect_err("no such layer");
+    }),
+    ("fmt", Look, Look, |s, _| drop(format!("{s:?}"))),
+    ("clone", Look, Look, |s, _| drop(s.clone())),
+    ("get", Look, Look, |s, _| drop(s.get::<u8>("a"))),
+    ("get", Look, Look, |s, _| drop(s.get::<u8>("missing"))),
+    ("get", Look, Look, |s, _| drop(s.get::<String>("a"))),
+    ("read", Look, Look, |s, _| {
+        drop(s.read::<serde_json::Value>());
+    }),
+    ("read", Look, Look, |s, _| drop(s.read::<u8>())),
+    ("contains_key", Look, Look, |s, _| {
+        s.contains_key("missing");
+    }),
+    ("keys", Look, Look, |s, _| drop(s.keys())),
+    ("len", Look, Look, |s, _| {
+        s.len();
+    }),
+    ("is_empty", Look, Look, |s, _| {
+        s.is_empty();
+    }),
+    ("id", Look, Look, |s, _| drop(s.id())),
+    ("created_at", Look, Look, |s, _| {
+        s.created_at();
+    }),
+    ("expires_at", Look, Look, |s, _| {
+        s.expires_at();
+    }),
+    ("owner", Look, Look, |s, _| drop(s.owner())),
+    ("still_valid", Look, Look, |s, _| {
+        s.still_valid()
+            .now_or_never()
+            .expect("at once")
+            .expect("a clock");
+    }),
+    ("commit", Look, Look, |s, _| {
+        s.commit()
+            .now_or_never()
+            .expect("at once")
+            .expect("in time");
+    }),
+    ("insert", Look, Cookie, |s, _| fine(s.insert("a", 1))),
+    ("insert", Cookie, Cookie, |s, _| fine(s.insert("a", 2))),
+    ("insert", Look, Look, |s, _| {
+        s.insert("a", "x".repeat(5000)).expect_err("too large");
+    }),
+    ("update", Look, Cookie, |s, _| {
+        fine(s.update("a", |_| 1).map(drop))
+    }),
+    ("update", Cookie, Cookie, |s, _| {
+        fine(s.update("b", |_| 1).map(drop))
+    }),
+    ("write", Look, Cookie, |s, _| {
+        fine(s.write(&[("a", 1)].into_iter().collect::<Map>()))
+    }),
+    ("write", Cookie, Cookie, |s, _| {
+        fine(s.write(&[("b", 1)].into_iter().collect::<Map>()))
+    }),
+    ("remove", Look, Look, |s, _| {
+        s.remove("missing");
+    }),
+    ("remove", Cookie, Look, |s, _| {
+        s.remove("a");
+    }),
+    ("take", Look, Look, |s, _| drop(s.take::<u8>("missing"))),
+    ("take", Look, Look, |s, _| drop(s.take::<String>("a"))),
+    ("take", Cookie, Look, |s, _| drop(s.take::<u8>("a"))),
+    ("clear", Cookie, Look, |s, _| s.clear()),
+    ("renew", Cookie, Look, |s, _| s.renew()),
+    ("remember", Cookie, Look, |s, _| {
+        s.remember(Duration::from_secs(3600))
+    }),
+    ("login", Login, Login, |s, _| fine(s.login("eve"))),
+    ("logout", Login, Login, |s, _| s.logout()),
+];
+
+type Map = std::collections::BTreeMap<&'static str, u8>;
+
+fn fine(result: Result<(), Error>) {
+    result.expect("possible");
+}
+
+/// One response of the application, and what becomes of it: `Cache-Control` after a look, with our cookie, and with a login.
+struct Kind {
+    said: &'static [(&'static str, &'static str)],
+    look: &'static [&'static str],
+    cookie: &'static [&'static str],
+    vary: &'static [&'static str],
+    /// A refresh would not be sent with it.
+    public: bool,
+}
+
+const NO_STORE: &[&str] = &["no-store"];
+const COOKIE: &[&str] = &["Cookie"];
+
+const fn kind(
+    said: &'static [(&'static str, &'static str)],
+    look: &'static [&'static str],
+) -> Kind {
+    Kind {
+        said,
+        look,
+        cookie: NO_STORE,
+        vary: COOKIE,
+        public: false,
     }
 }
 
-#[tokio::test]
-async fn a_response_with_our_cookie_is_not_stored() {
-    let writes: [(Act, &str); 8] = [
-        (|s| s.insert("a", 2), "private, max-age=60"),
-        (
-            |s| {
-                s.remove("a");
-                Ok(())
-            },
-            "private, max-age=60",
-        ),
-        (|s| s.take::<u8>("a").map(drop), "private, max-age=60"),
-        (
-            |s| s.update("a", |n: Option<u8>| n.unwrap_or(0) + 1).map(drop),
-            "private, max-age=60",
-        ),
-        (
-            |s| {
-                s.renew();
-                Ok(())
-            },
-            "private, max-age=60",
-        ),
-        (
-            |s| {
-                s.remember(Duration::from_secs(60));
-                Ok(())
-            },
-            "private, max-age=60",
-        ),
-        (|s| s.login("eve"), "no-store"),
-        (
-            |s| {
-                s.logout();
-                Ok(())
-            },
-            "no-store",
-        ),
-    ];
-    for (n, (write, private)) in writes.into_iter().enumerate() {
-        for (said, wanted) in [
-            (None, "no-store"),
-            (Some("public, max-age=60"), "no-store"),
-            (Some("private, max-age=60"), private),
-            (Some("no-store"), "no-store"),
-        ] {
-            let (vary, cache_control, sets) = sent(write, said).await;
+const fn public(
+    said: &'static [(&'static str, &'static str)],
+    look: &'static [&'static str],
+) -> Kind {
+    Kind {
+        public: true,
+        ..kind(said, look)
+    }
+}
+
+/// What says itself that no shared cache keeps it.
+const fn private(
+    said: &'static [(&'static str, &'static str)],
+    look: &'static [&'static str],
+) -> Kind {
+    Kind {
+        cookie: look,
+        ..kind(said, look)
+    }
+}
+
+const fn varying(
+    said: &'static [(&'static str, &'static str)],
+    vary: &'static [&'static str],
+) -> Kind {
+    Kind {
+        vary,
+        ..kind(said, &["private"])
+    }
+}
+
+const KINDS: [Kind; 26] = [
+    kind(&[], &["private"]),
+    kind(&[("cache-control", "max-age=60")], &["max-age=60"]),
+    kind(&[("cache-control", "no-cache")], &["no-cache"]),
+    kind(
+        &[("cache-control", "must-revalidate")],
+        &["must-revalidate"],
+    ),
+    kind(
+        &[("cache-control", "privately, no-storex")],
+        &["privately, no-storex"],
+    ),
+    kind(
+        &[("cache-control", "private=\"x-name\"")],
+        &["private=\"x-name\""],
+    ),
+    kind(
+        &[("cache-control", "no-cache=\"set-cookie\"")],
+        &["no-cache=\"set-cookie\""],
+    ),
+    kind(
+        &[("cache-control", "a=\"x, private, y\"")],
+        &["a=\"x, private, y\""],
+    ),
+    kind(&[("cache-control", "")], &[""]),
+    public(&[("cache-control", "public")], &["public"]),
+    public(
+        &[("cache-control", "public, max-age=60")],
+        &["public, max-age=60"],
+    ),
+    public(&[("cache-control", "PUBLIC")], &["PUBLIC"]),
+    public(&[("cache-control", "s-maxage=60")], &["s-maxage=60"]),
+    public(
+        &[("cache-control", "max-age=60,immutable")],
+        &["max-age=60,immutable"],
+    ),
+    public(
+        &[("cache-control", "max-age=60"), ("cache-control", "public")],
+        &["max-age=60", "public"],
+    ),
+    public(
+        &[("cache-control", "private, public")],
+        &["private, public"],
+    ),
+    public(
+        &[("cache-control", "private, s-maxage=60")],
+        &["private, s-maxage=60"],
+    ),
+    private(&[("cache-control", "private")], &["private"]),
+    private(
+        &[("cache-control", "private, max-age=60")],
+        &["private, max-age=60"],
+    ),
+    private(
+        &[("cache-control", "max-age=60 , Private")],
+        &["max-age=60 , Private"],
+    ),
+    private(&[("cache-control", "no-store")], NO_STORE),
+    private(
+        &[
+            ("cache-control", "max-age=60"),
+            ("cache-control", "private"),
+        ],
+        &["max-age=60", "private"],
+    ),
+    varying(&[("vary", "Accept, Origin")], &["Accept, Origin", "Cookie"]),
+    varying(
+        &[("vary", "Accept"), ("vary", "X-Cookie")],
+        &["Accept", "X-Cookie", "Cookie"],
+    ),
+    varying(&[("vary", "accept,cookie")], &["accept,cookie"]),
+    varying(&[("vary", "*")], &["*"]),
+];
+
+/// What overrides `Cache-Control` for shared caches.
+const OVERRIDES: [&str; 4] = [
+    "expires",
+    "cdn-cache-control",
+    "cloudflare-cdn-cache-control",
+    "surrogate-control",
+];
+
+/// The session of the table's first column.
+fn cookie(layer: &SessionLayer) -> HeaderValue {
+    let session = testing::session(layer);
+    session.login("ada").expect("short");
+    session.insert("a", 1).expect("small");
+    testing::cookie(layer, &session).expect("a cookie")
+}
+
+struct Scene<'a> {
+    layer: &'a SessionLayer,
+    cookie: Option<HeaderValue>,
+    method: (&'static str, Act),
+}
+
+impl Scene<'_> {
+    /// The response of that kind and status, made by a handler that calls the method, is marked for that effect.
+    async fn shows(&self, kind: &'static Kind, status: StatusCode, effect: Effect) {
+        let (name, act) = self.method;
+        let handler = move |extensions: Extensions| async move {
+            let session = Session::from_extensions(&extensions)
+                .await
+                .expect("a layer");
+            act(&session, &extensions);
+            let said = kind
+                .said
+                .iter()
+                .copied()
+                .chain(OVERRIDES.map(|name| (name, "0")));
+            let headers: HeaderMap = said
+                .map(|(name, value)| {
+                    (
+                        HeaderName::from_static(name),
+                        HeaderValue::from_static(value),
+                    )
+                })
+                .collect();
+            (status, headers)
+        };
+        let app = Router::new()
+            .route("/", get(handler))
+            .layer(self.layer.clone());
+        let line = self.cookie.as_ref().map(HeaderValue::as_bytes);
+        let answer = get_with(&app, "/", line.as_slice()).await;
+        let what = format!("{name}, {:?}, {effect:?}, {status}", kind.said);
+        let cache_control = match effect {
+            Look => kind.look,
+            Cookie => kind.cookie,
+            Login => NO_STORE,
+        };
+        assert_eq!(answer.status, status, "{what}");
+        assert_eq!(answer.header("vary"), kind.vary, "{what}");
+        assert_eq!(answer.header("cache-control"), cache_control, "{what}");
+        assert_eq!(answer.sets_nothing(), effect == Look, "{what}");
+        for name in OVERRIDES {
             assert_eq!(
-                (&*vary, &*cache_control, sets),
-                (&["Cookie".to_owned()][..], &[wanted.to_owned()][..], true),
-                "{n} {said:?}"
+                answer.headers.contains_key(name),
+                effect == Look,
+                "{what}: {name}"
             );
         }
     }
 }
 
+#[tokio::test]
+async fn every_method_on_every_kind_of_response() {
+    let layer = layer();
+    for (name, with, without, act) in METHODS {
+        let method = (name, act);
+        for kind in &KINDS {
+            // one that is logged out or renewed is ended for a minute: a session for each
+            for (cookie, effect) in [(Some(cookie(&layer)), with), (None, without)] {
+                let scene = Scene {
+                    layer: &layer,
+                    cookie,
+                    method,
+                };
+                scene.shows(kind, StatusCode::OK, effect).await;
+            }
+        }
+        for status in [101, 204, 206, 301, 304, 404, 410, 500, 503] {
+            let scene = Scene {
+                layer: &layer,
+                cookie: Some(cookie(&layer)),
+                method,
+            };
+            let status = StatusCode::from_u16(status).expect("a status");
+            scene.shows(&KINDS[0], status, with).await;
+        }
+    }
+}
+
+/// A look then sends our cookie, unless the response is for everyone.
+#[tokio::test]
+async fn every_method_when_a_refresh_is_due() {
+    let (builder, clock) = on_a_clock();
+    let layer = builder.build().expect("possible");
+    for (name, with, _, act) in METHODS {
+        for kind in &KINDS {
+            let cookie = Some(cookie(&layer));
+            clock.advance(Duration::from_secs(600));
+            let effect = if with == Look && !kind.public {
+                Cookie
+            } else {
+                with
+            };
+            let scene = Scene {
+                layer: &layer,
+                cookie,
+                method: (name, act),
+            };
+            scene.shows(kind, StatusCode::OK, effect).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_handler_without_the_session_says_nothing_of_it() {
+    for kind in &KINDS {
+        let headers = move || async move {
+            let said = kind.said.iter();
+            let pairs = said.map(|(name, value)| {
+                (
+                    HeaderName::from_static(name),
+                    HeaderValue::from_static(value),
+                )
+            });
+            pairs.collect::<HeaderMap>()
+        };
+        let app = Router::new().route("/", get(headers)).layer(layer());
+        let cookie = cookie(&layer());
+        let answer = get_with(&app, "/", &[cookie.as_bytes()]).await;
+        let said = |name: &str| -> Vec<_> {
+            kind.said
+                .iter()
+                .filter(|(n, _)| *n == name)
+                .map(|(_, value)| *value)
+                .collect()
+        };
+        assert_eq!(answer.header("vary"), said("vary"));
+        assert_eq!(answer.header("cache-control"), said("cache-control"));
+        assert!(answer.sets_nothing());
+    }
+}
+
+/// Found in the sources, so that a method that is added is missed here until it has a row above.
+#[test]
+fn every_public_method_of_a_session_is_in_the_table() {
+    fn walk(folder: &Path, found: &mut BTreeSet<String>) {
+        for entry in std::fs::read_dir(folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                walk(&path, found);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                methods(&std::fs::read_to_string(path).expect("UTF-8"), found);
+            }
+        }
+    }
+    fn methods(source: &str, found: &mut BTreeSet<String>) {
+        let mut inside = None;
+        for line in source.lines() {
+            if line.starts_with("impl") && line.ends_with("Session {") {
+                inside = Some(line.contains(" for "));
+            } else if line.starts_with('}') {
+                inside = None;
+            }
+            // of a trait's methods all are public
+            let prefixes: &[&str] = match inside {
+                Some(false) => &["    pub fn ", "    pub async fn "],
+                Some(true) => &["    fn ", "    async fn "],
+                None => &[],
+            };
+            let name = prefixes.iter().find_map(|prefix| line.strip_prefix(prefix));
+            let end = |name: &str| name.find(['(', '<']).map(|end| name[..end].to_owned());
+            found.extend(name.and_then(end));
+        }
+    }
+    let mut found = BTreeSet::new();
+    walk(
+        &Path::new(env!("CARGO_MANIFEST_DIR")).join("src"),
+        &mut found,
+    );
+    // the extractor, by which the examples and other tests get theirs
+    assert!(found.remove("from_request_parts"));
+    // derived
+    found.insert("clone".to_owned());
+    let table: BTreeSet<_> = METHODS
+        .iter()
+        .map(|(name, ..)| (*name).to_owned())
+        .collect();
+    assert_eq!(found, table);
+}
+
 /// An inner layer that was only looked at says `private`; that is not the application's word.
 #[tokio::test]
 async fn nested_layers_do_not_weaken_each_other() {
-    async fn both(session: Session, extensions: axum::http::Extensions) -> Result<(), Error> {
+    async fn both(session: Session, extensions: Extensions) -> Result<(), Error> {
         session.len();
         Session::named(&extensions, "__Host-outer")
             .await?
             .insert("a", 1)
     }
-    let outer = tower_sealed_session::SessionLayer::builder(crate::support::keys()).name("outer");
+    let outer = SessionLayer::builder(keys()).name("outer");
     let app = Router::new()
         .route("/", get(both))
         .layer(layer())

@@ -3,6 +3,7 @@
 mod bad_input;
 mod browser;
 mod caching;
+mod clock;
 mod config;
 mod cost;
 mod failures;
