@@ -89,6 +89,33 @@ mod tests {
         }
     }
 
+    /// All 256 bytes before, after, in and instead of each of the name's.
+    #[test]
+    fn one_byte_more_or_other_makes_another_name() {
+        let name = b"__Host-session";
+        for byte in 0..=255 {
+            for at in 0..=name.len() {
+                let (start, end) = name.split_at(at);
+                let header = [start, &[byte], end, b"=x"].concat();
+                let ours = match at {
+                    0 => b" \t;".contains(&byte),
+                    14 => b" \t=".contains(&byte),
+                    _ => false,
+                };
+                assert_eq!(
+                    !found(&header).is_empty(),
+                    ours,
+                    "{}",
+                    header.escape_ascii()
+                );
+                if at < name.len() {
+                    let header = [start, &[byte], &end[1..], b"=x"].concat();
+                    assert_eq!(!found(&header).is_empty(), byte == name[at]);
+                }
+            }
+        }
+    }
+
     #[test]
     fn spaces_and_tabs_around_names_and_values_are_cut() {
         for header in [

@@ -141,85 +141,14 @@ impl Slot {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use http::{Response, StatusCode, header::COOKIE};
 
     use super::*;
     use crate::{
         KeyRing, SessionLayer,
         entries::{Entries, Splice},
-        record, seal,
-        slot::Settings,
-        testing,
+        record, seal, testing,
     };
-
-    /// The settings of a layer with other sources of randomness.
-    fn settings(
-        layer: SessionLayer,
-        ids: fn(&mut [u8]) -> Result<(), Error>,
-        hedge: fn(&mut [u8]) -> Result<(), Error>,
-    ) -> Arc<Settings> {
-        let mut settings = layer.into_settings();
-        let inner = Arc::get_mut(&mut settings).expect("the only one");
-        (inner.rules.draw, inner.random) = (ids, hedge);
-        settings
-    }
-
-    fn layer() -> SessionLayer {
-        SessionLayer::new(KeyRing::ephemeral().expect("entropy"))
-    }
-
-    fn fails(_: &mut [u8]) -> Result<(), Error> {
-        Err(Error::entropy(getrandom::Error::UNSUPPORTED))
-    }
-
-    fn is_stuck(bytes: &mut [u8]) -> Result<(), Error> {
-        bytes.fill(7);
-        Ok(())
-    }
-
-    #[test]
-    fn without_randomness_a_new_session_is_an_error_and_no_cookie() {
-        for (ids, hedge) in [
-            (fails as fn(&mut [u8]) -> _, is_stuck as fn(&mut [u8]) -> _),
-            (is_stuck, fails),
-        ] {
-            let slot = Slot::new(settings(layer(), ids, hedge), &HeaderMap::new(), None);
-            slot.open()
-                .expect("anonymous")
-                .insert("a", 1)
-                .expect("small");
-            let response = slot.commit(Response::new(Vec::from(*b"body")));
-            assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
-            assert!(!response.headers().contains_key(SET_COOKIE) && response.body().is_empty());
-            let error = response.extensions().get::<Error>().expect("the error");
-            assert_eq!(error.kind(), ErrorKind::Entropy);
-        }
-    }
-
-    #[test]
-    fn without_randomness_readers_are_served() {
-        let clock = testing::TestClock::default();
-        let keys = KeyRing::ephemeral().expect("entropy");
-        let layer = SessionLayer::builder(keys)
-            .clock(clock.clone())
-            .build()
-            .expect("possible");
-        let session = testing::session(&layer);
-        session.insert("a", 1).expect("small");
-        let cookie = testing::cookie(&layer, &session).expect("a cookie");
-        drop(session);
-        clock.advance(std::time::Duration::from_secs(600));
-        let settings = settings(layer, fails, fails);
-        for headers in [HeaderMap::new(), HeaderMap::from_iter([(COOKIE, cookie)])] {
-            let slot = Slot::new(settings.clone(), &headers, None);
-            slot.open().expect("a session").len();
-            let response = slot.commit(Response::new(()));
-            assert_eq!(response.status(), StatusCode::OK);
-            assert!(!response.headers().contains_key(SET_COOKIE));
-        }
-    }
 
     /// A writer of this format may pad less than this one: such a record opens, and may not fit when padded.
     #[test]
@@ -302,23 +231,5 @@ mod tests {
         );
         assert_eq!((session.owner(), session.len()), (None, 1));
         assert_eq!(session.id().expect("the same"), id);
-    }
-
-    /// The IV hangs on the record and a key as well: a stuck generator shows equality, no more.
-    #[test]
-    fn a_stuck_generator_repeats_no_iv_for_different_records() {
-        let settings = settings(layer(), crate::random::from_system, is_stuck);
-        let ivs: std::collections::HashSet<Vec<u8>> = (0..1000)
-            .map(|n| {
-                let slot = Slot::new(settings.clone(), &HeaderMap::new(), None);
-                let session = slot.open().expect("anonymous");
-                session.insert("n", n).expect("small");
-                let (_, sealed) = settings
-                    .seal(session.state(), 1_800_000_000_000)
-                    .expect("sealed");
-                sealed[5..21].to_vec()
-            })
-            .collect();
-        assert_eq!(ivs.len(), 1000);
     }
 }

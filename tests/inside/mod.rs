@@ -4,6 +4,7 @@ mod differential;
 mod known_answers;
 mod properties;
 mod published_secrets;
+mod random;
 mod timing;
 mod tokens;
 mod vectors;

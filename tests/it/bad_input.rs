@@ -65,6 +65,12 @@ fn value(layer: &SessionLayer, key: &str) -> String {
     pair.split_once('=').expect("a pair").1.to_owned()
 }
 
+/// The token with another character at that place.
+fn forged(token: &str, at: usize) -> String {
+    let other = if &token[at..=at] == "A" { "B" } else { "A" };
+    format!("{}{other}{}", &token[..at], &token[at + 1..])
+}
+
 #[tokio::test]
 async fn garbage_and_truncations() {
     let scene = Scene::new();
@@ -117,10 +123,8 @@ async fn one_changed_character_anywhere() {
     let scene = Scene::new();
     let good = scene.value("a");
     for at in 0..good.len() {
-        let mut changed = good.clone().into_bytes();
-        changed[at] = if changed[at] == b'A' { b'B' } else { b'A' };
-        let line = [NAME.as_bytes(), b"=", &changed].concat();
-        let answer = get_with(&scene.app, "/", &[&line]).await;
+        let line = format!("{NAME}={}", forged(&good, at));
+        let answer = get_with(&scene.app, "/", &[line.as_bytes()]).await;
         assert_eq!(
             (answer.status, &*answer.body),
             (StatusCode::OK, "[]"),
@@ -218,12 +222,8 @@ async fn duplicates_do_not_crowd_the_real_one_out_nor_cost_without_bound() {
     );
     let crowd = foreign.repeat(50) + &format!("{NAME}={good}");
     scene.shows(&[crowd.as_bytes()], r#"["a"]"#, &[]).await;
-    let forged = |n: usize| {
-        let mut forged = good.clone();
-        let other = if &good[n..=n] == "A" { "B" } else { "A" };
-        forged.replace_range(n..=n, other);
-        format!("{NAME}={forged}; ")
-    };
+    let token = good.clone();
+    let forged = |n: usize| format!("{NAME}={}; ", forged(&token, n));
     let good = format!("{NAME}={good}");
     let several = |n: usize| (20..20 + n).map(forged).collect::<String>();
     scene
@@ -292,31 +292,194 @@ async fn invalid_utf_8_next_to_ours() {
     }
 }
 
+/// White space, zero-width and confusable characters that some parser trims, folds or ignores.
+const STRANGE: [&str; 38] = [
+    "\u{80}", "\u{85}", "\u{a0}", "\u{ad}", "\u{34f}", "\u{1680}", "\u{180e}", "\u{2000}",
+    "\u{2001}", "\u{2002}", "\u{2003}", "\u{2004}", "\u{2005}", "\u{2006}", "\u{2007}", "\u{2008}",
+    "\u{2009}", "\u{200a}", "\u{200b}", "\u{200c}", "\u{200d}", "\u{2028}", "\u{2029}", "\u{202f}",
+    "\u{205f}", "\u{2060}", "\u{3000}", "\u{feff}", "\u{ff3f}", "%20", "%09", "%00", "+", "\"",
+    "'", "\\", ",", "=",
+];
+
+/// Names that some parser takes for ours.
+const LOOK_ALIKES: [&str; 24] = [
+    "%5F%5FHost-session",
+    "__%48ost-session",
+    "%5f_Host-session",
+    "__Host-%73ession",
+    "__Host-session%00",
+    "__Host%2Dsession",
+    "__HOST-SESSION",
+    "__host-session",
+    "__Host-Session",
+    "__Host_session",
+    "__Host.session",
+    "__Host session",
+    "Host-session",
+    "_Host-session",
+    "___Host-session",
+    "__Host-sessio",
+    "__Host-session2",
+    "__Host-session[]",
+    "__Host-session.",
+    "__Secure-session",
+    "__Host-Http-session",
+    "__Host-",
+    "session",
+    "\u{5f}\u{203f}Host-session",
+];
+
 /// A sibling host can set all of these: none is ours, and none hides ours.
 #[tokio::test]
 async fn look_alike_names() {
     let scene = Scene::new();
     let (evil, ours) = (scene.value("evil"), format!("{NAME}={}", scene.value("a")));
-    let lookalikes = [
-        format!("%5F%5FHost-session={evil}"),
-        format!("__%48ost-session={evil}"),
-        format!("\u{2000}{NAME}={evil}"),
-        format!("\u{85}{NAME}={evil}"),
-        format!("\u{a0}{NAME}={evil}"),
-        format!("\u{3000}{NAME}={evil}"),
-        format!("\u{feff}{NAME}={evil}"),
-        format!("{NAME}\u{2028}={evil}"),
-        format!("\"{NAME}\"={evil}"),
-        format!("={NAME}={evil}"),
-        format!("__HOST-SESSION={evil}"),
-        format!("{NAME}[]={evil}"),
-        format!("session={evil}"),
-        format!("$Version=1; __Host.session={evil}"),
-    ];
-    for lookalike in &lookalikes {
-        scene.shows(&[lookalike.as_bytes()], "[]", &[]).await;
-        let line = format!("{lookalike}; {ours}; {lookalike}");
+    let strange = STRANGE.iter().flat_map(|strange| {
+        let (start, end) = NAME.split_at(6);
+        [
+            format!("{strange}{NAME}"),
+            format!("{start}{strange}{end}"),
+            format!("{NAME}{strange}"),
+        ]
+    });
+    let names = LOOK_ALIKES
+        .iter()
+        .map(|name| (*name).to_owned())
+        .chain(strange);
+    let mut pairs: Vec<_> = names.map(|name| format!("{name}={evil}")).collect();
+    pairs.extend([
+        format!("x={NAME}={evil}"),
+        format!("x=\"{NAME}={evil}\""),
+        format!("{NAME}:{evil}"),
+        format!("{NAME}"),
+        format!("$Version=1,{NAME}={evil}"),
+    ]);
+    for pair in &pairs {
+        // with `=` after it the name is ours, and the value is none
+        let event: &[&str] = if pair.starts_with(&format!("{NAME}==")) {
+            &["rejected garbage"]
+        } else {
+            &[]
+        };
+        scene.shows(&[pair.as_bytes()], "[]", event).await;
+        let line = format!("{pair}; {ours}; {pair}");
         scene.shows(&[line.as_bytes()], r#"["a"]"#, &[]).await;
+        scene
+            .shows(
+                &[pair.as_bytes(), ours.as_bytes(), pair.as_bytes()],
+                r#"["a"]"#,
+                &[],
+            )
+            .await;
+    }
+    assert!(pairs.len() > 140);
+    // RFC 2965 is not spoken: these are cookies of other names beside ours
+    for line in [
+        format!("$Version=1; {ours}; $Path=/"),
+        format!("\"a=b; {ours}"),
+        format!("a=\"; {ours}; b=\""),
+    ] {
+        scene.shows(&[line.as_bytes()], r#"["a"]"#, &[]).await;
+    }
+}
+
+/// They cannot be in a header: the type refuses them, as servers do with 400 before any layer is asked.
+#[test]
+fn no_control_byte_reaches_the_layer() {
+    for byte in 0..=255_u8 {
+        let line = [&b"a=1; "[..], &[byte], NAME.as_bytes(), b"=x"].concat();
+        let refused = axum::http::HeaderValue::from_bytes(&line).is_err();
+        assert_eq!(
+            refused,
+            (byte < b' ' && byte != b'\t') || byte == 0x7f,
+            "{byte:#x}"
+        );
+    }
+}
+
+/// HTTP/2 sends a header in pieces, and proxies split and join: lines mean what one line means.
+#[tokio::test]
+async fn several_lines_are_one() {
+    let scene = Scene::new();
+    let pair = |value: String| format!("{NAME}={value}").into_bytes();
+    let (a, b) = (pair(scene.value("a")), pair(scene.value("b")));
+    let (other, bad) = (&b"x=1; y=2"[..], &b"\xff; __Host-session"[..]);
+    for lines in [[&a[..], other, bad], [other, &a, bad], [bad, other, &a]] {
+        scene.shows(&lines, r#"["a"]"#, &[]).await;
+        scene
+            .shows(&[&lines.join(&b"; "[..])], r#"["a"]"#, &[])
+            .await;
+    }
+    scene.shows(&[&a, &a], r#"["a"]"#, &[]).await;
+    for lines in [[&a, &b], [&b, &a]] {
+        scene
+            .shows(&[lines[0], lines[1]], "[]", &["rejected ambiguous"])
+            .await;
+    }
+    // a pair does not go on in the next line
+    scene
+        .shows(&[&a[..40], &a[40..]], "[]", &["rejected garbage"])
+        .await;
+}
+
+/// Cookies that another path, partition or sibling host brought along, in every order: what decides is what they hold.
+#[tokio::test]
+async fn tossed_cookies() {
+    let scene = Scene::new();
+    let foreign = value(
+        &SessionLayer::new(KeyRing::new(secret(OTHER_SECRET))),
+        "evil",
+    );
+    let old = scene.value("old");
+    scene.clock.advance(Duration::from_secs(1800));
+    let session = testing::session(&scene.layer);
+    session.insert("a", 1).expect("small");
+    let token = || {
+        let cookie = testing::cookie(&scene.layer, &session).expect("a cookie");
+        cookie
+            .to_str()
+            .expect("ASCII")
+            .split_once('=')
+            .expect("a pair")
+            .1
+            .to_owned()
+    };
+    // one session, sealed before and after it changed
+    let before = token();
+    scene.clock.advance(Duration::from_secs(1800));
+    session.insert("b", 2).expect("small");
+    let after = token();
+    let evil = scene.value("evil");
+    let forged = forged(&evil, 20);
+    let cases: [(&[&String], &str); 8] = [
+        (&[&before, &after], r#"["a", "b"]"#),
+        (&[&before, &after, &before, &foreign], r#"["a", "b"]"#),
+        (&[&after, &forged], r#"["a", "b"]"#),
+        (&[&after, &foreign], r#"["a", "b"]"#),
+        (&[&after, &old], r#"["a", "b"]"#),
+        (&[&before, &after, &evil], "[]"),
+        (&[&forged, &evil, &after], "[]"),
+        (&[&forged, &foreign, &old], "[]"),
+    ];
+    for (tokens, wanted) in cases {
+        for turn in 0..tokens.len() {
+            let mut turned = tokens.to_vec();
+            turned.rotate_left(turn);
+            for _ in 0..2 {
+                let pairs: Vec<_> = turned
+                    .iter()
+                    .map(|token| format!("{NAME}={token}"))
+                    .collect();
+                let joined = pairs.join("; ");
+                let lines: Vec<_> = pairs.iter().map(String::as_bytes).collect();
+                for lines in [&lines[..], &[joined.as_bytes()]] {
+                    let answer = get_with(&scene.app, "/", lines).await;
+                    assert_eq!((answer.status, &*answer.body), (StatusCode::OK, wanted));
+                    assert!(answer.sets_nothing());
+                }
+                turned.reverse();
+            }
+        }
     }
 }
 

@@ -12,6 +12,7 @@ mod nesting;
 mod processes;
 mod races;
 mod secrets;
+mod set_cookie;
 mod shape;
 mod shop;
 mod sizes;

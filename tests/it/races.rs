@@ -3,13 +3,28 @@
 //! The README names these under "what it does not do". Requests overlap for sure: each handler opens its
 //! session, says so, and waits to be let on.
 
-use std::sync::Arc;
+use std::{
+    collections::BTreeMap,
+    convert::Infallible,
+    sync::{
+        Arc, Barrier,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
-use axum::{Router, extract::Path, routing::get};
+use axum::{
+    Router,
+    extract::Path,
+    http::{Extensions, Request, Response},
+    routing::get,
+};
+use futures_util::FutureExt as _;
+use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use tokio::sync::{Semaphore, mpsc};
+use tower::{Layer as _, ServiceExt as _, service_fn};
 use tower_sealed_session::{Error, ErrorKind, Session, SessionLayer, testing};
 
-use crate::support::{Answer, Events, Visitor, layer};
+use crate::support::{Answer, Events, Visitor, get_with, layer, on_a_clock};
 
 /// An app whose requests under `/slow` wait, opened, until they are let on.
 #[derive(Clone)]
@@ -293,6 +308,225 @@ async fn an_entry_is_taken_and_removed_once() {
             seen = (seen.0 + u32::from(taken), seen.1 + u32::from(removed));
         }
         assert_eq!(seen, (1, 1));
+    }
+}
+
+/// Extractors on several threads at once: one session, of which its finding is told once.
+#[tokio::test]
+async fn extractors_that_race_get_one_session() {
+    const THREADS: usize = 8;
+    for _ in 0..100 {
+        let layer = layer();
+        let race = |request: Request<()>| async move {
+            let barrier = Barrier::new(THREADS);
+            let open = |n: usize| {
+                let events = Events::capture();
+                barrier.wait();
+                let session = Session::from_extensions(request.extensions()).now_or_never();
+                let session = session.expect("at once").expect("anonymous");
+                session.insert(&format!("k{n}"), n).expect("small");
+                events.drain()
+            };
+            let open = &open;
+            let told: Vec<String> = std::thread::scope(|scope| {
+                let threads: Vec<_> = (0..THREADS).map(|n| scope.spawn(move || open(n))).collect();
+                threads
+                    .into_iter()
+                    .flat_map(|thread| thread.join().expect("no panic"))
+                    .collect()
+            });
+            Ok::<_, Infallible>(Response::new(told))
+        };
+        let forged = testing::cookie(&layer, &testing::session(&layer)).expect("a cookie");
+        let mut forged = forged.as_bytes().to_vec();
+        let tag = forged.len() - 10;
+        forged[tag] = if forged[tag] == b'A' { b'B' } else { b'A' };
+        let request = Request::get("/")
+            .header("cookie", forged)
+            .body(())
+            .expect("a request");
+        let response = layer
+            .layer(service_fn(race))
+            .oneshot(request)
+            .await
+            .expect("infallible");
+        assert_eq!(response.body(), &["rejected forged"]);
+        let session = testing::received(&layer, response.headers()).expect("a session");
+        assert_eq!(session.len(), THREADS);
+    }
+}
+
+/// As a logger of the current user does, which keeps the request's extensions for that.
+#[test]
+fn a_subscriber_may_ask_for_the_session_that_is_being_opened() {
+    struct Asks(Extensions);
+    impl std::io::Write for Asks {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            let session = Session::from_extensions(&self.0).now_or_never();
+            session.expect("at once").expect("anonymous").owner();
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let opens = |request: Request<()>| async move {
+        let extensions = request.extensions().clone();
+        let subscriber = tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE);
+        let subscriber = subscriber
+            .with_writer(move || Asks(extensions.clone()))
+            .finish();
+        tracing::subscriber::with_default(subscriber, || {
+            let session = Session::from_extensions(request.extensions()).now_or_never();
+            session
+                .expect("at once")
+                .expect("anonymous")
+                .insert("a", 1)
+                .expect("small");
+        });
+        Ok::<_, Infallible>(Response::new(()))
+    };
+    let request = Request::get("/")
+        .header("cookie", "__Host-session=garbage")
+        .body(());
+    let service = layer().layer(service_fn(opens));
+    let response = service.oneshot(request.expect("a request")).now_or_never();
+    assert!(
+        response
+            .expect("at once")
+            .expect("infallible")
+            .headers()
+            .contains_key("set-cookie")
+    );
+}
+
+/// Requests with one cookie, at any time within each other: what comes after an end sets nothing but by `login`, and of
+/// all renewals one stands.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn login_logout_renewal_refresh_and_writes_in_parallel() {
+    const ACTS: [&str; 8] = [
+        "look",
+        "b",
+        "c",
+        "clear",
+        "renew",
+        "login",
+        "login-eve",
+        "logout",
+    ];
+    let (builder, clock) = on_a_clock();
+    let layer = builder.build().expect("possible");
+    let mut random = StdRng::seed_from_u64(1);
+    let mut seen = BTreeMap::new();
+    for _ in 0..500 {
+        let ended = Arc::new(AtomicBool::new(false));
+        let after = ended.clone();
+        let handler =
+            move |session: Session, Path((what, before, between)): Path<(String, u8, u8)>| {
+                let ended = after.clone();
+                async move {
+                    for _ in 0..before {
+                        tokio::task::yield_now().await;
+                    }
+                    session.len();
+                    for _ in 0..between {
+                        tokio::task::yield_now().await;
+                    }
+                    act(&session, &what).await.expect("possible");
+                    ended.load(Ordering::SeqCst).to_string()
+                }
+            };
+        let app = Router::new()
+            .route("/{what}/{before}/{between}", get(handler))
+            .layer(layer.clone());
+        let session = testing::session(&layer);
+        session.login("ada").expect("short");
+        session.insert("a", 1).expect("small");
+        let cookie = testing::cookie(&layer, &session).expect("a cookie");
+        clock.advance(std::time::Duration::from_secs(600));
+        let tasks: Vec<_> = (0..10)
+            .map(|_| {
+                // most end nothing, so that there is something to overtake
+                let what = ACTS[random
+                    .random_range(0..ACTS.len())
+                    .min(random.random_range(0..ACTS.len()))];
+                let [before, between] = [0, 1].map(|_| random.random_range(0..6_u8));
+                let (app, cookie, ended) = (app.clone(), cookie.clone(), ended.clone());
+                tokio::spawn(async move {
+                    let path = format!("/{what}/{before}/{between}");
+                    let answer = get_with(&app, &path, &[cookie.as_bytes()]).await;
+                    let ends = matches!(what, "renew" | "login" | "login-eve" | "logout");
+                    if ends && !answer.sets_nothing() {
+                        ended.store(true, Ordering::SeqCst);
+                    }
+                    (what, answer)
+                })
+            })
+            .collect();
+        let mut renewals = 0;
+        for task in tasks {
+            let (what, answer) = task.await.expect("no panic");
+            let (late, sets) = (answer.body == "true", !answer.sets_nothing());
+            match what {
+                "logout" => assert!(answer.removes()),
+                "login" | "login-eve" => assert!(sets && !answer.removes()),
+                _ => assert!(!(late && sets), "{what} after the end of its session"),
+            }
+            renewals += u32::from(what == "renew" && sets);
+            *seen.entry((what, late, sets)).or_insert(0) += 1;
+        }
+        assert!(renewals <= 1);
+    }
+    // each kind of overtaking took place, both ways
+    for what in ["look", "b", "renew"] {
+        for (late, sets) in [(false, true), (true, false)] {
+            assert!(
+                seen.contains_key(&(what, late, sets)),
+                "{what} {late} {sets}: {seen:?}"
+            );
+        }
+    }
+}
+
+/// Tasks that write on while the response is made: what was accepted is sent, and what was not is refused.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_was_accepted_before_the_response_is_in_it_and_no_more() {
+    const TASKS: usize = 8;
+    let layer = layer();
+    for round in 0..200 {
+        let (give, mut take) = mpsc::unbounded_channel();
+        let handler = move |session: Session| async move {
+            for n in 0..TASKS {
+                let session = session.clone();
+                give.send(tokio::spawn(async move {
+                    let key = format!("k{n}");
+                    let mut accepted = 0_u64;
+                    loop {
+                        match session.update(&key, |n: Option<u64>| n.unwrap_or(0) + 1) {
+                            Ok(n) => accepted = n,
+                            Err(error) => return (key, accepted, error.kind()),
+                        }
+                        tokio::task::yield_now().await;
+                    }
+                }))
+                .expect("the test listens");
+            }
+            for _ in 0..round % 20 {
+                tokio::task::yield_now().await;
+            }
+        };
+        let app = Router::new().route("/", get(handler)).layer(layer.clone());
+        let answer = get_with(&app, "/", &[]).await;
+        drop(app);
+        let sent = testing::received(&layer, &answer.headers);
+        while let Some(task) = take.recv().await {
+            let (key, accepted, kind) = task.await.expect("no panic");
+            assert_eq!(kind, ErrorKind::Late);
+            let sent = sent
+                .as_ref()
+                .and_then(|session| session.get::<u64>(&key).expect("a number"));
+            assert_eq!(sent.unwrap_or(0), accepted, "{key}");
+        }
     }
 }
 
