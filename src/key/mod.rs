@@ -6,8 +6,10 @@
 
 mod derive;
 mod env;
+mod published;
 mod ring;
 mod secret;
+mod weak;
 
 #[cfg(test)]
 pub(crate) use self::derive::RawKey;

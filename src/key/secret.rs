@@ -1,7 +1,8 @@
-use std::{collections::HashSet, fmt};
+use std::fmt;
 
 use zeroize::Zeroizing;
 
+use super::weak::{self, MIN_DISTINCT};
 use crate::{error::Error, random};
 
 /// A secret that passed its checks; the root of every key.
@@ -36,7 +37,7 @@ pub enum SecretError {
     },
     /// A comma or white space inside: such a secret could not be listed as a fallback.
     Separator,
-    /// A well-known placeholder, or a sample from documentation.
+    /// A sample from documentation or a template, or made of the words that such samples are made of.
     Placeholder,
     /// Too few different characters to be random.
     FewDistinct {
@@ -45,42 +46,11 @@ pub enum SecretError {
     },
     /// Made of pieces that repeat.
     Repeats,
+    /// Along the alphabet, the digits or the rows of a keyboard.
+    Sequence,
     /// A variable that nobody replaced, as in `${SESSION_SECRET}` or `<your secret>`.
     Unexpanded,
 }
-
-/// Fewer different bytes than this are no random text; 32 random digits have fewer in one case of 60 000, 32
-/// random hex digits in one of 10^9.
-const MIN_DISTINCT: usize = 7;
-
-/// Pieces of published samples, lower case, without `-`, `_`, `.` and spaces. None is shorter than seven
-/// letters, so that a random text holds one by chance less than once in a hundred million.
-const PLACEHOLDERS: [&str; 24] = [
-    "changeme",
-    "changethis",
-    "changeit",
-    "pleasechange",
-    "replaceme",
-    "replacethis",
-    "replacewith",
-    "yoursecret",
-    "yoursession",
-    "yourkey",
-    "secretkey",
-    "mysecret",
-    "supersecret",
-    "topsecret",
-    "secrethere",
-    "thisisasecret",
-    "notsosecret",
-    "donotuse",
-    "password",
-    "placeholder",
-    "complexrandomsecret",
-    "atleast32",
-    "somethingsecret",
-    "generateyourown",
-];
 
 impl Secret {
     /// The least length in bytes: the 32 hex digits of 128 bits.
@@ -123,10 +93,10 @@ fn check(text: &[u8]) -> Result<(), SecretError> {
     if text.is_empty() {
         return Err(SecretError::Empty);
     }
-    if is_unexpanded(text) {
+    if weak::is_unexpanded(text) {
         return Err(SecretError::Unexpanded);
     }
-    if is_placeholder(text) {
+    if weak::is_published(text) {
         return Err(SecretError::Placeholder);
     }
     if text.iter().any(|&b| is_separator(b)) {
@@ -135,12 +105,15 @@ fn check(text: &[u8]) -> Result<(), SecretError> {
     if text.len() < Secret::MIN_LEN {
         return Err(SecretError::TooShort { found: text.len() });
     }
-    let distinct = distinct(text);
-    if distinct < MIN_DISTINCT {
-        return Err(SecretError::FewDistinct { found: distinct });
+    let found = weak::distinct(text);
+    if found < MIN_DISTINCT {
+        return Err(SecretError::FewDistinct { found });
     }
-    match repeats(text) {
-        true => Err(SecretError::Repeats),
+    if weak::repeats(text) {
+        return Err(SecretError::Repeats);
+    }
+    match weak::is_sequence(text) {
+        true => Err(SecretError::Sequence),
         false => Ok(()),
     }
 }
@@ -148,40 +121,6 @@ fn check(text: &[u8]) -> Result<(), SecretError> {
 /// What separates fallbacks in a list.
 pub(super) fn is_separator(byte: u8) -> bool {
     byte == b',' || byte.is_ascii_whitespace()
-}
-
-fn is_placeholder(text: &[u8]) -> bool {
-    let folded: Zeroizing<Vec<u8>> = Zeroizing::new(
-        text.iter()
-            .filter(|b| !matches!(b, b'-' | b'_' | b'.' | b' '))
-            .map(u8::to_ascii_lowercase)
-            .collect(),
-    );
-    PLACEHOLDERS
-        .iter()
-        .any(|sample| memchr::memmem::find(&folded, sample.as_bytes()).is_some())
-}
-
-fn distinct(text: &[u8]) -> usize {
-    let mut seen = [false; 256];
-    text.iter().for_each(|&b| seen[usize::from(b)] = true);
-    seen.iter().filter(|&&s| s).count()
-}
-
-/// Whether more than half of all pieces of four bytes stood there before. Of texts of 64 random hex
-/// digits, one in 36 has a single such piece.
-fn repeats(text: &[u8]) -> bool {
-    let mut seen = HashSet::new();
-    let pieces = text.windows(4);
-    let count = pieces.len();
-    pieces.filter(|piece| !seen.insert(*piece)).count() > count / 2
-}
-
-fn is_unexpanded(text: &[u8]) -> bool {
-    text.starts_with(b"${")
-        || text.starts_with(b"$(")
-        || text.starts_with(b"{{")
-        || (text.starts_with(b"<") && text.ends_with(b">"))
 }
 
 impl fmt::Debug for Secret {
@@ -202,14 +141,17 @@ impl fmt::Display for SecretError {
             Self::Separator => f.write_str(
                 "it has a comma or white space inside, which separates fallbacks in a list",
             ),
-            Self::Placeholder => {
-                f.write_str("it is a well-known placeholder or a sample from documentation")
-            }
+            Self::Placeholder => f.write_str(
+                "it is a placeholder or a sample from documentation, or made of the words of such",
+            ),
             Self::FewDistinct { found } => write!(
                 f,
                 "it is not random: {found} different characters found, at least {MIN_DISTINCT} needed"
             ),
             Self::Repeats => f.write_str("it is not random: it is made of pieces that repeat"),
+            Self::Sequence => f.write_str(
+                "it is not random: it follows the alphabet, the digits or a keyboard's rows",
+            ),
             Self::Unexpanded => f.write_str("it is a variable that was not replaced by its value"),
         }
     }
@@ -253,7 +195,8 @@ mod tests {
             (&"deadbeef".repeat(8), SecretError::FewDistinct { found: 5 }),
             (&"9f86d0817c2e".repeat(3), SecretError::Repeats),
             ("0123456789012345678901234567890123", SecretError::Repeats),
-            ("dev-secret-dev-secret-dev-secret-1", SecretError::Repeats),
+            ("a1b2-c3d4-a1b2-c3d4-a1b2-c3d4-a1b2", SecretError::Repeats),
+            ("abcdefghijklmnopqrstuvwxyz-543210", SecretError::Sequence),
             (
                 "${SESSION_SECRET:-set-this-to-something}",
                 SecretError::Unexpanded,

@@ -1,1 +1,111 @@
 //! The secrets that everybody knows are refused, and random ones are not.
+
+use std::collections::HashSet;
+
+use rand::{Rng as _, RngExt as _, SeedableRng as _, rngs::StdRng};
+
+use crate::{Secret, SecretError};
+
+/// Sample, and where it is published.
+const PUBLISHED: &str = include_str!("../vectors/published_secrets.tsv");
+
+#[test]
+fn every_published_sample_is_refused() {
+    let (mut all, mut long) = (HashSet::new(), 0);
+    for line in PUBLISHED.lines() {
+        let (sample, place) = line.split_once('\t').expect("a sample and its place");
+        let reason = Secret::new(sample).expect_err(&format!("{sample}, of {place}"));
+        assert!(all.insert(sample), "{sample} is there twice");
+        // such that length is not the reason
+        if sample.len() >= Secret::MIN_LEN {
+            assert!(!matches!(reason, SecretError::TooShort { .. }));
+            long += 1;
+        }
+    }
+    assert!(all.len() >= 450 && long >= 350, "{} {long}", all.len());
+}
+
+/// Each of `len` characters of `alphabet`.
+fn text(rng: &mut StdRng, alphabet: &[u8], len: usize) -> String {
+    let mut draw = || char::from(alphabet[rng.random_range(0..alphabet.len())]);
+    (0..len).map(|_| draw()).collect()
+}
+
+fn raw(rng: &mut StdRng, len: usize) -> Vec<u8> {
+    let mut bytes = vec![0; len];
+    rng.fill_bytes(&mut bytes);
+    bytes
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// What `openssl rand`, frameworks' own commands, password managers and vaults make.
+#[test]
+fn good_secrets_of_every_usual_format_are_accepted() {
+    const DIGITS: &[u8] = b"0123456789";
+    const LETTERS: &[u8] = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
+    const SMALL: &[u8] = b"abcdefghijklmnopqrstuvwxyz0123456789";
+    const DJANGO: &[u8] = b"abcdefghijklmnopqrstuvwxyz0123456789!@#$%^&*(-_=+)";
+    const PRINTABLE: &[u8] = b"!\"#$%&'()*+-./:;<=>?@[\\]^_`{|}~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    type Make = fn(&mut StdRng) -> String;
+    let formats: [(&str, Make); 12] = [
+        ("openssl rand -hex 16", |rng| hex(&raw(rng, 16))),
+        ("openssl rand -hex 32", |rng| hex(&raw(rng, 32))),
+        ("openssl rand -hex 64", |rng| hex(&raw(rng, 64))),
+        ("openssl rand -base64 24", |rng| {
+            base64_simd::STANDARD.encode_to_string(raw(rng, 24))
+        }),
+        ("openssl rand -base64 32", |rng| {
+            base64_simd::STANDARD.encode_to_string(raw(rng, 32))
+        }),
+        ("secrets.token_urlsafe(32)", |rng| {
+            base64_simd::URL_SAFE_NO_PAD.encode_to_string(raw(rng, 32))
+        }),
+        ("artisan key:generate", |rng| {
+            format!(
+                "base64:{}",
+                base64_simd::STANDARD.encode_to_string(raw(rng, 32))
+            )
+        }),
+        ("get_random_secret_key()", |rng| text(rng, DJANGO, 50)),
+        ("pwgen -s 32", |rng| text(rng, LETTERS, 32)),
+        ("two UUIDs", |rng| {
+            let hex = hex(&raw(rng, 32));
+            let uuid = |at: usize| {
+                let part = |from, to| &hex[at + from..at + to];
+                format!(
+                    "{}-{}-4{}-a{}-{}",
+                    part(0, 8),
+                    part(8, 12),
+                    part(13, 16),
+                    part(17, 20),
+                    part(20, 32)
+                )
+            };
+            uuid(0) + &uuid(32)
+        }),
+        ("32 small letters and digits", |rng| text(rng, SMALL, 32)),
+        ("40 digits", |rng| text(rng, DIGITS, 40)),
+    ];
+    let printable: (&str, Make) = ("32 printable characters", |rng| text(rng, PRINTABLE, 32));
+    // seeded, so that what one random text in 10^9 meets does not befall this test one day
+    let check = |(name, make): (&str, Make)| {
+        let mut rng = StdRng::seed_from_u64(1);
+        for _ in 0..100_000 {
+            let secret = make(&mut rng);
+            assert_eq!(Secret::new(&secret).err(), None, "{name}: {secret}");
+        }
+    };
+    std::thread::scope(|scope| {
+        let checks: Vec<_> = formats
+            .into_iter()
+            .chain([printable])
+            .map(|format| scope.spawn(move || check(format)))
+            .collect();
+        for done in checks {
+            done.join().expect("every one is accepted");
+        }
+    });
+}

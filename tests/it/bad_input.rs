@@ -351,7 +351,7 @@ async fn look_alike_names() {
         format!("x={NAME}={evil}"),
         format!("x=\"{NAME}={evil}\""),
         format!("{NAME}:{evil}"),
-        format!("{NAME}"),
+        NAME.to_owned(),
         format!("$Version=1,{NAME}={evil}"),
     ]);
     for pair in &pairs {
