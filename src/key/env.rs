@@ -436,6 +436,66 @@ mod tests {
     }
 
     #[test]
+    fn eight_fallbacks_are_the_most() {
+        let list = |count| {
+            (0..count)
+                .map(|n| format!("{OLD}{n}"))
+                .collect::<Vec<_>>()
+                .join(",")
+        };
+        let ring = |count| {
+            ring(&[
+                ("SESSION_SECRET", GOOD),
+                ("SESSION_SECRET_FALLBACKS", &list(count)),
+            ])
+        };
+        assert!(ring(8).is_ok());
+        let error = ring(9).expect_err("refused");
+        assert!(matches!(
+            error.problem(),
+            EnvProblem::TooManyFallbacks { found: 9 }
+        ));
+    }
+
+    #[test]
+    fn development_is_when_no_variable_is_set_even_empty() {
+        assert!(is_silent(&|_| None));
+        for source in SECRET_SOURCES.iter().chain(&FALLBACK_SOURCES) {
+            let lookup = |name: &str| (name == source.variable()).then(OsString::new);
+            assert!(!is_silent(&lookup), "{}", source.variable());
+        }
+    }
+
+    #[test]
+    fn an_error_keeps_its_source_and_is_printed_as_it_is_shown() {
+        use std::error::Error as _;
+        let source = |vars: Vars<'_>| {
+            let error = ring(vars).expect_err("refused");
+            assert_eq!(format!("{error:?}"), error.to_string());
+            error.source().map(ToString::to_string)
+        };
+        let short = "it is too short: 7 characters found, at least 32 needed";
+        assert_eq!(source(&[]), None);
+        assert_eq!(
+            source(&[("SESSION_SECRET", "hunter2")]).as_deref(),
+            Some(short)
+        );
+        let fallback = [
+            ("SESSION_SECRET", GOOD),
+            ("SESSION_SECRET_FALLBACKS", "hunter2"),
+        ];
+        assert_eq!(source(&fallback).as_deref(), Some(short));
+        let missing = source(&[("SESSION_SECRET_FILE", "/nonexistent")]);
+        assert!(missing.is_some_and(|text| text.contains("No such file")));
+        let entropy = EnvError::entropy(Error::entropy(getrandom::Error::UNSUPPORTED));
+        assert!(
+            entropy
+                .source()
+                .is_some_and(|source| source.source().is_some())
+        );
+    }
+
+    #[test]
     fn flags_are_0_or_1() {
         let flag = |value: Option<&str>| flag("SESSION_INSECURE_HTTP", &|_| value.map(Into::into));
         assert!(flag(Some("1")).expect("a flag"));

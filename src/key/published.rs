@@ -2,7 +2,7 @@
 //!
 //! Their letters and digits alone, small and sorted; `tests/vectors/published_secrets.tsv` has them as they are, and where.
 
-pub(super) const SAMPLES: [&str; 130] = [
+pub(super) const SAMPLES: [&str; 124] = [
     "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f",
     "09d25e094faa6ca2556c818166b7a9563b93f7099f6f0f4caa6cf63b88e8d3e7",
     "0f987876650b4a085e64594fae9219e7781b17506bec02489ad061fba8cb22db",
@@ -11,7 +11,6 @@ pub(super) const SAMPLES: [&str; 130] = [
     "1wejmkxmcxvs2p6kylayckyw3auismusaqlkjq97am8lsivomdh",
     "255d861b5ea159969aa3922530ec40b1",
     "2818143646516f6fffd707b36f334bbb",
-    "2flktvkflfuz4qpa75g2rtiwvazokzvp6fiim10",
     "2h9gng9obnaq9qnr9bdtquph6cbxkczf",
     "352d20ee67be67f6340b4c0605b044b7",
     "3942b1bf81e622559ed509e3ff274a780784fe9e75b065866bd270438c74da822219de3156473cc27df1fd590e4baf68c95eeb537b6e4d4c5a10f41635b5597e",
@@ -54,7 +53,6 @@ pub(super) const SAMPLES: [&str; 130] = [
     "betterauthsecret12345678901234567890",
     "bladexisapowerfulmicroservicearchitectureupgradedandoptimizedfromacommercialproject",
     "bx4gbasifuoeymhd4dvns92wmzfqk98qc6miwypy4",
-    "byym000ollmqg6vvvp1oh7xzyr7ghuw1qvuc5dcgt3snm",
     "c292a0a3aa32397cdb050e233733900f",
     "c2vjdxjpdhl0ahjvdwdob2jzy3vyaxr5aw5iyxnlnjq",
     "c3b95688f35581fad38df788add315ff",
@@ -64,14 +62,12 @@ pub(super) const SAMPLES: [&str; 130] = [
     "cw0x689rpijtrr7oe8heqskimvjaplesbxpwf4e4",
     "d588e99efff13a86461fd6ab82327823ad2f8feb5dc217ce652cdd9f0dfc5eb4b5a62a92d24d2574d7d51dfb1ea8dd453ea54e00cf672159a13104a135422a10",
     "d9eb5171c59a4c817f68b0de27b8c1e340c2341b52cdbc60d3083d4e8958532",
-    "db3oisjbxe9nzdy0t8w3tcnekrf2d1sfnwg4hnv8tzy30itodtvwjg8abwvb1glogjuqzdcf2luqmhccmw",
     "douspmmbrewbx2krskfmtggssz8ta",
     "drhyf7zenyr6aluckmnz0eyasoqdl6zxh7s7mkfsffct",
     "dzlxsvnidgizfgx4eduaqkepuphhoh9q",
     "e0ef5744b10d988669be6b2660c259749779964f3dcb487fd6199743b3558e2d89f7681d6a15d16d144e28979cbdae41885f4fb4c2cf56ff92ac22df282ffb66",
     "e2341419ec3dd3d19b13a1a87fafcbfb",
     "eaa5191f2914e30b9387fd84e254e4ba6fc51b4654968a9b0803b456a54b8418",
-    "eh9syraoly4wuwrsts5ku5ozfiqfly3va1eawfpkrbqxzpldj5wmoiyshjidmywrmzxl5yk9v7xkctrdu0q",
     "eksyjm9jibcfpine2b9kk9xug7kscscgqn41p4dskjcswj72kphzuijimrspoaxn7yppdnur6g6wenwg19w",
     "f0e5ad933d7f6fd8f4dbb3e038c501c052dc0593c686d21acb30ae205d2f634b",
     "f34be427ebb29de8d88c107a71546019685ed8b241d8f2ed00c3df97ad2566f0",
@@ -101,7 +97,6 @@ pub(super) const SAMPLES: [&str; 130] = [
     "ntrxtoqfzjlv48dgpcknpc3sbt333tfdnf1mdshsbg",
     "oqinaroshte9tczknam5zs2pv3xawytbmc5w7spx7w",
     "qcytanfkaziwrnwnxilr6ctfg3gf90latabg5241abr5w1udfnikn",
-    "r02ujdmpfvuibzlhvyv1uz58kitphk55hztwj8ulyvsnkq7hufluwj7llyi8ntvyuvpehftsqcihlr1lrw",
     "rgtlekg1emnnuxn2yvuzoflwdty3m2k2skrinfzqawlroxhqbvlzve4zs1boa3htawl5wjhbu0zuzgncy3u4cq",
     "rlabdrx87et5kvrhvugtm3pezwwd8lmn",
     "rm9nlgnzq3n4z1kefsmcjjjzx08x9vhnvcfd6rfr6dev5zk2x",
@@ -122,7 +117,6 @@ pub(super) const SAMPLES: [&str; 130] = [
     "vghpc0lztxlddxn0b21tzwnyzxrlzxkwmtizndu2nzg",
     "vqumgnjtohpwjpux0oqvmz21oahprpjcbymfclxxfq6o1quncxu",
     "wsyhfac2u6nzbuafsf3ksr6",
-    "wyu1y5zcq5xmibhlkil6p9lkfcuwmlyiavvokkcikjkp2unuf9kknth4yxd2nlagaxtj0wqdaixwsuufww",
     "x02x01thisismyscretkeyx01x02eyyh",
     "xvafzy4y01jyuzlm3ecjqo008dvnu3cn4fmamnd1zue4pxvfvujbixt8akaif53",
     "ydysjsyzageciher9k4c2foduyaz5beelzmgeqerltb5yufbawm1akby6rs4ch6nmhxnxahjspsclghamytg",
