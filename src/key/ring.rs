@@ -159,6 +159,13 @@ mod tests {
     }
 
     #[test]
+    fn debug_of_a_ring_is_its_size() {
+        let ring = KeyRing::new(secret(1)).fallback(secret(2));
+        let shown = "KeyRing { current: Secret(..), fallbacks: 1 }";
+        assert_eq!(format!("{ring:?}"), shown);
+    }
+
+    #[test]
     fn debug_of_a_key_is_its_id() {
         let context = Context {
             purpose: Purpose::COOKIE,

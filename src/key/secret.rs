@@ -212,6 +212,17 @@ mod tests {
     }
 
     #[test]
+    fn thirty_two_bytes_of_seven_kinds_are_enough() {
+        let text = "aeim2uqaimuq2eamqieu2aqmue2iamqe";
+        assert_eq!(text.len(), Secret::MIN_LEN);
+        assert!(Secret::new(text).is_ok());
+        let refused = |text: &str| Secret::new(text).expect_err("refused");
+        assert_eq!(refused(&text[1..]), SecretError::TooShort { found: 31 });
+        let six = text.replace('2', "a");
+        assert_eq!(refused(&six), SecretError::FewDistinct { found: 6 });
+    }
+
+    #[test]
     fn random_hex_and_base64_are_accepted() {
         for _ in 0..2_000 {
             let mut bytes = [0; 32];
