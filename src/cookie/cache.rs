@@ -72,11 +72,12 @@ fn has_directive(headers: &HeaderMap, wanted: &[&str]) -> bool {
     })
 }
 
-/// What stands between commas, except for those in quotes.
+/// What stands between commas, except for those in quotes, where a backslash escapes the next byte (RFC 9110 §5.6.4).
 fn directives(value: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let mut quoted = false;
+    let (mut quoted, mut escaped) = (false, false);
     value.split(move |&byte| {
-        quoted ^= byte == b'"';
+        quoted ^= byte == b'"' && !escaped;
+        escaped = quoted && byte == b'\\' && !escaped;
         byte == b',' && !quoted
     })
 }
@@ -197,6 +198,18 @@ mod tests {
                 "a=\"x, private, y\", max-age=60",
                 "a=\"x, private, y\", max-age=60",
                 "no-store",
+                "no-store",
+            ),
+            (
+                "a=\"\\\", private, \\\"\"",
+                "a=\"\\\", private, \\\"\"",
+                "no-store",
+                "no-store",
+            ),
+            (
+                "a=\"\\\\\", private",
+                "a=\"\\\\\", private",
+                "a=\"\\\\\", private",
                 "no-store",
             ),
             (

@@ -48,7 +48,8 @@ pub enum SecretError {
     Repeats,
     /// Along the alphabet, the digits or the rows of a keyboard.
     Sequence,
-    /// A variable that nobody replaced, as in `${SESSION_SECRET}` or `<your secret>`.
+    /// A variable that nobody replaced, as in `${SESSION_SECRET}` or `<your secret>`, or the place of a secret, as in
+    /// `/run/secrets/session`, which `SESSION_SECRET_FILE` is for.
     Unexpanded,
 }
 
@@ -152,7 +153,9 @@ impl fmt::Display for SecretError {
             Self::Sequence => f.write_str(
                 "it is not random: it follows the alphabet, the digits or a keyboard's rows",
             ),
-            Self::Unexpanded => f.write_str("it is a variable that was not replaced by its value"),
+            Self::Unexpanded => f.write_str(
+                "it is a variable or a place that was not replaced by what it stands for",
+            ),
         }
     }
 }

@@ -71,28 +71,80 @@ const WORDS: [&str; 53] = [
 /// had more.
 const MAX_WORDS: usize = 11;
 
-/// The rows of a keyboard.
-const ROWS: [&[u8]; 4] = [b"1234567890", b"qwertyuiop", b"asdfghjkl", b"zxcvbnm"];
+/// So many other letters and digits are a secret of their own, whatever words stand before it.
+const ENOUGH: usize = 32;
 
-/// A variable that nobody replaced.
+/// The rows and columns of a keyboard.
+const ROWS: [&[u8]; 14] = [
+    b"1234567890",
+    b"qwertyuiop",
+    b"asdfghjkl",
+    b"zxcvbnm",
+    b"1qaz",
+    b"2wsx",
+    b"3edc",
+    b"4rfv",
+    b"5tgb",
+    b"6yhn",
+    b"7ujm",
+    b"8ik",
+    b"9ol",
+    b"0p",
+];
+
+/// How a variable begins and ends, and what may stand between.
+type Template = (&'static str, &'static str, fn(&u8) -> bool);
+
+const TEMPLATES: [Template; 11] = [
+    ("${", "}", is_expression),
+    ("$(", ")", is_expression),
+    ("{{", "}}", is_expression),
+    ("${{", "}}", is_expression),
+    ("<%", "%>", is_expression),
+    ("#{", "}", is_expression),
+    ("<", ">", is_words),
+    ("%", "%", is_name),
+    ("@@", "@@", is_name),
+    ("__", "__", is_name),
+    ("$", "", is_name),
+];
+
+/// Where secrets are kept, and not what they are.
+const PLACES: [&str; 4] = ["/run/secrets/", "op://", "vault:", "arn:aws:"];
+
+fn is_expression(byte: &u8) -> bool {
+    byte.is_ascii_alphanumeric() || b" _-.:/?=|[]()\"'".contains(byte)
+}
+
+fn is_words(byte: &u8) -> bool {
+    byte.is_ascii_alphanumeric() || b" _-".contains(byte)
+}
+
+fn is_name(byte: &u8) -> bool {
+    byte.is_ascii_uppercase() || byte.is_ascii_digit() || *byte == b'_'
+}
+
+/// A variable that nobody replaced, or the place of a secret.
 ///
-/// What stands between the brackets is a name, a command or words; random text hardly ever is.
+/// Random text begins and ends so as well, but hardly ever has no other characters between.
 pub(super) fn is_unexpanded(text: &[u8]) -> bool {
-    let inside = |(start, end): (&str, &str)| {
-        let rest = text.strip_prefix(start.as_bytes())?;
-        rest.strip_suffix(end.as_bytes())
+    let is_template = |(start, end, may): &Template| {
+        let rest = text.strip_prefix(start.as_bytes());
+        let inside = rest.and_then(|rest| rest.strip_suffix(end.as_bytes()));
+        inside.is_some_and(|inside| inside.iter().all(may))
     };
-    let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b" _-.:/?=|".contains(byte);
-    [("${", "}"), ("$(", ")"), ("{{", "}}"), ("<", ">")]
-        .into_iter()
-        .filter_map(inside)
-        .any(|inside| inside.iter().all(is_plain))
+    TEMPLATES.iter().any(is_template)
+        || PLACES
+            .iter()
+            .any(|place| text.starts_with(place.as_bytes()))
 }
 
 /// Whether it is a sample, or made of the words of samples. Case and punctuation do not count.
 pub(super) fn is_published(text: &[u8]) -> bool {
+    // room for all, so that no part of it stays behind where a vector was moved
+    let mut folded = Zeroizing::new(Vec::with_capacity(text.len()));
     let letters = text.iter().filter(|byte| byte.is_ascii_alphanumeric());
-    let folded: Zeroizing<Vec<u8>> = Zeroizing::new(letters.map(u8::to_ascii_lowercase).collect());
+    folded.extend(letters.map(u8::to_ascii_lowercase));
     // some tools want to be told the encoding, as in `base64:…`
     let prefix = ["base64", "hex2bin"];
     let bare = prefix
@@ -114,8 +166,9 @@ fn is_made_of_words(folded: &[u8]) -> bool {
             }
         }
     }
-    let count = covered.iter().filter(|&&covered| covered).count();
-    count > MAX_WORDS || (count == folded.len() && count > 0)
+    let words = covered.iter().filter(|&&covered| covered).count();
+    let others = folded.len() - words;
+    others < ENOUGH && (words > MAX_WORDS || (others == 0 && words > 0))
 }
 
 /// How many different bytes there are.
@@ -135,21 +188,24 @@ pub(super) fn repeats(text: &[u8]) -> bool {
     count - pieces.len() > count / 2
 }
 
-/// Whether more than three in four steps are to a neighbour in the alphabet, the digits or a row of the keyboard. Of texts
-/// of 32 random digits, one in 10^11 has so many.
+/// Whether more than three in four steps, to the next byte or the next but one, are to a neighbour in the alphabet, the
+/// digits or on a keyboard. Of texts of 32 random digits, one in 10^10 has so many.
 pub(super) fn is_sequence(text: &[u8]) -> bool {
     let follows =
         |row: &[u8], a, b| memchr::memchr(a, row).is_some_and(|at| row.get(at + 1) == Some(&b));
-    let is_step = |pair: &[u8]| {
-        let [a, b] = [pair[0], pair[1]].map(|byte| byte.to_ascii_lowercase());
+    let are_neighbours = |a: u8, b: u8| {
+        let (a, b) = (a.to_ascii_lowercase(), b.to_ascii_lowercase());
         let in_order = a.is_ascii_alphanumeric() && b.is_ascii_alphanumeric() && a.abs_diff(b) == 1;
         in_order
             || ROWS
                 .iter()
                 .any(|row| follows(row, a, b) || follows(row, b, a))
     };
-    let steps = text.windows(2).filter(|pair| is_step(pair)).count();
-    4 * steps > 3 * text.len().saturating_sub(1)
+    [1, 2].into_iter().any(|stride| {
+        let pairs = text.iter().zip(text.iter().skip(stride));
+        let steps = pairs.filter(|(a, b)| are_neighbours(**a, **b)).count();
+        4 * steps > 3 * text.len().saturating_sub(stride)
+    })
 }
 
 #[cfg(test)]
@@ -180,6 +236,9 @@ mod tests {
             assert!(!is_published(other.as_bytes()), "{other}");
         }
         assert!(is_published(b"insecurex-your-x"));
+        // a label before a secret of its own
+        let label = |others: usize| format!("session-secret-{}", "x1".repeat(others / 2));
+        assert!(is_published(label(30).as_bytes()) && !is_published(label(32).as_bytes()));
     }
 
     #[test]
@@ -204,14 +263,23 @@ mod tests {
 
     #[test]
     fn a_variable_is_unexpanded_and_brackets_of_random_text_are_not() {
-        for variable in [
+        for unexpanded in [
             "${SESSION_SECRET}",
             "${SECRET:-none}",
             "$(openssl rand -hex 32)",
             "{{ .Values.secret }}",
+            "${{ vars.SECRET }}",
+            "<%= ENV[\"SECRET\"] %>",
+            "#{ENV['SECRET']}",
             "<your secret>",
+            "%SESSION_SECRET%",
+            "@@SESSION_SECRET@@",
+            "__SESSION_SECRET__",
+            "$SESSION_SECRET",
+            "/run/secrets/session",
+            "op://vault/item/field",
         ] {
-            assert!(is_unexpanded(variable.as_bytes()), "{variable}");
+            assert!(is_unexpanded(unexpanded.as_bytes()), "{unexpanded}");
         }
         for random in [
             "$()*vor)2q%x0b6&px&xd",
@@ -221,6 +289,11 @@ mod tests {
             "x>",
             "{{x}",
             "$(x&y)",
+            "$a",
+            "%a%",
+            "%A-%",
+            "__a__",
+            "/run/secret",
         ] {
             assert!(!is_unexpanded(random.as_bytes()), "{random}");
         }
@@ -240,6 +313,10 @@ mod tests {
             ("", false),
             ("acegik", false),
             ("aaaaaa", false),
+            ("1q2w3e4r5t", true),
+            ("aabbccdd", true),
+            ("1qaz2wsx3edc4rfv", true),
+            ("a1c2e3g4i5", false),
         ] {
             assert_eq!(is_sequence(text.as_bytes()), wanted, "{text}");
         }

@@ -63,7 +63,7 @@ impl State {
         outcome
     }
 
-    /// Notes that the session was not sent, for what another request did.
+    /// Notes that the session was not sent, or that another request ended it.
     pub(crate) fn lose(&self) {
         self.lock().lost = true;
     }

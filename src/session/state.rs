@@ -47,7 +47,7 @@ pub(super) struct Changes {
     owner: Option<Box<str>>,
     entries: Option<Vec<u8>>,
     pub(super) logged_in: bool,
-    /// It was not sent for what another request did, or was seen to be ended by one.
+    /// It was not sent, or was seen to be ended by another request.
     pub(super) lost: bool,
 }
 
@@ -257,7 +257,6 @@ impl State {
         };
         changes.phase = Phase::LoggedOut;
         changes.entries = Some(Vec::new());
-        changes.times.remembered = false;
         Ok(())
     }
 

@@ -1,4 +1,4 @@
-use http::{HeaderMap, Response, header::SET_COOKIE};
+use http::{HeaderMap, HeaderValue, Response, header::SET_COOKIE};
 
 use super::Slot;
 use crate::{
@@ -10,6 +10,11 @@ use crate::{
     session::{Change, Outcome, State},
 };
 
+/// The cookies that layers of other names have set inside this one, in the response's extensions: their sessions are
+/// renewed or ended already, whatever becomes of this layer's.
+#[derive(Clone, Default)]
+struct SetInside(Vec<HeaderValue>);
+
 impl Slot {
     /// The second door: tells the browser what became of the session.
     pub(crate) fn commit<B: Default>(&self, mut response: Response<B>) -> Response<B> {
@@ -17,19 +22,45 @@ impl Slot {
         let sent = match self.opened.get() {
             None => return response,
             Some(Err(_)) => Ok(Exposure::Opened),
-            Some(Ok(state)) => self.send(state, response.headers_mut()),
+            Some(Ok(state)) => self
+                .send(state, response.headers_mut())
+                .inspect_err(|_| state.lose()),
         };
         match sent {
             Ok(exposure) => {
                 cache::mark(&mut response, exposure, self.outer.is_some());
+                if exposure != Exposure::Opened && self.outer.is_some() {
+                    self.pass_on(&mut response);
+                }
                 response
             }
             Err(error) => {
                 Event::Failed(error.kind()).emit();
                 // Nothing of a response that was meant for a kept session goes out.
-                error.onto(Response::new(B::default()))
+                let inside = response.extensions_mut().remove::<SetInside>();
+                let mut response = error.onto(Response::new(B::default()));
+                if let Some(inside) = inside {
+                    let lines = inside.0.iter().map(|line| (SET_COOKIE, line.clone()));
+                    response.headers_mut().extend(lines);
+                    response.extensions_mut().insert(inside);
+                }
+                response
             }
         }
+    }
+
+    /// Lets the layers outside know of the cookie that was set last.
+    fn pass_on<B>(&self, response: &mut Response<B>) {
+        let last = response
+            .headers()
+            .get_all(SET_COOKIE)
+            .iter()
+            .next_back()
+            .cloned();
+        let inside = response
+            .extensions_mut()
+            .get_or_insert_default::<SetInside>();
+        inside.0.extend(last);
     }
 
     /// The request ended without a response: what it changed goes nowhere, and what it changes now is too late.
@@ -38,6 +69,7 @@ impl Slot {
         if let Some(Ok(state)) = self.opened.get()
             && state.settle() != Outcome::Keep
         {
+            state.lose();
             Event::Dropped(Drop::Unanswered).emit();
         }
     }
@@ -102,11 +134,11 @@ impl Slot {
             return Exposure::Opened;
         };
         let Head { id, times } = base.record.head;
-        if rules.timeouts.refresh_can_wait(times, opened, now) || ended::is_ended(id) {
+        if rules.timeouts.refresh_can_wait(times, opened, now) {
             return Exposure::Opened;
         }
         match self.settings.seal(state, now) {
-            Ok((head, bytes)) if now < rules.timeouts.end(head.times) => {
+            Ok((head, bytes)) if now < rules.timeouts.end(head.times) && !ended::is_ended(id) => {
                 headers.append(SET_COOKIE, self.settings.set_cookie(head, &bytes, now));
                 Event::Refreshed(head.id).emit();
                 Exposure::Cookie

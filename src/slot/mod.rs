@@ -113,8 +113,8 @@ impl Slot {
 
     /// The first door: finds, unseals and checks the session.
     ///
-    /// Extractors that race may load twice. The first to finish is the session, and it alone tells what was found,
-    /// when others no longer wait for it: a clock and a subscriber are the user's code, and may ask for the session.
+    /// Extractors that race may load twice. The first to finish is the session, and it alone tells what was found: after
+    /// that, since a subscriber may ask for the session in turn.
     pub(crate) fn open(self: &Arc<Self>) -> Result<Session, Error> {
         let opened = self.opened.get().unwrap_or_else(|| {
             let (loaded, events) = self.load();

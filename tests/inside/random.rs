@@ -12,7 +12,7 @@ use http::{
 };
 
 use crate::{
-    Error, ErrorKind, KeyRing, SessionLayer,
+    Error, ErrorKind, KeyRing, SessionLayer, ended,
     key::{Context, Purpose, Secret},
     random::from_system,
     seal::{self, HEADROOM, RANDOM_LEN},
@@ -108,6 +108,39 @@ fn without_randomness_readers_are_served() {
         let response = slot.commit(Response::new(()));
         assert_eq!(response.status(), StatusCode::OK);
         assert!(!response.headers().contains_key(SET_COOKIE));
+    }
+}
+
+/// And the old id is not ended for a new one that never was.
+#[test]
+fn without_randomness_login_and_renewal_fail_and_the_session_stays() {
+    for (ids, hedge) in [
+        (fails as Source, from_system as Source),
+        (from_system, fails),
+    ] {
+        for renew in [true, false] {
+            let layer = layer();
+            let session = testing::session(&layer);
+            session.insert("a", 1).expect("small");
+            let cookie = testing::cookie(&layer, &session).expect("a cookie");
+            let id = session.id().expect("it has one");
+            drop(session);
+            let settings = settings(layer, ids, hedge);
+            let headers = HeaderMap::from_iter([(COOKIE, cookie)]);
+            let open = || {
+                let slot = Slot::new(settings.clone(), &headers, None);
+                let session = slot.open().expect("a session");
+                (slot, session)
+            };
+            let (slot, session) = open();
+            match renew {
+                true => session.renew(),
+                false => session.login("ada").expect("short"),
+            }
+            assert!(is_refused(&slot.commit(Response::new(Vec::from(*b"body")))));
+            assert!(!ended::is_ended(id));
+            assert_eq!(open().1.get::<u8>("a").expect("a number"), Some(1));
+        }
     }
 }
 

@@ -9,9 +9,11 @@ use axum::{
 };
 use tower::{Layer as _, ServiceExt as _, service_fn};
 use tower_cookies::{Cookie, CookieManagerLayer, Cookies};
-use tower_sealed_session::{Error, ErrorKind, KeyRing, Session, SessionLayer};
+use tower_sealed_session::{Error, ErrorKind, KeyRing, SameSite, Session, SessionLayer};
 
-use crate::support::{Events, NAME, OTHER_SECRET, Visitor, get_with, keys, layer, secret};
+use crate::support::{
+    Events, NAME, OTHER_SECRET, Visitor, get_with, keys, layer, on_a_clock, secret,
+};
 
 async fn count(session: Session) -> Result<String, Error> {
     session
@@ -71,17 +73,71 @@ async fn a_layer_inside_one_of_its_name_does_nothing() {
 
 #[tokio::test]
 async fn other_settings_inside_are_ignored_with_an_event() {
-    let inner = SessionLayer::new(KeyRing::new(secret(OTHER_SECRET)));
+    let builder = || SessionLayer::builder(keys());
+    let minute = std::time::Duration::from_secs(60);
+    let others = [
+        SessionLayer::builder(KeyRing::new(secret(OTHER_SECRET))),
+        SessionLayer::builder(keys().fallback(secret(OTHER_SECRET))),
+        builder().same_site(SameSite::Strict),
+        builder().idle_timeout(minute),
+        builder().browser_session(true),
+    ];
+    for inner in others {
+        let inner = inner.build().expect("possible");
+        let app = Router::new()
+            .route("/", get(count))
+            .layer(inner)
+            .layer(layer());
+        let events = Events::capture();
+        let mut visitor = Visitor::default();
+        assert_eq!(visitor.get(&app, "/").await.body, "1");
+        assert!(events.drain().contains(&"nested".to_owned()));
+        visitor.get(&app, "/").await;
+        assert!(!events.drain().contains(&"nested".to_owned()), "told once");
+        let outer_alone = Router::new().route("/", get(count)).layer(layer());
+        assert_eq!(visitor.get(&outer_alone, "/").await.body, "3");
+    }
+}
+
+/// The inner session is ended or renewed already: that its cookie follows is no less urgent when the outer one fails.
+#[tokio::test]
+async fn what_layers_inside_have_sent_goes_out_when_the_outer_one_cannot_be_kept() {
+    let (builder, clock) = on_a_clock();
+    let outermost = builder.name("outermost").build().expect("possible");
+    let outer = SessionLayer::builder(keys())
+        .name("outer")
+        .clock(clock.clone());
+    let outer = outer.build().expect("possible");
+    let handler =
+        move |session: Session, extensions: Extensions, what: axum::extract::Path<String>| {
+            let clock = clock.clone();
+            async move {
+                for name in ["__Host-outer", "__Host-outermost"] {
+                    Session::named(&extensions, name).await?.insert("a", 1)?;
+                }
+                clock.set(time::OffsetDateTime::UNIX_EPOCH - time::Duration::SECOND);
+                match &**what {
+                    "logout" => session.logout(),
+                    _ => session.login("ada")?,
+                }
+                Ok::<_, Error>([("set-cookie", "theirs=1")])
+            }
+        };
     let app = Router::new()
-        .route("/", get(count))
-        .layer(inner)
-        .layer(layer());
-    let events = Events::capture();
-    let mut visitor = Visitor::default();
-    assert_eq!(visitor.get(&app, "/").await.body, "1");
-    assert!(events.drain().contains(&"nested".to_owned()));
-    let outer_alone = Router::new().route("/", get(count)).layer(layer());
-    assert_eq!(visitor.get(&outer_alone, "/").await.body, "2");
+        .route("/{what}", get(handler))
+        .layer(layer())
+        .layer(outer)
+        .layer(outermost);
+    for what in ["login", "logout"] {
+        let answer = get_with(&app, &format!("/{what}"), &[]).await;
+        assert_eq!(answer.status, 500);
+        let cookies = answer.cookies();
+        assert_eq!(cookies.len(), 1, "{what}");
+        assert_eq!(
+            (cookies[0].name(), answer.removes()),
+            (NAME, what == "logout")
+        );
+    }
 }
 
 #[tokio::test]

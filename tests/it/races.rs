@@ -10,6 +10,7 @@ use std::{
         Arc, Barrier,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
 use axum::{
@@ -22,7 +23,10 @@ use futures_util::FutureExt as _;
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use tokio::sync::{Semaphore, mpsc};
 use tower::{Layer as _, ServiceExt as _, service_fn};
-use tower_sealed_session::{Error, ErrorKind, Session, SessionLayer, testing};
+use tower_sealed_session::{
+    Error, ErrorKind, Session, SessionLayer,
+    testing::{self, TestClock},
+};
 
 use crate::support::{Answer, Events, Visitor, get_with, layer, on_a_clock};
 
@@ -31,6 +35,7 @@ use crate::support::{Answer, Events, Visitor, get_with, layer, on_a_clock};
 struct Stage {
     app: Router,
     layer: SessionLayer,
+    clock: TestClock,
     gate: Arc<Semaphore>,
     opened: Arc<tokio::sync::Mutex<mpsc::UnboundedReceiver<()>>>,
 }
@@ -57,7 +62,8 @@ impl Stage {
     fn new() -> Self {
         let gate = Arc::new(Semaphore::new(0));
         let (opened, receiver) = mpsc::unbounded_channel();
-        let layer = layer();
+        let (builder, clock) = on_a_clock();
+        let layer = builder.build().expect("possible");
         let waits = gate.clone();
         let slow = move |session: Session, Path(what): Path<String>| async move {
             session.len();
@@ -75,28 +81,42 @@ impl Stage {
         Self {
             app,
             layer,
+            clock,
             gate,
             opened: Arc::new(tokio::sync::Mutex::new(receiver)),
         }
     }
 
-    /// A visitor who has entry `a`, and whom `first` happened to.
+    /// A visitor who has entry `a`, and whom `first` happened to, ten minutes ago: a look at it refreshes it.
     async fn visitor(&self, first: &str) -> Visitor {
         let mut visitor = Visitor::default();
         visitor.get(&self.app, "/a").await;
         visitor.get(&self.app, first).await;
+        self.clock.advance(Duration::from_secs(600));
         visitor
     }
 
     /// Runs `slow` of the visitor such that `fast` begins and ends while it is open; the browser takes the
     /// fast response first.
     async fn overlap(&self, visitor: &mut Visitor, slow: &str, fast: &str) -> (Answer, Answer) {
+        self.overlap_for(Duration::ZERO, visitor, slow, fast).await
+    }
+
+    /// The same, with `slow` open for so long.
+    async fn overlap_for(
+        &self,
+        open: Duration,
+        visitor: &mut Visitor,
+        slow: &str,
+        fast: &str,
+    ) -> (Answer, Answer) {
         let path = format!("/slow/{slow}");
         let mut bearer = visitor.clone();
         let (stage, opened) = (self.clone(), self.opened.clone());
         let running = tokio::spawn(async move { bearer.get(&stage.app, &path).await });
         opened.lock().await.recv().await.expect("it opens");
         let fast = visitor.get(&self.app, fast).await;
+        self.clock.advance(open);
         self.gate.add_permits(1);
         let slow = running.await.expect("no panic");
         visitor.keep(&slow);
@@ -178,13 +198,21 @@ async fn of_two_renewals_the_first_stands() {
     assert_eq!(stage.sees(&visitor).await, r#"Some("ada") ["a"]"#);
 }
 
+/// A look that only pushes the idle time sends the whole session as well: it waits if it took long, and overwrites as any
+/// write does if it did not.
 #[tokio::test]
-async fn a_refresh_in_flight_does_not_overwrite() {
-    let stage = Stage::new();
-    let mut visitor = stage.visitor("/login").await;
-    let (look, _) = stage.overlap(&mut visitor, "look", "/b").await;
-    assert!(look.sets_nothing());
-    assert_eq!(stage.sees(&visitor).await, r#"Some("ada") ["a", "b"]"#);
+async fn a_slow_refresh_in_flight_does_not_overwrite() {
+    for (millis, sets, wanted) in [
+        (2001, false, r#"Some("ada") ["a", "b"]"#),
+        (2000, true, r#"Some("ada") ["a"]"#),
+    ] {
+        let stage = Stage::new();
+        let mut visitor = stage.visitor("/login").await;
+        let open = Duration::from_millis(millis);
+        let (look, _) = stage.overlap_for(open, &mut visitor, "look", "/b").await;
+        assert_eq!(!look.sets_nothing(), sets);
+        assert_eq!(stage.sees(&visitor).await, wanted);
+    }
 }
 
 #[tokio::test]
@@ -213,6 +241,110 @@ async fn a_renewal_that_lost_its_race_is_not_valid() {
     assert_eq!(alone.cookies().len(), 1);
 }
 
+/// A socket's handle: what its own request made of the session counts, if the visitor got it.
+#[tokio::test]
+async fn a_handle_past_its_response_is_valid_as_long_as_what_was_sent() {
+    for (what, sent) in [
+        ("look", true),
+        ("b", true),
+        ("renew", true),
+        ("login", true),
+        ("login-eve", true),
+        ("logout", false),
+    ] {
+        let layer = layer();
+        let (app, mut handles) = keeper(&layer);
+        let mut visitor = Visitor::default();
+        visitor.get(&app, "/login").await;
+        let old = visitor.clone();
+        handles.recv().await.expect("a handle");
+        visitor.get(&app, &format!("/{what}")).await;
+        let handle = handles.recv().await.expect("a handle");
+        let valid = async || handle.still_valid().await.expect("a clock");
+        assert_eq!(valid().await, sent, "{what}");
+        // a copy of a cookie whose id was ended ends nothing more
+        let renewed = matches!(what, "renew" | "login" | "login-eve");
+        old.clone().get(&app, "/logout").await;
+        assert_eq!(valid().await, renewed, "{what}");
+        visitor.get(&app, "/logout").await;
+        assert!(!valid().await, "{what}");
+    }
+}
+
+/// Whose changes were dropped, since another request ended the session, or which went nowhere.
+#[tokio::test]
+async fn a_handle_whose_session_was_not_sent_is_not_valid() {
+    // ended meanwhile
+    for slow in ["b", "clear", "renew"] {
+        let layer = layer();
+        let (app, mut handles) = keeper(&layer);
+        let mut visitor = Visitor::default();
+        visitor.get(&app, "/login").await;
+        handles.recv().await.expect("a handle");
+        let copy = visitor.clone();
+        copy.clone().get(&app, "/logout").await;
+        assert!(
+            copy.clone()
+                .get(&app, &format!("/{slow}"))
+                .await
+                .sets_nothing(),
+            "{slow}"
+        );
+        handles.recv().await.expect("that of the logout");
+        let handle = handles.recv().await.expect("a handle");
+        assert!(!handle.still_valid().await.expect("a clock"), "{slow}");
+    }
+    // cancelled, and not kept for want of a clock: whoever asks when both are mended is told so
+    let (builder, clock) = on_a_clock();
+    let layer = builder.build().expect("possible");
+    let now = tower_sealed_session::Clock::now(&clock);
+    for what in ["b", "renew", "login", "login-eve"] {
+        for cancelled in [true, false] {
+            let session = testing::session(&layer);
+            session.login("ada").expect("short");
+            let cookie = testing::cookie(&layer, &session).expect("a cookie");
+            let (give, take) = std::sync::mpsc::channel();
+            let clock = clock.clone();
+            let serve = |request: Request<()>| {
+                let (give, clock) = (give.clone(), clock.clone());
+                async move {
+                    let session = Session::from_extensions(request.extensions()).await?;
+                    act(&session, what).await?;
+                    give.send(session).expect("the test listens");
+                    if cancelled {
+                        std::future::pending::<()>().await;
+                    }
+                    clock.set(time::OffsetDateTime::UNIX_EPOCH - Duration::from_secs(1));
+                    Ok::<_, Error>(Response::new(()))
+                }
+            };
+            let request = Request::get("/").header("cookie", cookie).body(());
+            let service = layer.layer(service_fn(serve));
+            let response = service.oneshot(request.expect("a request")).now_or_never();
+            assert_eq!(response.is_none(), cancelled);
+            clock.set(now);
+            let handle = take.recv().expect("a handle");
+            assert!(
+                !handle.still_valid().await.expect("a clock"),
+                "{what} {cancelled}"
+            );
+        }
+    }
+}
+
+/// An app whose handlers give their handle away.
+fn keeper(layer: &SessionLayer) -> (Router, mpsc::UnboundedReceiver<Session>) {
+    let (give, take) = mpsc::unbounded_channel();
+    let handler = move |session: Session, Path(what): Path<String>| async move {
+        give.send(session.clone()).expect("the test listens");
+        act(&session, &what).await
+    };
+    let app = Router::new()
+        .route("/{what}", get(handler))
+        .layer(layer.clone());
+    (app, take)
+}
+
 /// What a task changes when the request was cancelled, or answered before it looked, is too late, not lost.
 #[tokio::test]
 async fn a_handle_that_outlives_its_request_is_late() {
@@ -230,7 +362,7 @@ async fn a_handle_that_outlives_its_request_is_late() {
     let request = axum::http::Request::get("/").body(axum::body::Body::empty());
     let events = Events::capture();
     let response = tower::ServiceExt::oneshot(app, request.expect("a request"));
-    let cancelled = tokio::time::timeout(std::time::Duration::from_millis(50), response);
+    let cancelled = tokio::time::timeout(Duration::from_millis(50), response);
     cancelled.await.expect_err("it waits");
     let (session, extensions) = take.recv().await.expect("a session");
     assert_eq!(
@@ -443,7 +575,7 @@ async fn login_logout_renewal_refresh_and_writes_in_parallel() {
         session.login("ada").expect("short");
         session.insert("a", 1).expect("small");
         let cookie = testing::cookie(&layer, &session).expect("a cookie");
-        clock.advance(std::time::Duration::from_secs(600));
+        clock.advance(Duration::from_secs(600));
         let tasks: Vec<_> = (0..10)
             .map(|_| {
                 // most end nothing, so that there is something to overtake

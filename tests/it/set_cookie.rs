@@ -1,5 +1,5 @@
-//! `Set-Cookie` for every possible combination of settings, as two other parsers read it: the crate `cookie`, and Python's
-//! `http.cookiejar`.
+//! `Set-Cookie` for every possible combination of settings, as two parsers read it that know nothing of each other nor of
+//! what wrote it, Python's `http.cookiejar` and `http.cookies`; and as the crate `cookie` does, which wrote the attributes.
 
 use std::{
     collections::BTreeMap,
@@ -14,11 +14,18 @@ use tower_sealed_session::{Prefix, SameSite, Session, SessionLayer, SessionLayer
 
 use crate::support::{get_with, keys};
 
-/// Prints each line's pairs: name and value, then attributes by name, null for those without a value.
+/// Prints of each line the pairs of the one, null for attributes without a value, and name, value and attributes of the
+/// other, true for those. `Partitioned` is younger than some Pythons.
 const PYTHON: &str = "
-import http.cookiejar, json, sys
+import http.cookiejar, http.cookies, json, sys
+http.cookies.Morsel._reserved.setdefault('partitioned', 'Partitioned')
+http.cookies.Morsel._flags.add('partitioned')
 for line in sys.stdin:
-    print(json.dumps(http.cookiejar.parse_ns_headers([line.rstrip('\\n')])[0]))
+    line = line.strip()
+    jar = http.cookiejar.parse_ns_headers([line])[0]
+    [(name, morsel)] = http.cookies.SimpleCookie(line).items()
+    attributes = {key: value for key, value in morsel.items() if value != ''}
+    print(json.dumps([jar, name, morsel.value, attributes]))
 ";
 
 fn python(lines: &str) -> Vec<Value> {
@@ -46,7 +53,7 @@ type Wanted = BTreeMap<&'static str, Value>;
 fn settings() -> Vec<(SessionLayerBuilder, Wanted)> {
     let places: [(Option<Prefix>, &str, Option<&str>); 7] = [
         (None, "/", None),
-        (None, "/app/x,y=\"z\"", None),
+        (None, "/app/x,y='z'", None),
         (None, "/", Some("example.com")),
         (Some(Prefix::Secure), "/", None),
         (Some(Prefix::None), "/a%20b", Some("xn--bcher-kva.example")),
@@ -103,7 +110,7 @@ async fn end(session: Session) {
 }
 
 #[tokio::test]
-async fn two_parsers_read_what_was_asked_for() {
+async fn parsers_read_what_was_asked_for() {
     let (mut lines, mut all) = (String::new(), Vec::new());
     for (builder, wanted) in settings() {
         let Ok(layer) = builder.build() else {
@@ -131,7 +138,7 @@ async fn two_parsers_read_what_was_asked_for() {
     println!("{} lines", all.len());
     assert!(all.len() >= 160);
     for (parsed, (name, line, wanted)) in python(&lines).into_iter().zip(all) {
-        let mut pairs = parsed.as_array().expect("a list").iter().map(|pair| {
+        let mut pairs = parsed[0].as_array().expect("a list").iter().map(|pair| {
             let (key, value) = (&pair[0], pair[1].clone());
             (key.as_str().expect("text").to_owned(), value)
         });
@@ -152,6 +159,18 @@ async fn two_parsers_read_what_was_asked_for() {
         assert_eq!(attributes.len(), wanted.len(), "{line}");
         for (key, value) in attributes {
             assert_eq!(wanted.get(&*key), Some(&value), "{key} of {line}");
+        }
+
+        assert_eq!((&parsed[1], &parsed[2]), (&json!(name), &json!(value)));
+        let attributes = parsed[3].as_object().expect("attributes");
+        assert_eq!(attributes.len(), wanted.len(), "{line}");
+        for (key, found) in attributes {
+            let wanted = match (&**key, &wanted[&**key]) {
+                ("expires", _) => json!("Thu, 01 Jan 1970 00:00:00 GMT"),
+                (_, Value::Null) => json!(true),
+                (_, text) => text.clone(),
+            };
+            assert_eq!(*found, wanted, "{key} of {line}");
         }
 
         let cookie = Cookie::parse(&line).expect("a cookie");

@@ -145,7 +145,7 @@ proptest! {
         prop_assert_eq!(made.as_ref().map(CookieName::as_str), valid.then_some(&*whole));
     }
 
-    /// As another library reads it; a third does in `tests/it/set_cookie.rs`.
+    /// As the library reads it that wrote the attributes; others do in `tests/it/set_cookie.rs`.
     #[test]
     fn what_is_set_and_removed_parses_to_what_was_meant(
         attributes in attributes(), value in "[A-Za-z0-9_-]{0,200}", max_age in proptest::option::of(any::<u32>()),
