@@ -104,10 +104,13 @@ impl Plain {
         let mut entries: Vec<(String, Vec<u8>)> = Vec::new();
         while rest.first().is_some_and(|&len| len != 0) {
             let key = text_of(rest)?;
-            let lengths = rest.iter().take_while(|&&byte| byte >= 128).count() + 1;
-            let digits = take(rest, lengths)?.iter().rev();
-            let len = digits.fold(0, |len, digit| len * 128 + usize::from(digit % 128));
-            if lengths > 3 || len == 0 || leb128(len).len() != lengths {
+            let digits = rest.iter().take_while(|&&byte| byte >= 128).count() + 1;
+            if digits > 3 {
+                return None;
+            }
+            let number = take(rest, digits)?.iter().rev();
+            let len = number.fold(0, |len, digit| len * 128 + usize::from(digit % 128));
+            if len == 0 || leb128(len).len() != digits {
                 return None;
             }
             entries.push((key, take(rest, len)?.to_vec()));
