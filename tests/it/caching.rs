@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, path::Path, time::Duration};
 
 use axum::{
     Router,
-    http::{Extensions, HeaderMap, HeaderName, HeaderValue, StatusCode},
+    http::{Extensions, HeaderMap, HeaderName, HeaderValue, StatusCode, header::CACHE_CONTROL},
     routing::get,
 };
 use futures_util::FutureExt as _;
@@ -472,21 +472,29 @@ impl Found {
     }
 }
 
-/// An inner layer that was only looked at says `private`; that is not the application's word.
+/// An inner layer that was only looked at says `private`; that is not the application's word, and what the application
+/// says itself is.
 #[tokio::test]
 async fn nested_layers_do_not_weaken_each_other() {
-    async fn both(session: Session, extensions: Extensions) -> Result<(), Error> {
-        session.len();
-        Session::named(&extensions, "__Host-outer")
-            .await?
-            .insert("a", 1)
+    for (said, wanted) in [
+        (None, "no-store"),
+        (Some("private, max-age=60"), "private, max-age=60"),
+        (Some("public"), "no-store"),
+    ] {
+        let both = move |session: Session, extensions: Extensions| async move {
+            session.len();
+            let outer = Session::named(&extensions, "__Host-outer").await?;
+            outer.insert("a", 1)?;
+            let said = said.map(|said| (CACHE_CONTROL, HeaderValue::from_static(said)));
+            Ok::<_, Error>(HeaderMap::from_iter(said))
+        };
+        let outer = SessionLayer::builder(keys()).name("outer");
+        let app = Router::new()
+            .route("/", get(both))
+            .layer(layer())
+            .layer(outer.build().expect("possible"));
+        let answer = get_with(&app, "/", &[]).await;
+        assert_eq!(answer.cookies().len(), 1);
+        assert_eq!(answer.header("cache-control"), [wanted]);
     }
-    let outer = SessionLayer::builder(keys()).name("outer");
-    let app = Router::new()
-        .route("/", get(both))
-        .layer(layer())
-        .layer(outer.build().expect("possible"));
-    let answer = get_with(&app, "/", &[]).await;
-    assert_eq!(answer.cookies().len(), 1);
-    assert_eq!(answer.header("cache-control"), ["no-store"]);
 }

@@ -221,6 +221,26 @@ async fn a_browser_session_is_remembered_only_if_asked() {
     );
 }
 
+#[tokio::test]
+async fn each_change_of_a_session_is_an_event_of_its_own() {
+    let (app, clock, mut visitor) = scene();
+    let events = Events::capture();
+    for (path, wanted) in [
+        ("/who", &[][..]),
+        ("/login", &["created"]),
+        ("/who", &[]),
+        ("/remember", &["changed"]),
+        ("/renew", &["renewed"]),
+        ("/login", &["renewed"]),
+    ] {
+        visitor.get(&app, path).await;
+        assert_eq!(events.drain(), wanted, "{path}");
+    }
+    clock.advance(10 * MINUTE);
+    visitor.get(&app, "/who").await;
+    assert_eq!(events.drain(), ["refreshed"]);
+}
+
 /// Nothing is lost in silence: what cannot be kept is an error, and the cookie stays as it was.
 #[tokio::test]
 async fn a_session_that_is_over_before_the_response_is_an_error() {

@@ -369,6 +369,8 @@ async fn a_handle_that_outlives_its_request_is_late() {
         session.insert("b", 1).expect_err("late").kind(),
         ErrorKind::Late
     );
+    let commit = session.commit().await;
+    assert_eq!(commit.expect_err("late").kind(), ErrorKind::Late);
     let again = Session::from_extensions(&extensions)
         .await
         .expect("the same");
