@@ -3,9 +3,12 @@
 use std::time::Duration;
 
 use axum::{Router, http::HeaderMap, routing::get};
-use tower_sealed_session::{Error, Session, SessionLayer, testing::TestClock};
+use tower_sealed_session::{
+    Error, Session, SessionLayer,
+    testing::{self, TestClock},
+};
 
-use crate::support::{Answer, Events, Visitor, keys, on_a_clock};
+use crate::support::{Answer, Events, Visitor, get_with, keys, on_a_clock};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
@@ -37,7 +40,12 @@ fn app(layer: SessionLayer, clock: TestClock) -> Router {
             seconds(session.expires_at())
         )
     }
+    async fn renew_times(session: Session) -> String {
+        session.renew();
+        times(session).await
+    }
     Router::new()
+        .route("/renew-times", get(renew_times))
         .route("/login", get(login))
         .route("/remember", get(remember))
         .route("/who", get(who))
@@ -193,6 +201,45 @@ async fn tightened_limits_act_on_cookies_already_out() {
         "ada",
         "the cookie is still there"
     );
+}
+
+#[tokio::test]
+async fn loosened_limits_lengthen_no_session_already_out() {
+    let (builder, clock) = on_a_clock();
+    let tight = builder.absolute_timeout(10 * MINUTE);
+    let tight = app(tight.build().expect("possible"), clock.clone());
+    let loose = SessionLayer::builder(keys()).clock(clock.clone());
+    let loose = app(loose.build().expect("possible"), clock.clone());
+    let mut visitor = Visitor::default();
+    visitor.get(&tight, "/login").await;
+    clock.advance(10 * MINUTE - Duration::from_millis(1));
+    assert_eq!(visitor.clone().get(&loose, "/who").await.body, "ada");
+    clock.advance(Duration::from_millis(1));
+    assert_eq!(visitor.get(&loose, "/who").await.body, "");
+}
+
+/// By what will be sent: a change and a refresh that is due count as a use, a look that is not sent does not.
+#[tokio::test]
+async fn expires_at_is_the_end_that_the_response_gives() {
+    let (app, clock, mut visitor) = scene();
+    visitor.get(&app, "/login").await;
+    clock.advance(4 * MINUTE);
+    assert_eq!(visitor.clone().get(&app, "/times").await.body, "0 3600");
+    let renewed = visitor.clone().get(&app, "/renew-times").await;
+    assert_eq!(renewed.body, "0 3840");
+    clock.advance(MINUTE);
+    assert_eq!(visitor.get(&app, "/times").await.body, "0 3900");
+}
+
+/// Such as a test may make: there is nothing to keep alive.
+#[tokio::test]
+async fn an_empty_session_is_not_refreshed() {
+    let (builder, clock) = on_a_clock();
+    let layer = builder.build().expect("possible");
+    let cookie = testing::cookie(&layer, &testing::session(&layer)).expect("a cookie");
+    clock.advance(10 * MINUTE);
+    let answer = get_with(&app(layer, clock), "/who", &[cookie.as_bytes()]).await;
+    assert!(answer.sets_nothing());
 }
 
 #[tokio::test]

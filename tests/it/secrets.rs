@@ -109,6 +109,10 @@ async fn no_public_type_no_error_and_no_event_shows_a_canary() {
     session.login(OWNER).expect("short");
     session.insert("k", VALUE).expect("small");
     aviary.debug(&session);
+    assert_eq!(
+        format!("{session:?}"),
+        "Session { entries: 1, owned: true, .. }"
+    );
     let id = session.id().expect("entropy");
     aviary.debug(&id);
     aviary

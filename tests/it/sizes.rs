@@ -66,6 +66,18 @@ fn every_mutator_refuses_what_does_not_fit_and_names_limit_and_largest_keys() {
 }
 
 #[test]
+fn a_session_is_empty_that_has_no_entry_whoever_owns_it() {
+    let session = testing::session(&layer());
+    assert!(session.is_empty());
+    session.login("ada").expect("fits");
+    assert!(session.is_empty());
+    session.insert("a", 1).expect("fits");
+    assert!(!session.is_empty());
+    session.remove("a");
+    assert!(session.is_empty());
+}
+
+#[test]
 fn login_is_a_mutator_too() {
     let layer = layer();
     let session = testing::session(&layer);
