@@ -86,10 +86,13 @@ fn maps_newtypes_and_flattened_structs_are_whole_sessions_and_others_are_not() {
     let open: Open = session.read().expect("open");
     assert_eq!((&*open.theme, &open.rest["7"]), ("dark", &json!("seven")));
     session.write(&open).expect("small");
-    let named: Named = session.read().expect("a visitor");
+    let mut named: Named = session.read().expect("a visitor");
+    named.0.cart.push(7);
     session.write(&named).expect("small");
+    assert_eq!(session.read::<Named>().expect("a visitor"), named);
     let before: Value = session.read().expect("a map");
-    let not_whole: [&dyn Fn() -> Result<(), tower_sealed_session::Error>; 6] = [
+    let not_whole: [&dyn Fn() -> Result<(), tower_sealed_session::Error>; 7] = [
+        &|| session.write(&Ok::<_, ()>(Visitor::default())),
         &|| session.write(&1),
         &|| session.write("text"),
         &|| session.write(&[("theme", 1)]),
