@@ -1,5 +1,5 @@
 //! What a fuzzer throws at this crate, and what has to hold: one function a target, called by `fuzz/` and, with the
-//! corpora there, by this file's tests. Each panics when something does not hold.
+//! inputs of `tests/corpus`, by this file's test. Each panics when something does not hold.
 
 use std::{
     collections::BTreeMap,
