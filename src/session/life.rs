@@ -119,8 +119,8 @@ impl Session {
     /// Whether the session is valid now: for a task that holds one longer than a request takes, such as a socket.
     ///
     /// It is not after its time, which a socket's own traffic does not extend, and once another request in this
-    /// process has ended it by `login`, `renew` or `logout`. That is remembered for a minute: ask more often. An
-    /// empty session of nobody is valid.
+    /// process has ended it by `login`, `renew` or `logout`. That is remembered for a minute: ask more often. Nor is it
+    /// if its own request changed it and was cancelled, or failed to keep it. An empty session of nobody is valid.
     ///
     /// # Errors
     ///

@@ -173,52 +173,15 @@ impl Slot {
 
 #[cfg(test)]
 mod tests {
-    use std::{io::Read as _, sync::Arc};
-
     use http::{Response, StatusCode, header::COOKIE};
 
     use super::*;
     use crate::{
         KeyRing, SessionLayer,
         entries::{Entries, Splice},
+        inside::told,
         record, seal, testing,
     };
-
-    /// What comes of it, and the events meanwhile.
-    fn told<T>(act: impl FnOnce() -> T) -> (T, String) {
-        let (mut reader, writer) = std::io::pipe().expect("a pipe");
-        let subscriber = tracing_subscriber::fmt()
-            .with_max_level(tracing::Level::TRACE)
-            .with_ansi(false)
-            .with_writer(Arc::new(writer))
-            .finish();
-        let done = tracing::subscriber::with_default(subscriber, act);
-        let mut text = String::new();
-        reader.read_to_string(&mut text).expect("UTF-8");
-        (done, text)
-    }
-
-    /// And is not taken for one that would be too large.
-    #[test]
-    fn a_refresh_that_fails_is_skipped_in_silence() {
-        let clock = testing::TestClock::default();
-        let keys = KeyRing::ephemeral().expect("entropy");
-        let layer = SessionLayer::builder(keys).clock(clock.clone());
-        let layer = layer.build().expect("possible");
-        let session = testing::session(&layer);
-        session.insert("a", 1).expect("small");
-        let cookie = testing::cookie(&layer, &session).expect("a cookie");
-        drop(session);
-        clock.advance(std::time::Duration::from_secs(600));
-        let mut settings = layer.into_settings();
-        let inner = Arc::get_mut(&mut settings).expect("the only one");
-        inner.random = |_| Err(Error::entropy(getrandom::Error::UNSUPPORTED));
-        let slot = Slot::new(settings, &HeaderMap::from_iter([(COOKIE, cookie)]), None);
-        slot.open().expect("a session").len();
-        let (response, told) = told(|| slot.commit(Response::new(())));
-        assert!(!response.headers().contains_key(SET_COOKIE));
-        assert_eq!(told, "");
-    }
 
     /// A writer of this format may pad less than this one: such a record opens, and may not fit when padded.
     #[test]

@@ -8,3 +8,19 @@ mod random;
 mod timing;
 mod tokens;
 mod vectors;
+
+use std::{io::Read as _, sync::Arc};
+
+/// What comes of it, and the events meanwhile.
+pub(crate) fn told<T>(act: impl FnOnce() -> T) -> (T, String) {
+    let (mut reader, writer) = std::io::pipe().expect("a pipe");
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::TRACE)
+        .with_ansi(false)
+        .with_writer(Arc::new(writer))
+        .finish();
+    let done = tracing::subscriber::with_default(subscriber, act);
+    let mut text = String::new();
+    reader.read_to_string(&mut text).expect("UTF-8");
+    (done, text)
+}
