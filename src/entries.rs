@@ -27,7 +27,7 @@ impl fmt::Debug for Entries<'_> {
 
 /// One entry and where it stands.
 struct Entry<'a> {
-    key: &'a str,
+    key: &'a [u8],
     value: &'a [u8],
     end: usize,
 }
@@ -35,10 +35,12 @@ struct Entry<'a> {
 impl<'a> Entries<'a> {
     /// Checks `bytes`, which are entries, then zeros or nothing.
     pub(crate) fn parse(bytes: &'a [u8]) -> Result<Self, Malformed> {
-        let mut last = "";
+        let mut last = &b""[..];
         let mut start = 0;
         while let Some(entry) = entry_at(bytes, start)? {
-            if entry.key <= last {
+            // mostly the first byte tells
+            let ascends = entry.key.first() > last.first() || entry.key > last;
+            if !ascends || !is_utf8(entry.key) {
                 return Err(Malformed);
             }
             (last, start) = (entry.key, entry.end);
@@ -60,23 +62,30 @@ impl<'a> Entries<'a> {
     }
 
     pub(crate) fn get(self, key: &str) -> Option<&'a [u8]> {
-        self.find(key).ok().map(|(_, value)| value)
+        let mut entries = self.walk().map(|(_, entry)| entry);
+        entries
+            .find(|entry| entry.key == key.as_bytes())
+            .map(|entry| entry.value)
     }
 
     pub(crate) fn iter(self) -> impl Iterator<Item = (&'a str, &'a [u8])> {
-        self.walk().map(|(_, entry)| (entry.key, entry.value))
+        self.walk().map(|(_, entry)| {
+            let key =
+                std::str::from_utf8(entry.key).expect("keys are checked before they get here");
+            (key, entry.value)
+        })
     }
 
-    /// Where the entry of that key stands with its value, or where it would.
-    fn find(self, key: &str) -> Result<(Range<usize>, &'a [u8]), usize> {
+    /// Where the entry of that key stands; where it would, an empty range.
+    fn place(self, key: &str) -> Range<usize> {
         for (start, entry) in self.walk() {
-            match entry.key.cmp(key) {
+            match entry.key.cmp(key.as_bytes()) {
                 Ordering::Less => {}
-                Ordering::Equal => return Ok((start..entry.end, entry.value)),
-                Ordering::Greater => return Err(start),
+                Ordering::Equal => return start..entry.end,
+                Ordering::Greater => return start..start,
             }
         }
-        Err(self.0.len())
+        self.0.len()..self.0.len()
     }
 
     fn walk(self) -> impl Iterator<Item = (usize, Entry<'a>)> {
@@ -102,13 +111,9 @@ impl<'a> Splice<'a> {
     ///
     /// `key` has 1 to 255 bytes.
     pub(crate) fn new(entries: Entries<'a>, key: &'a str, value: Option<&'a [u8]>) -> Self {
-        let range = match entries.find(key) {
-            Ok((range, _)) => range,
-            Err(at) => at..at,
-        };
         Self {
             entries,
-            range,
+            range: entries.place(key),
             key,
             value,
         }
@@ -162,12 +167,16 @@ fn entry_at(bytes: &[u8], start: usize) -> Result<Option<Entry<'_>>, Malformed> 
     if value.is_empty() {
         return Err(Malformed);
     }
-    let key = std::str::from_utf8(key).map_err(|_| Malformed)?;
     Ok(Some(Entry {
         key,
         value,
         end: bytes.len() - rest.len(),
     }))
+}
+
+/// Most keys are ASCII, which is told sooner.
+fn is_utf8(key: &[u8]) -> bool {
+    key.is_ascii() || std::str::from_utf8(key).is_ok()
 }
 
 /// A length as LEB128: seven bits a byte, the least first, the high bit on all but the last.
@@ -203,6 +212,9 @@ impl Leb128 {
 
     /// The value and what follows it. Not minimal, or longer than three bytes: malformed.
     fn parse(bytes: &[u8]) -> Result<(usize, &[u8]), Malformed> {
+        if let [byte @ 0..0x80, rest @ ..] = bytes {
+            return Ok((usize::from(*byte), rest));
+        }
         let mut value = 0;
         for (n, &byte) in bytes.iter().take(3).enumerate() {
             value |= usize::from(byte & 0x7f) << (7 * n);

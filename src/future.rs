@@ -42,11 +42,13 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let response = ready!(this.inner.poll(cx))?;
-        Poll::Ready(Ok(match this.slot.take() {
-            Some(slot) => slot.commit(response),
-            None => response,
-        }))
+        let mut answer = ready!(this.inner.poll(cx));
+        if let Ok(response) = &mut answer
+            && let Some(slot) = this.slot.take()
+        {
+            slot.commit(response);
+        }
+        Poll::Ready(answer)
     }
 }
 

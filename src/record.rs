@@ -96,43 +96,40 @@ pub(crate) struct Record {
 
 impl Record {
     /// Reads the record that stands at `plaintext` in `bytes`.
+    #[inline]
     pub(crate) fn parse(bytes: Vec<u8>, plaintext: Range<usize>) -> Result<Self, Malformed> {
-        let mut reader = Reader {
-            bytes: &bytes,
-            at: plaintext.start,
-            end: plaintext.end,
-        };
-        let [flags] = reader.array()?;
-        let head = Head {
-            id: SessionId(reader.array()?),
-            times: Times {
-                created: reader.u48()?,
-                issued: u32::from_be_bytes(reader.array()?),
-                lifetime: u32::from_be_bytes(reader.array()?),
-                remembered: flags & REMEMBERED != 0,
-            },
-        };
-        let stored = flags & STORED != 0;
+        let (fixed, rest) = bytes[plaintext.clone()]
+            .split_first_chunk::<FIXED_LEN>()
+            .ok_or(Malformed)?;
+        let flags = fixed[0];
         if flags & !(REMEMBERED | OWNER | STORED) != 0 {
             return Err(Malformed);
         }
-        let owner = match flags & OWNER {
-            0 => 0..0,
-            _ => reader.owner()?,
+        let head = Head {
+            id: SessionId(*fixed[1..].first_chunk().ok_or(Malformed)?),
+            times: Times {
+                created: be(&fixed[17..23]),
+                issued: be(&fixed[23..27]) as u32,
+                lifetime: be(&fixed[27..]) as u32,
+                remembered: flags & REMEMBERED != 0,
+            },
         };
-        let entries = Entries::parse(&bytes[reader.at..reader.end])?
-            .as_bytes()
-            .len();
-        if stored && entries != 0 {
+        let (owner, entries) = match flags & OWNER {
+            0 => (&b""[..], rest),
+            _ => split_owner(rest)?,
+        };
+        let stored = flags & STORED != 0;
+        let len = Entries::parse(entries)?.as_bytes().len();
+        if stored && len != 0 {
             return Err(Malformed);
         }
-        let entries = reader.at..reader.at + entries;
+        let start = plaintext.end - entries.len();
         Ok(Self {
             head,
             stored,
+            owner: start - owner.len()..start,
+            entries: start..start + len,
             bytes,
-            owner,
-            entries,
         })
     }
 
@@ -173,15 +170,17 @@ pub(crate) fn encode(
     tail: usize,
 ) -> Vec<u8> {
     let Head { id, times } = head;
+    let remembered = if times.remembered { REMEMBERED } else { 0 };
+    let mut fixed = [0; FIXED_LEN];
+    fixed[0] = remembered | if owner.is_some() { OWNER } else { 0 };
+    fixed[1..17].copy_from_slice(&id.0);
+    fixed[17..23].copy_from_slice(&times.created.to_be_bytes()[2..]);
+    fixed[23..27].copy_from_slice(&times.issued.to_be_bytes());
+    fixed[27..].copy_from_slice(&times.lifetime.to_be_bytes());
     let len = headroom + encoded_len(owner.map(str::len), entries.as_bytes().len());
     let mut out = Vec::with_capacity(len + tail);
     out.resize(headroom, 0);
-    let remembered = if times.remembered { REMEMBERED } else { 0 };
-    out.push(remembered | if owner.is_some() { OWNER } else { 0 });
-    out.extend_from_slice(&id.0);
-    out.extend_from_slice(&times.created.to_be_bytes()[2..]);
-    out.extend_from_slice(&times.issued.to_be_bytes());
-    out.extend_from_slice(&times.lifetime.to_be_bytes());
+    out.extend_from_slice(&fixed);
     if let Some(owner) = owner {
         out.push(u8::try_from(owner.len()).expect("owners are checked before they get here"));
         out.extend_from_slice(owner.as_bytes());
@@ -191,40 +190,19 @@ pub(crate) fn encode(
     out
 }
 
-struct Reader<'a> {
-    bytes: &'a [u8],
-    at: usize,
-    end: usize,
+fn be(bytes: &[u8]) -> u64 {
+    bytes
+        .iter()
+        .fold(0, |number, &byte| number << 8 | u64::from(byte))
 }
 
-impl Reader<'_> {
-    fn take(&mut self, len: usize) -> Result<Range<usize>, Malformed> {
-        let range = self.at..self.at + len;
-        if range.end > self.end {
-            return Err(Malformed);
-        }
-        self.at = range.end;
-        Ok(range)
-    }
-
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {
-        let range = self.take(N)?;
-        Ok(self.bytes[range].try_into().expect("that many were taken"))
-    }
-
-    fn u48(&mut self) -> Result<u64, Malformed> {
-        let mut be = [0; 8];
-        be[2..].copy_from_slice(&self.array::<6>()?);
-        Ok(u64::from_be_bytes(be))
-    }
-
-    fn owner(&mut self) -> Result<Range<usize>, Malformed> {
-        let [len] = self.array()?;
-        let range = self.take(len.into())?;
-        match std::str::from_utf8(&self.bytes[range.clone()]) {
-            Ok(owner) if !owner.is_empty() => Ok(range),
-            _ => Err(Malformed),
-        }
+/// The owner, and what follows it.
+fn split_owner(bytes: &[u8]) -> Result<(&[u8], &[u8]), Malformed> {
+    let (&len, rest) = bytes.split_first().ok_or(Malformed)?;
+    let (owner, rest) = rest.split_at_checked(len.into()).ok_or(Malformed)?;
+    match std::str::from_utf8(owner) {
+        Ok(owner) if !owner.is_empty() => Ok((owner.as_bytes(), rest)),
+        _ => Err(Malformed),
     }
 }
 

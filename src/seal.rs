@@ -12,7 +12,8 @@
 use aes::cipher::{InnerIvInit as _, StreamCipher as _, StreamCipherCoreWrapper};
 use base64_simd::URL_SAFE_NO_PAD as BASE64URL;
 use ctr::{CtrCore, flavors::Ctr128BE};
-use hmac::Mac as _;
+use hmac::{Hmac, Mac as _};
+use sha2::Sha256;
 
 use crate::key::{Age, Key, KeyId, Keys};
 
@@ -120,10 +121,10 @@ pub(crate) fn append_text(sealed: &[u8], out: &mut Vec<u8>) {
 }
 
 /// `HMAC-SHA-256(K_mac, AAD ‖ IV ‖ C ‖ be64(8·|AAD|))`, not yet finished.
-fn mac(key: &Key, aad: &[u8], iv_and_ciphertext: &[u8]) -> hmac::Hmac<sha2::Sha256> {
+fn mac(key: &Key, aad: &[u8], iv_and_ciphertext: &[u8]) -> Hmac<Sha256> {
     let bits = 8 * aad.len() as u64;
     let mut mac = key.mac.clone();
-    mac.update(aad);
+    update_unless_empty(&mut mac, aad);
     mac.update(iv_and_ciphertext);
     mac.update(&bits.to_be_bytes());
     mac
@@ -131,15 +132,24 @@ fn mac(key: &Key, aad: &[u8], iv_and_ciphertext: &[u8]) -> hmac::Hmac<sha2::Sha2
 
 /// `HMAC-SHA-256(K_iv, R ‖ be64(|AAD|) ‖ AAD ‖ P)[..16]`
 fn hedged_iv(key: &Key, aad: &[u8], random: &[u8; RANDOM_LEN], plaintext: &[u8]) -> [u8; IV_LEN] {
+    let mut random_and_len = [0; RANDOM_LEN + 8];
+    random_and_len[..RANDOM_LEN].copy_from_slice(random);
+    random_and_len[RANDOM_LEN..].copy_from_slice(&(aad.len() as u64).to_be_bytes());
     let mut mac = key.iv.clone();
-    mac.update(random);
-    mac.update(&(aad.len() as u64).to_be_bytes());
-    mac.update(aad);
+    mac.update(&random_and_len);
+    update_unless_empty(&mut mac, aad);
     mac.update(plaintext);
     let hash = mac.finalize().into_bytes();
     hash[..IV_LEN]
         .try_into()
         .expect("a hash is longer than an IV")
+}
+
+/// A cookie has no AAD, and a step of nothing costs as much as one of a few bytes.
+fn update_unless_empty(mac: &mut Hmac<Sha256>, bytes: &[u8]) {
+    if !bytes.is_empty() {
+        mac.update(bytes);
+    }
 }
 
 /// `AES-256-CTR(K_enc, initial counter block = IV) ⊕ data`, its own inverse.

@@ -41,10 +41,9 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
-        let (mut parts, body) = request.into_parts();
-        let slot = Slot::enter(&self.settings, &parts.headers, &mut parts.extensions);
-        ResponseFuture::new(self.inner.call(Request::from_parts(parts, body)), slot)
+    fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
+        let slot = Slot::enter(&self.settings, &mut request);
+        ResponseFuture::new(self.inner.call(request), slot)
     }
 }
 

@@ -24,22 +24,36 @@ struct OurPrivate;
 pub(crate) fn mark<B>(response: &mut Response<B>, exposure: Exposure, nested: bool) {
     let ours = response.extensions_mut().remove::<OurPrivate>().is_some();
     let headers = response.headers_mut();
-    vary_by_cookie(headers);
-    match exposure {
+    let (mut varies, mut silent, mut overridden) = (false, true, false);
+    for (name, value) in &*headers {
+        varies |= name == VARY && names_cookie(value);
+        silent &= name != CACHE_CONTROL;
+        overridden |= overrides_cache_control(name);
+    }
+    if !varies {
+        headers.append(VARY, HeaderValue::from_static("Cookie"));
+    }
+    let kept = match exposure {
         Exposure::Opened => {
-            let silent = !headers.contains_key(CACHE_CONTROL);
             if silent {
-                headers.insert(CACHE_CONTROL, HeaderValue::from_static("private"));
+                headers.append(CACHE_CONTROL, HeaderValue::from_static("private"));
             }
             if nested && (silent || ours) {
                 response.extensions_mut().insert(OurPrivate);
             }
+            return;
         }
-        Exposure::Cookie if is_private(headers) && !ours => remove_shared(headers),
-        Exposure::Cookie | Exposure::Login => {
-            remove_shared(headers);
-            headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        }
+        Exposure::Cookie => !silent && !ours && is_private(headers),
+        Exposure::Login => false,
+    };
+    if overridden {
+        remove_overrides(headers);
+    }
+    let no_store = HeaderValue::from_static("no-store");
+    if silent {
+        headers.append(CACHE_CONTROL, no_store);
+    } else if !kept {
+        headers.insert(CACHE_CONTROL, no_store);
     }
 }
 
@@ -82,33 +96,27 @@ fn directives(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-fn vary_by_cookie(headers: &mut HeaderMap) {
-    let varies = headers.get_all(VARY).into_iter().any(|value| {
-        value
-            .as_bytes()
-            .split(|&b| b == b',')
-            .map(<[u8]>::trim_ascii)
-            .any(|name| name == b"*" || name.eq_ignore_ascii_case(b"cookie"))
-    });
-    if !varies {
-        headers.append(VARY, HeaderValue::from_static("Cookie"));
-    }
+/// Whether a line of `Vary` names the cookies, or everything.
+fn names_cookie(value: &HeaderValue) -> bool {
+    value
+        .as_bytes()
+        .split(|&b| b == b',')
+        .map(<[u8]>::trim_ascii)
+        .any(|name| name == b"*" || name.eq_ignore_ascii_case(b"cookie"))
 }
 
-/// Takes away what overrides `Cache-Control` for shared caches.
-fn remove_shared(headers: &mut HeaderMap) {
-    headers.remove(EXPIRES);
-    let overrides: Vec<HeaderName> = headers
-        .keys()
-        .filter(|name| {
-            let name = name.as_str();
-            name == "surrogate-control"
-                || name == "cdn-cache-control"
-                || name.ends_with("-cdn-cache-control")
-        })
-        .cloned()
-        .collect();
-    for name in overrides {
+/// Whether shared caches go by that header rather than by `Cache-Control`.
+fn overrides_cache_control(name: &HeaderName) -> bool {
+    let text = name.as_str();
+    name == EXPIRES
+        || text == "surrogate-control"
+        || text == "cdn-cache-control"
+        || text.ends_with("-cdn-cache-control")
+}
+
+fn remove_overrides(headers: &mut HeaderMap) {
+    let overrides = headers.keys().filter(|name| overrides_cache_control(name));
+    for name in overrides.cloned().collect::<Vec<_>>() {
         headers.remove(name);
     }
 }

@@ -24,8 +24,13 @@ fn pairs(header: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 fn value_of<'a>(pair: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+    let pair = trim_start(pair);
+    // what follows the name tells most other cookies from ours
+    if !matches!(pair.get(name.len()), Some(b'=' | b' ' | b'\t')) {
+        return None;
+    }
     // a cookie's name holds neither `=` nor white space, so what precedes the first `=` begins with it
-    let rest = trim_start(pair).strip_prefix(name)?;
+    let rest = pair.strip_prefix(name)?;
     let value = trim_start(rest).strip_prefix(b"=")?;
     Some(trim_end(trim_start(value)))
 }

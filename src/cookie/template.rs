@@ -23,9 +23,14 @@ pub(crate) struct Attributes {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Template {
     name: CookieName,
-    /// `; Path=/; …`, the same for every value and for the removal.
+    /// `name=`
+    start: Box<str>,
+    /// `; Path=/; …; Max-Age=`, the same for every value and for the removal.
     attributes: Box<str>,
 }
+
+/// What ends [`Template::attributes`], and is left out where the browser is to forget the cookie when it closes.
+const MAX_AGE: &str = "; Max-Age=";
 
 impl Template {
     pub(crate) fn new(name: CookieName, attributes: &Attributes) -> Self {
@@ -43,8 +48,9 @@ impl Template {
             .strip_prefix('=')
             .expect("a cookie without name and value");
         Self {
+            start: [name.as_str(), "="].concat().into(),
+            attributes: [attributes, MAX_AGE].concat().into(),
             name,
-            attributes: attributes.into(),
         }
     }
 
@@ -64,48 +70,41 @@ impl Template {
         write: impl FnOnce(&mut Vec<u8>),
         max_age: Option<u64>,
     ) -> HeaderValue {
-        self.render(len, write, |out| {
-            if let Some(seconds) = max_age {
-                out.extend_from_slice(b"; Max-Age=");
-                append_decimal(out, seconds);
+        let mut digits = itoa::Buffer::new();
+        match max_age {
+            Some(seconds) => self.render(len, write, &self.attributes, digits.format(seconds)),
+            None => {
+                let without = self.attributes.len() - MAX_AGE.len();
+                self.render(len, write, &self.attributes[..without], "")
             }
-        })
+        }
     }
 
     /// The header that removes the cookie.
     pub(crate) fn remove(&self) -> HeaderValue {
-        self.render(
-            0,
-            |_| {},
-            |out| out.extend_from_slice(b"; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT"),
-        )
+        let past = "0; Expires=Thu, 01 Jan 1970 00:00:00 GMT";
+        self.render(0, |_| {}, &self.attributes, past)
     }
 
+    /// In a buffer of exactly the capacity that it takes, so that the header takes it over as it is.
     fn render(
         &self,
         value_len: usize,
         value: impl FnOnce(&mut Vec<u8>),
-        age: impl FnOnce(&mut Vec<u8>),
+        attributes: &str,
+        age: &str,
     ) -> HeaderValue {
-        const AGE_LEN: usize = 50;
-        let name = self.name.as_str().as_bytes();
-        let len = name.len() + 1 + value_len + self.attributes.len() + AGE_LEN;
+        let len = self.start.len() + value_len + attributes.len() + age.len();
         let mut out = Vec::with_capacity(len);
-        out.extend_from_slice(name);
-        out.push(b'=');
+        out.extend_from_slice(self.start.as_bytes());
         value(&mut out);
-        out.extend_from_slice(self.attributes.as_bytes());
-        age(&mut out);
+        out.extend_from_slice(attributes.as_bytes());
+        out.extend_from_slice(age.as_bytes());
         let mut header = HeaderValue::from_maybe_shared(Bytes::from(out))
             .expect("names and attributes are checked, the rest is base64url and digits");
         header.set_sensitive(true);
         header
     }
-}
-
-fn append_decimal(out: &mut Vec<u8>, number: u64) {
-    use std::io::Write as _;
-    write!(out, "{number}").expect("a vector takes everything");
 }
 
 #[cfg(test)]

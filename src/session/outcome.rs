@@ -120,7 +120,8 @@ impl State {
                 false => Outcome::Write(Change::Created),
             };
         };
-        let same_content = owner == base.owner() && entries == base.entries();
+        let same_content =
+            !changes.any_content() || (owner == base.owner() && entries == base.entries());
         if vacant {
             return if same_content {
                 Outcome::Keep

@@ -308,6 +308,11 @@ impl Changes {
         )
     }
 
+    /// Whether owner or entries were set, maybe to what they were.
+    pub(super) fn any_content(&self) -> bool {
+        self.owner.is_some() || self.entries.is_some()
+    }
+
     pub(super) fn id(&mut self, rules: &Rules) -> Result<SessionId, Error> {
         match self.id {
             Some(id) => Ok(id),

@@ -17,10 +17,10 @@ struct SetInside(Vec<HeaderValue>);
 
 impl Slot {
     /// The second door: tells the browser what became of the session.
-    pub(crate) fn commit<B: Default>(&self, mut response: Response<B>) -> Response<B> {
+    pub(crate) fn commit<B: Default>(&self, response: &mut Response<B>) {
         self.mark_done();
         let sent = match self.opened.get() {
-            None => return response,
+            None => return,
             Some(Err(_)) => Ok(Exposure::Opened),
             Some(Ok(state)) => self
                 .send(state, response.headers_mut())
@@ -28,23 +28,21 @@ impl Slot {
         };
         match sent {
             Ok(exposure) => {
-                cache::mark(&mut response, exposure, self.outer.is_some());
+                cache::mark(response, exposure, self.outer.is_some());
                 if exposure != Exposure::Opened && self.outer.is_some() {
-                    self.pass_on(&mut response);
+                    self.pass_on(response);
                 }
-                response
             }
             Err(error) => {
                 Event::Failed(error.kind()).emit();
                 // Nothing of a response that was meant for a kept session goes out.
                 let inside = response.extensions_mut().remove::<SetInside>();
-                let mut response = error.onto(Response::new(B::default()));
+                *response = error.onto(Response::new(B::default()));
                 if let Some(inside) = inside {
                     let lines = inside.0.iter().map(|line| (SET_COOKIE, line.clone()));
                     response.headers_mut().extend(lines);
                     response.extensions_mut().insert(inside);
                 }
-                response
             }
         }
     }
@@ -179,7 +177,7 @@ mod tests {
     use crate::{
         KeyRing, SessionLayer,
         entries::{Entries, Splice},
-        inside::told,
+        inside::{sent, told},
         record, seal, testing,
     };
 
@@ -221,14 +219,14 @@ mod tests {
             (slot, session)
         };
         let (slot, _) = open();
-        let (refreshed, told) = told(|| slot.commit(Response::new(())));
+        let (refreshed, told) = told(|| sent(&slot, Response::new(())));
         assert_eq!(refreshed.status(), StatusCode::OK);
         assert!(!refreshed.headers().contains_key(SET_COOKIE));
         assert!(told.contains("dropped") && told.contains("too_large"));
 
         let (slot, session) = open();
         session.renew();
-        let renewed = slot.commit(Response::new(()));
+        let renewed = sent(&slot, Response::new(()));
         assert!(!renewed.headers().contains_key(SET_COOKIE));
         let error = renewed.extensions().get::<Error>().expect("the error");
         assert_eq!(error.kind(), ErrorKind::TooLarge);
@@ -241,7 +239,7 @@ mod tests {
         );
         assert!(session.take::<String>("k").expect("text").is_some());
         assert!(
-            slot.commit(Response::new(()))
+            sent(&slot, Response::new(()))
                 .headers()
                 .contains_key(SET_COOKIE)
         );

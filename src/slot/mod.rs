@@ -11,7 +11,7 @@ use std::sync::{
     atomic::{AtomicBool, Ordering, fence},
 };
 
-use http::{Extensions, HeaderMap, HeaderValue, header::COOKIE};
+use http::{Extensions, HeaderMap, HeaderValue, Request, header::COOKIE};
 
 use crate::{
     ended,
@@ -38,41 +38,35 @@ pub(crate) struct Slot {
 struct Innermost(Arc<Slot>);
 
 /// The request's `Cookie` headers as they came, almost always one.
-enum Cookies {
-    None,
-    One(HeaderValue),
-    Many(Vec<HeaderValue>),
+struct Cookies {
+    first: Option<HeaderValue>,
+    more: Vec<HeaderValue>,
 }
 
 impl Cookies {
     fn of(headers: &HeaderMap) -> Self {
-        let mut values = headers.get_all(COOKIE).iter().cloned();
-        match (values.next(), values.next()) {
-            (None, _) => Self::None,
-            (Some(one), None) => Self::One(one),
-            (Some(one), Some(two)) => Self::Many([one, two].into_iter().chain(values).collect()),
+        let mut values = headers.get_all(COOKIE).iter();
+        let first = values.next().cloned();
+        let mut more = Vec::new();
+        for value in values {
+            more.push(value.clone());
         }
+        Self { first, more }
     }
 
-    fn as_slice(&self) -> &[HeaderValue] {
-        match self {
-            Self::None => &[],
-            Self::One(value) => std::slice::from_ref(value),
-            Self::Many(values) => values,
-        }
+    fn iter(&self) -> impl Iterator<Item = &HeaderValue> {
+        self.first.iter().chain(&self.more)
     }
 }
 
 impl Slot {
     /// Puts a slot into the request. `None` if the request has one of that cookie name: its layer commits.
-    pub(crate) fn enter(
+    pub(crate) fn enter<B>(
         settings: &Arc<Settings>,
-        headers: &HeaderMap,
-        extensions: &mut Extensions,
+        request: &mut Request<B>,
     ) -> Option<Arc<Self>> {
-        let outer = extensions
-            .get::<Innermost>()
-            .map(|Innermost(slot)| slot.clone());
+        let outer = request.extensions().get::<Innermost>();
+        let outer = outer.map(|Innermost(slot)| slot.clone());
         let name = settings.template.name();
         if let Some(same) = outer.as_ref().and_then(|slot| slot.named(name)) {
             if !Arc::ptr_eq(&same.settings, settings) && !same.settings.agree(settings) {
@@ -80,8 +74,8 @@ impl Slot {
             }
             return None;
         }
-        let slot = Self::new(settings.clone(), headers, outer);
-        extensions.insert(Innermost(slot.clone()));
+        let slot = Self::new(settings.clone(), request.headers(), outer);
+        request.extensions_mut().insert(Innermost(slot.clone()));
         Some(slot)
     }
 
@@ -113,16 +107,12 @@ impl Slot {
 
     /// The first door: finds, unseals and checks the session.
     ///
-    /// Extractors that race may load twice. The first to finish is the session, and it alone tells what was found: after
-    /// that, since a subscriber may ask for the session in turn.
+    /// Extractors that race load once, and the one that did tells what was found: after that, since a subscriber may ask
+    /// for the session in turn.
     pub(crate) fn open(self: &Arc<Self>) -> Result<Session, Error> {
-        let opened = self.opened.get().unwrap_or_else(|| {
-            let (loaded, events) = self.load();
-            if self.opened.set(loaded).is_ok() {
-                events.into_iter().for_each(Event::emit);
-            }
-            self.opened.get().expect("this or another load set it")
-        });
+        let mut events = Vec::new();
+        let opened = self.opened.get_or_init(|| self.load(&mut events));
+        events.into_iter().for_each(Event::emit);
         match opened {
             Ok(state) => {
                 // opened by a task that outlived the request: nobody will commit it

@@ -12,25 +12,23 @@ const MAX_TRIED: usize = 4;
 
 impl Slot {
     /// The session, and what there is to tell if this load is the one that counts.
-    pub(super) fn load(&self) -> (Result<State, Error>, Vec<Event<'static>>) {
+    pub(super) fn load(&self, events: &mut Vec<Event<'static>>) -> Result<State, Error> {
         let rules = &self.settings.rules;
-        let mut events = Vec::new();
         let Some(now) = self.settings.clock.now() else {
             events.push(Event::Clock);
-            return (Ok(State::new(rules, None, None)), events);
+            return Ok(State::new(rules, None, None));
         };
-        let base = self.find(now, &mut events);
-        let loaded = match &base {
-            Some(base) if base.record.stored => Err(ErrorKind::Unavailable.into()),
-            _ => Ok(State::new(rules, Some(now), base)),
-        };
-        (loaded, events)
+        let base = self.find(now, events);
+        if base.as_ref().is_some_and(|base| base.record.stored) {
+            return Err(ErrorKind::Unavailable.into());
+        }
+        Ok(State::new(rules, Some(now), base))
     }
 
     /// The one valid session that the request bears. Everything else is an anonymous visitor, and an event.
     fn find(&self, now: Millis, events: &mut Vec<Event<'static>>) -> Option<Base> {
         let name = self.settings.template.name();
-        let headers = self.cookies.as_slice().iter();
+        let headers = self.cookies.iter();
         let tokens = headers.flat_map(|header| scan::values(header.as_bytes(), name));
         let mut found: Option<Base> = None;
         let mut foreign = None;
@@ -52,14 +50,20 @@ impl Slot {
                 return None;
             }
             (tried[count], count) = (token, count + 1);
-            match (unsealed, &found) {
-                (Ok(base), Some(other)) if other.record.head.id != base.record.head.id => {
+            let base = match unsealed {
+                Ok(base) => base,
+                Err(reason) => {
+                    events.push(Event::Rejected(reason));
+                    continue;
+                }
+            };
+            match &found {
+                Some(other) if other.record.head.id != base.record.head.id => {
                     events.push(Event::Rejected(Reason::Ambiguous));
                     return None;
                 }
-                (Ok(base), Some(other)) if other.issued_at() >= base.issued_at() => {}
-                (Ok(base), _) => found = Some(base),
-                (Err(reason), _) => events.push(Event::Rejected(reason)),
+                Some(other) if other.issued_at() >= base.issued_at() => {}
+                _ => found = Some(base),
             }
         }
         if let (None, Some(reason)) = (&found, foreign) {

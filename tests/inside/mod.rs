@@ -11,6 +11,16 @@ mod vectors;
 
 use std::{io::Read as _, sync::Arc};
 
+use http::Response;
+
+use crate::slot::Slot;
+
+/// The handler's response as it goes out.
+pub(crate) fn sent<B: Default>(slot: &Slot, mut response: Response<B>) -> Response<B> {
+    slot.commit(&mut response);
+    response
+}
+
 /// What comes of it, and the events meanwhile.
 pub(crate) fn told<T>(act: impl FnOnce() -> T) -> (T, String) {
     let (mut reader, writer) = std::io::pipe().expect("a pipe");

@@ -11,7 +11,7 @@ use http::{
     header::{COOKIE, SET_COOKIE},
 };
 
-use super::told;
+use super::{sent, told};
 use crate::{
     Error, ErrorKind, KeyRing, SessionLayer, ended,
     key::{Context, Purpose, Secret},
@@ -68,7 +68,7 @@ fn insert(settings: &Arc<Settings>) -> Response<Vec<u8>> {
     let slot = Slot::new(settings.clone(), &HeaderMap::new(), None);
     let session = slot.open().expect("anonymous");
     session.insert("a", 1).expect("small");
-    slot.commit(Response::new(Vec::from(*b"body")))
+    sent(&slot, Response::new(Vec::from(*b"body")))
 }
 
 /// A fresh 500 that sets nothing.
@@ -107,7 +107,7 @@ fn without_randomness_readers_are_served() {
     for headers in [HeaderMap::new(), HeaderMap::from_iter([(COOKIE, cookie)])] {
         let slot = Slot::new(settings.clone(), &headers, None);
         slot.open().expect("a session").len();
-        let (response, told) = told(|| slot.commit(Response::new(())));
+        let (response, told) = told(|| sent(&slot, Response::new(())));
         assert_eq!(response.status(), StatusCode::OK);
         assert!(!response.headers().contains_key(SET_COOKIE));
         assert_eq!(told, "");
@@ -140,7 +140,7 @@ fn without_randomness_login_and_renewal_fail_and_the_session_stays() {
                 true => session.renew(),
                 false => session.login("ada").expect("short"),
             }
-            assert!(is_refused(&slot.commit(Response::new(Vec::from(*b"body")))));
+            assert!(is_refused(&sent(&slot, Response::new(Vec::from(*b"body")))));
             assert!(!ended::is_ended(id));
             assert_eq!(open().1.get::<u8>("a").expect("a number"), Some(1));
         }

@@ -261,7 +261,7 @@ fn store_keys_and_owner_tags_follow_from_the_derivation() {
         .into_iter()
         .find(|v| v.0.get("owner_tag").is_some())
         .expect("one");
-    let mut mac = Key::derive(&tag.secret(), tag.context()).mac;
+    let mut mac = Key::derive(&tag.secret(), tag.context()).mac.clone();
     mac.update(tag.str("owner").as_bytes());
     assert_eq!(mac.finalize().into_bytes()[..16], tag.hex("owner_tag"));
 }

@@ -1,0 +1,18 @@
+//! Who takes part.
+
+#[path = "../../contestants/mod.rs"]
+pub mod contestants;
+mod peers;
+
+use contestants::{Contestant, floor::FLOOR, limit::LIMIT, ours::OURS};
+
+pub const CONTESTANTS: [Contestant; 8] = [
+    FLOOR,
+    LIMIT,
+    OURS,
+    peers::SESHCOOKIE,
+    peers::COOKIE_STORE,
+    peers::AXUM_EXTRA,
+    peers::TOWER_SESSIONS,
+    peers::AXUM_SESSION,
+];

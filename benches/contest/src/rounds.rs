@@ -1,0 +1,79 @@
+//! Contestants take turns in short slices, so that what else the machine does hurts all alike.
+
+use std::time::{Duration, Instant};
+
+use tower::ServiceExt as _;
+
+use contest::{
+    CONTESTANTS,
+    contestants::{Size, Visit, Visitor},
+};
+
+/// Requests are made in batches, outside the time.
+const BATCH: usize = 64;
+
+/// Prints `visit size round contestant nanoseconds`, a line for each slice.
+pub async fn times(
+    rounds: u64,
+    slice_ms: u64,
+    chosen: impl Fn(Visit, Size) -> bool,
+) {
+    let slice = Duration::from_millis(slice_ms);
+    for visit in Visit::ALL {
+        for size in Size::ALL {
+            let counts = visit.has_size() || size == Size::Small;
+            if counts && chosen(visit, size) {
+                cell(rounds, slice, visit, size).await;
+            }
+        }
+    }
+}
+
+async fn cell(
+    rounds: u64,
+    slice: Duration,
+    visit: Visit,
+    size: Size,
+) {
+    let mut visitors = Vec::new();
+    for contestant in &CONTESTANTS {
+        visitors.push(Visitor::new(contestant, visit, size).await);
+    }
+    for round in 0..=rounds {
+        for turn in 0..CONTESTANTS.len() {
+            let at = (round as usize + turn) % CONTESTANTS.len();
+            if !visitor_keeps(visit) {
+                // else a store in memory grows with every request
+                visitors[at] = Visitor::new(&CONTESTANTS[at], visit, size).await;
+            }
+            let nanoseconds = time(&visitors[at], slice).await;
+            // the first round warms up
+            if round > 0 {
+                let (visit, size, name) = (visit.name(), size.name(), CONTESTANTS[at].name);
+                println!("{visit}\t{size}\t{round}\t{name}\t{nanoseconds:.1}");
+            }
+        }
+    }
+}
+
+fn visitor_keeps(visit: Visit) -> bool {
+    matches!(visit, Visit::Untouched | Visit::Read | Visit::Write)
+}
+
+/// Nanoseconds a request.
+async fn time(visitor: &Visitor, slice: Duration) -> f64 {
+    let (mut spent, mut count) = (Duration::ZERO, 0);
+    while spent < slice {
+        let requests: Vec<_> = std::iter::repeat_with(|| visitor.request())
+            .take(BATCH)
+            .collect();
+        let start = Instant::now();
+        for request in requests {
+            let response = visitor.app.clone().oneshot(request).await;
+            drop(response.expect("routers do not fail"));
+        }
+        spent += start.elapsed();
+        count += BATCH;
+    }
+    spent.as_nanos() as f64 / count as f64
+}

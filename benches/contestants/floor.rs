@@ -1,0 +1,21 @@
+//! What a router with a layer costs that does nothing: all else is a session's own price.
+
+use axum::{Router, routing::get};
+use tower_layer::Identity;
+
+use super::{Contestant, OK};
+
+pub const NAME: &str = "floor";
+
+pub const FLOOR: Contestant = Contestant {
+    name: NAME,
+    cookie: "session",
+    app: |_| {
+        Router::new()
+            .route("/untouched", get(async || OK))
+            .route("/read", get(async || OK))
+            .route("/write", get(async || OK))
+            .route("/new", get(async || OK))
+            .layer(Identity::new())
+    },
+};

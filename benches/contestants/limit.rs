@@ -1,0 +1,329 @@
+//! The limit: the cheapest correct sequence over this crate's bytes and libraries, assembled by hand. Not a session: it has
+//! one key, no ids, no owner, no rotation, no events, no cache headers, and forgets what it opened.
+//!
+//! A read is one scan, one base64, one HMAC, one CTR, one look at the clock, one value. A write does that, and then the
+//! same back: random IV (not hedged: that is a second HMAC), CTR, HMAC, base64, `Set-Cookie`.
+
+use std::{
+    cell::RefCell,
+    sync::{Arc, Mutex},
+    task::{Context, Poll},
+    time::SystemTime,
+};
+
+use aes::{
+    Aes256Enc,
+    cipher::{InnerIvInit as _, KeyInit as _, StreamCipher as _, StreamCipherCoreWrapper},
+};
+use axum::{
+    Router,
+    extract::{FromRequestParts, State},
+    http::{
+        HeaderValue, Request, Response,
+        header::{COOKIE, SET_COOKIE},
+        request::Parts,
+    },
+    routing::get,
+};
+use base64_simd::URL_SAFE_NO_PAD as BASE64URL;
+use bytes::Bytes;
+use ctr::{CtrCore, flavors::Ctr128BE};
+use hmac::{Hmac, Mac as _};
+use pin_project_lite::pin_project;
+use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
+use sha2::Sha256;
+use tower_layer::Layer;
+use tower_service::Service;
+
+use super::{Answer, Contestant, OK, is_known};
+
+pub const LIMIT: Contestant = Contestant {
+    name: "limit",
+    cookie: "__Host-session",
+    app: |size| {
+        let values = size.values().into_iter().collect();
+        Router::new()
+            .route("/untouched", get(async || OK))
+            .route("/read", get(read))
+            .route("/write", get(write))
+            .route("/new", get(new))
+            .with_state(Arc::new(values))
+            .layer(LimitLayer(Arc::new(Keys::new())))
+    },
+};
+
+const NAME: &[u8] = b"__Host-session=";
+const ATTRIBUTES: &[u8] = b"; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=3600";
+const HEAD: [u8; 5] = *b"\x01kkid";
+const IV: usize = HEAD.len();
+const PLAINTEXT: usize = IV + 16;
+const ENTRIES: usize = PLAINTEXT + 31;
+const TAG: usize = 32;
+const IDLE_MS: u64 = 3_600_000;
+
+type ValueList = Vec<(String, serde_json::Value)>;
+
+async fn read(slot: Slot) -> Answer {
+    is_known(slot.open().and_then(|opened| opened.number(b"user_id")))
+}
+
+async fn write(slot: Slot) -> Answer {
+    let Some(opened) = slot.open() else {
+        return is_known(None);
+    };
+    let user_id = opened.number(b"user_id");
+    slot.seal(opened.set(b"user_id", user_id.unwrap_or(0) + 1));
+    is_known(user_id)
+}
+
+async fn new(State(values): State<Arc<ValueList>>, slot: Slot) -> Answer {
+    let mut bytes = vec![0; ENTRIES];
+    let mut json = Vec::new();
+    for (key, value) in values.iter() {
+        json.clear();
+        serde_json::to_writer(&mut json, value).expect("JSON");
+        push_entry(&mut bytes, key.as_bytes(), &json);
+    }
+    bytes[PLAINTEXT + 1] = 1;
+    set_times(&mut bytes, now());
+    slot.seal(bytes);
+    OK
+}
+
+struct Keys {
+    enc: Aes256Enc,
+    mac: Hmac<Sha256>,
+}
+
+impl Keys {
+    fn new() -> Self {
+        let keys: [[u8; 32]; 2] = [random(), random()];
+        Self {
+            enc: Aes256Enc::new(&keys[0].into()),
+            mac: Hmac::new_from_slice(&keys[1]).expect("any length"),
+        }
+    }
+
+    fn mac(&self, iv_and_ciphertext: &[u8]) -> Hmac<Sha256> {
+        let mut mac = self.mac.clone();
+        mac.update(iv_and_ciphertext);
+        mac.update(&[0; 8]);
+        mac
+    }
+
+    fn apply_keystream(&self, iv: [u8; 16], data: &mut [u8]) {
+        let core = CtrCore::<_, Ctr128BE>::inner_iv_init(&self.enc, &iv.into());
+        StreamCipherCoreWrapper::from_core(core).apply_keystream(data);
+    }
+}
+
+fn random<const N: usize>() -> [u8; N] {
+    thread_local! {
+        static GENERATOR: RefCell<StdRng> = {
+            let mut seed = [0; 32];
+            getrandom::fill(&mut seed).expect("entropy");
+            RefCell::new(StdRng::from_seed(seed))
+        };
+    }
+    let mut bytes = [0; N];
+    GENERATOR.with_borrow_mut(|generator| generator.fill_bytes(&mut bytes));
+    bytes
+}
+
+fn now() -> u64 {
+    let since = SystemTime::UNIX_EPOCH.elapsed().expect("after 1970");
+    since.as_secs() * 1000 + u64::from(since.subsec_millis())
+}
+
+fn set_times(bytes: &mut [u8], now: u64) {
+    let times = &mut bytes[PLAINTEXT + 17..ENTRIES];
+    times[..6].copy_from_slice(&now.to_be_bytes()[2..]);
+    times[10..].copy_from_slice(&86_400_u32.to_be_bytes());
+}
+
+fn push_entry(out: &mut Vec<u8>, key: &[u8], json: &[u8]) {
+    assert!(json.len() < 128, "the limit knows short values alone");
+    out.push(key.len() as u8);
+    out.extend_from_slice(key);
+    out.push(json.len() as u8);
+    out.extend_from_slice(json);
+}
+
+/// The decrypted token, still in the buffer that its base64 was decoded to.
+struct Opened(Vec<u8>);
+
+impl Opened {
+    /// Where the JSON of an entry stands.
+    fn find(&self, key: &[u8]) -> Option<std::ops::Range<usize>> {
+        let mut at = ENTRIES;
+        loop {
+            let key_len = usize::from(*self.0.get(at)?);
+            let value = at + 2 + key_len;
+            let end = value + usize::from(*self.0.get(value - 1)?);
+            if self.0.get(at + 1..value - 1)? == key {
+                return Some(value..end);
+            }
+            if key_len == 0 {
+                return None;
+            }
+            at = end;
+        }
+    }
+
+    fn number(&self, key: &[u8]) -> Option<u64> {
+        serde_json::from_slice(&self.0[self.find(key)?]).ok()
+    }
+
+    fn set(mut self, key: &[u8], number: u64) -> Vec<u8> {
+        let range = self.find(key).expect("it was read before");
+        let mut digits = itoa::Buffer::new();
+        let json = digits.format(number).as_bytes();
+        self.0[range.start - 1] = json.len() as u8;
+        match self.0.get_mut(range.clone()) {
+            Some(old) if old.len() == json.len() => old.copy_from_slice(json),
+            _ => drop(self.0.splice(range, json.iter().copied())),
+        }
+        self.0
+    }
+}
+
+/// What the request brought, and what the response is to send.
+#[derive(Clone)]
+struct Slot(Arc<Inner>);
+
+struct Inner {
+    keys: Arc<Keys>,
+    cookie: Option<HeaderValue>,
+    set: Mutex<Option<HeaderValue>>,
+}
+
+impl Slot {
+    fn open(&self) -> Option<Opened> {
+        let keys = &self.0.keys;
+        let header = self.0.cookie.as_ref()?.as_bytes();
+        let mut rest = header;
+        let token = loop {
+            let end = memchr::memchr(b';', rest).unwrap_or(rest.len());
+            if let Some(token) = rest[..end].trim_ascii_start().strip_prefix(NAME) {
+                break token;
+            }
+            rest = rest.get(end + 1..)?;
+        };
+        let mut bytes = BASE64URL.decode_to_vec(token).ok()?;
+        if bytes.len() < ENTRIES + TAG || bytes[..IV] != HEAD {
+            return None;
+        }
+        let (sealed, tag) = bytes.split_last_chunk_mut::<TAG>()?;
+        keys.mac(&sealed[IV..]).verify(&(*tag).into()).ok()?;
+        let iv = sealed[IV..PLAINTEXT].try_into().expect("its length");
+        keys.apply_keystream(iv, &mut sealed[PLAINTEXT..]);
+        let mut word = [0; 8];
+        word[2..].copy_from_slice(&sealed[PLAINTEXT + 17..][..6]);
+        let end = sealed.len();
+        bytes.truncate(end);
+        let age = now().checked_sub(u64::from_be_bytes(word))?;
+        (age < IDLE_MS).then_some(Opened(bytes))
+    }
+
+    fn seal(&self, mut bytes: Vec<u8>) {
+        let keys = &self.0.keys;
+        while bytes.last() == Some(&0) {
+            bytes.pop();
+        }
+        let end = PLAINTEXT + (bytes.len() - PLAINTEXT).next_multiple_of(16);
+        bytes.reserve_exact(end + TAG - bytes.len());
+        bytes.resize(end, 0);
+        let iv = random();
+        bytes[..IV].copy_from_slice(&HEAD);
+        bytes[IV..PLAINTEXT].copy_from_slice(&iv);
+        keys.apply_keystream(iv, &mut bytes[PLAINTEXT..]);
+        let tag = keys.mac(&bytes[IV..]).finalize().into_bytes();
+        bytes.extend_from_slice(&tag);
+        let len = NAME.len() + (bytes.len() * 4).div_ceil(3) + ATTRIBUTES.len();
+        let mut line = Vec::with_capacity(len);
+        line.extend_from_slice(NAME);
+        BASE64URL.encode_append(&bytes, &mut line);
+        line.extend_from_slice(ATTRIBUTES);
+        let header = HeaderValue::from_maybe_shared(Bytes::from(line)).expect("ASCII");
+        *self.0.set.lock().expect("nothing panics under it") = Some(header);
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Slot {
+    type Rejection = ();
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ()> {
+        parts.extensions.get::<Self>().cloned().ok_or(())
+    }
+}
+
+#[derive(Clone)]
+struct LimitLayer(Arc<Keys>);
+
+impl<S> Layer<S> for LimitLayer {
+    type Service = LimitService<S>;
+
+    fn layer(&self, inner: S) -> LimitService<S> {
+        LimitService {
+            inner,
+            keys: self.0.clone(),
+        }
+    }
+}
+
+#[derive(Clone)]
+struct LimitService<S> {
+    inner: S,
+    keys: Arc<Keys>,
+}
+
+impl<S, B, R> Service<Request<B>> for LimitService<S>
+where
+    S: Service<Request<B>, Response = Response<R>>,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = LimitFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        let slot = Slot(Arc::new(Inner {
+            keys: self.keys.clone(),
+            cookie: request.headers().get(COOKIE).cloned(),
+            set: Mutex::new(None),
+        }));
+        request.extensions_mut().insert(slot.clone());
+        LimitFuture {
+            inner: self.inner.call(request),
+            slot,
+        }
+    }
+}
+
+pin_project! {
+    struct LimitFuture<F> {
+        #[pin]
+        inner: F,
+        slot: Slot,
+    }
+}
+
+impl<F, B, E> Future for LimitFuture<F>
+where
+    F: Future<Output = Result<Response<B>, E>>,
+{
+    type Output = F::Output;
+
+    fn poll(self: std::pin::Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let mut response = std::task::ready!(this.inner.poll(cx))?;
+        let set = this.slot.0.set.lock().expect("nothing panics under it").take();
+        if let Some(line) = set {
+            response.headers_mut().append(SET_COOKIE, line);
+        }
+        Poll::Ready(Ok(response))
+    }
+}
