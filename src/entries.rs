@@ -121,9 +121,7 @@ impl<'a> Splice<'a> {
 
     /// How long the entries will be.
     pub(crate) fn len(&self) -> usize {
-        let entry = self.value.map_or(0, |value| {
-            1 + self.key.len() + Leb128::len_of(value.len()) + value.len()
-        });
+        let entry = self.value.map_or(0, |value| encoded_len(self.key, value));
         self.entries.0.len() - self.range.len() + entry
     }
 
@@ -143,14 +141,70 @@ impl<'a> Splice<'a> {
         let mut out = Vec::with_capacity(self.len());
         out.extend_from_slice(&bytes[..self.range.start]);
         if let Some(value) = self.value {
-            out.push(u8::try_from(self.key.len()).expect("keys are checked before they get here"));
-            out.extend_from_slice(self.key.as_bytes());
-            out.extend_from_slice(Leb128::new(value.len()).as_bytes());
-            out.extend_from_slice(value);
+            append(&mut out, self.key, value);
         }
         out.extend_from_slice(&bytes[self.range.end..]);
         out
     }
+}
+
+/// The change of several entries: planned, sized, then made, in one pass over all.
+pub(crate) struct Merge<'a>(Vec<(&'a str, &'a [u8])>);
+
+impl<'a> Merge<'a> {
+    /// Sets and removes entries. Of several `changes` for one key the last counts.
+    pub(crate) fn new(entries: Entries<'a>, mut changes: Vec<(&'a str, Option<&'a [u8]>)>) -> Self {
+        changes.sort_by_key(|(key, _)| *key);
+        let mut changes = changes.into_iter().peekable();
+        let mut kept = entries.iter().peekable();
+        let mut merged = Vec::with_capacity(changes.len() + 8);
+        while let Some((key, value)) = changes.next() {
+            if changes.peek().is_some_and(|(next, _)| *next == key) {
+                continue;
+            }
+            merged.extend(std::iter::from_fn(|| {
+                kept.next_if(|(other, _)| *other < key)
+            }));
+            kept.next_if(|(other, _)| *other == key);
+            merged.extend(value.map(|value| (key, value)));
+        }
+        merged.extend(kept);
+        Self(merged)
+    }
+
+    /// How long the entries will be.
+    pub(crate) fn len(&self) -> usize {
+        let lengths = self.0.iter().map(|(key, value)| encoded_len(key, value));
+        lengths.sum()
+    }
+
+    /// Each key with the length of its value as it will be.
+    pub(crate) fn sizes(&self) -> Vec<(String, usize)> {
+        let pairs = self.0.iter();
+        pairs
+            .map(|(key, value)| ((*key).to_owned(), value.len()))
+            .collect()
+    }
+
+    /// Makes it. Values have at most [`MAX_VALUE_LEN`] bytes.
+    pub(crate) fn apply(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(self.len());
+        for (key, value) in &self.0 {
+            append(&mut out, key, value);
+        }
+        out
+    }
+}
+
+fn encoded_len(key: &str, value: &[u8]) -> usize {
+    1 + key.len() + Leb128::len_of(value.len()) + value.len()
+}
+
+fn append(out: &mut Vec<u8>, key: &str, value: &[u8]) {
+    out.push(u8::try_from(key.len()).expect("keys are checked before they get here"));
+    out.extend_from_slice(key.as_bytes());
+    out.extend_from_slice(Leb128::new(value.len()).as_bytes());
+    out.extend_from_slice(value);
 }
 
 /// The entry at `start`; `None` where entries stop.

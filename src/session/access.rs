@@ -201,7 +201,8 @@ impl Session {
     pub fn write<T: Serialize + ?Sized>(&self, whole: &T) -> Result<(), Error> {
         let fields = whole::to_fields(whole).map_err(|_| Error::encoding::<T>(None))?;
         fields.iter().try_for_each(|(key, _)| check_key(key))?;
-        self.change("write", self.state().set_all(self.rules(), &fields))?;
+        let fields = fields.iter().collect();
+        self.change("write", self.state().set_all(self.rules(), fields))?;
         Ok(())
     }
 }

@@ -9,7 +9,7 @@ use std::{
 use super::rules::Rules;
 use crate::{
     clock::Millis,
-    entries::{Entries, MAX_VALUE_LEN, Splice},
+    entries::{Entries, Merge, Splice},
     error::{Error, ErrorKind},
     key::Age,
     record::{Record, SessionId, Times},
@@ -186,23 +186,17 @@ impl State {
         Ok(true)
     }
 
-    /// Sets and removes several entries, all or none.
+    /// Sets and removes several entries, all or none. Of several for one key the last counts.
     pub(super) fn set_all(
         &self,
         rules: &Rules,
-        values: &[(String, Option<Vec<u8>>)],
+        values: Vec<(&str, Option<&[u8]>)>,
     ) -> Result<(), Refused> {
         let mut changes = self.changeable()?;
+        let merge = Merge::new(self.entries(&changes), values);
         let owner = self.current_owner(&changes);
-        let mut bytes = self.entries(&changes).as_bytes().to_vec();
-        for (key, value) in values {
-            let splice = Splice::new(Entries::trusted(&bytes), key, value.as_deref());
-            if splice.len() > MAX_VALUE_LEN {
-                rules.check(owner, splice.len(), || splice.sizes())?;
-            }
-            bytes = splice.apply();
-        }
-        rules.check(owner, bytes.len(), || sizes(Entries::trusted(&bytes)))?;
+        rules.check(owner, merge.len(), || merge.sizes())?;
+        let bytes = merge.apply();
         changes.entries = Some(bytes);
         Ok(())
     }

@@ -1,5 +1,7 @@
 //! The whole session as one struct whose fields are the entries.
 
+use std::{borrow::Cow, ops::Range};
+
 use serde::{
     Serialize, Serializer,
     ser::{Error as _, Impossible, SerializeMap, SerializeStruct},
@@ -9,7 +11,29 @@ use serde_json::{Error, Value};
 use crate::entries::Entries;
 
 /// Fields as entries: key, and its JSON, or nothing for a field that was skipped.
-pub(super) type Fields = Vec<(String, Option<Vec<u8>>)>;
+#[derive(Default)]
+pub(super) struct Fields {
+    list: Vec<(Cow<'static, str>, Option<Range<usize>>)>,
+    json: Vec<u8>,
+}
+
+impl Fields {
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, Option<&[u8]>)> {
+        let pairs = self.list.iter();
+        pairs.map(|(key, json)| (&**key, json.clone().map(|json| &self.json[json])))
+    }
+
+    fn push<T: Serialize + ?Sized>(
+        &mut self,
+        key: Cow<'static, str>,
+        value: &T,
+    ) -> Result<(), Error> {
+        let start = self.json.len();
+        serde_json::to_writer(&mut self.json, value)?;
+        self.list.push((key, Some(start..self.json.len())));
+        Ok(())
+    }
+}
 
 /// The entries as the text of one JSON object.
 pub(super) fn to_object(entries: Entries<'_>) -> Vec<u8> {
@@ -48,13 +72,11 @@ impl SerializeStruct for Collect {
         key: &'static str,
         value: &T,
     ) -> Result<(), Error> {
-        self.fields
-            .push((key.to_owned(), Some(serde_json::to_vec(value)?)));
-        Ok(())
+        self.fields.push(key.into(), value)
     }
 
     fn skip_field(&mut self, key: &'static str) -> Result<(), Error> {
-        self.fields.push((key.to_owned(), None));
+        self.fields.list.push((key.into(), None));
         Ok(())
     }
 
@@ -81,8 +103,7 @@ impl SerializeMap for Collect {
             .key
             .take()
             .ok_or_else(|| Error::custom("a value without a key"))?;
-        self.fields.push((key, Some(serde_json::to_vec(value)?)));
-        Ok(())
+        self.fields.push(key.into(), value)
     }
 
     fn end(self) -> Result<Fields, Error> {

@@ -7,7 +7,7 @@ use proptest::{collection::vec, prelude::*, sample::Index};
 use super::{bytes, config, name};
 use crate::{
     clock::MAX_MILLIS,
-    entries::{Entries, Splice},
+    entries::{Entries, Merge, Splice},
     record::{self, Head, Record, SessionId, Times},
 };
 
@@ -280,6 +280,24 @@ proptest! {
             bytes = after;
             prop_assert_eq!(map(Entries::parse(&bytes).expect("canonical")), model.clone());
         }
+    }
+
+    #[test]
+    fn many_changes_at_once_are_the_same_one_after_another(before in vec((name(), value()), 0..8), ops in vec(op(), 0..12)) {
+        let before = set_all(before.iter().map(|(key, value)| (key, value)));
+        let changes: Vec<(&str, Option<&[u8]>)> = ops.iter().map(|op| match op {
+            Op::Set(key, value) => (&**key, Some(&**value)),
+            Op::Remove(key) | Op::Get(key) => (&**key, None),
+        }).collect();
+        let one_by_one = changes.iter().fold(before.clone(), |bytes, (key, value)| {
+            Splice::new(Entries::trusted(&bytes), key, *value).apply()
+        });
+        let merge = Merge::new(Entries::trusted(&before), changes);
+        prop_assert_eq!(merge.len(), one_by_one.len());
+        let sizes: BTreeMap<_, _> = merge.sizes().into_iter().collect();
+        let lengths = Entries::trusted(&one_by_one).iter().map(|(key, value)| (key.to_owned(), value.len()));
+        prop_assert_eq!(sizes, lengths.collect());
+        prop_assert_eq!(merge.apply(), one_by_one);
     }
 
     #[test]
