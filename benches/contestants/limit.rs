@@ -2,7 +2,8 @@
 //! one key, no ids, no owner, no rotation, no events, no cache headers, and forgets what it opened.
 //!
 //! A read is one scan, one base64, one HMAC, one CTR, one look at the clock, one value. A write does that, and then the
-//! same back: random IV (not hedged: that is a second HMAC), CTR, HMAC, base64, `Set-Cookie`.
+//! same back: IV, CTR, HMAC, base64, `Set-Cookie`. The IV is random; [`HEDGED`] derives it as the format demands, by an HMAC
+//! of its own.
 
 use std::{
     cell::RefCell,
@@ -35,22 +36,30 @@ use sha2::Sha256;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::{Answer, Contestant, OK, is_known};
+use super::{Answer, Contestant, OK, Size, is_known};
 
 pub const LIMIT: Contestant = Contestant {
     name: "limit",
     cookie: "__Host-session",
-    app: |size| {
-        let values = size.values().into_iter().collect();
-        Router::new()
-            .route("/untouched", get(async || OK))
-            .route("/read", get(read))
-            .route("/write", get(write))
-            .route("/new", get(new))
-            .with_state(Arc::new(values))
-            .layer(LimitLayer(Arc::new(Keys::new())))
-    },
+    app: |size| app(size, Keys::new(None)),
 };
+
+pub const HEDGED: Contestant = Contestant {
+    name: "limit, hedged IV",
+    cookie: "__Host-session",
+    app: |size| app(size, Keys::new(Some(random()))),
+};
+
+fn app(size: Size, keys: Keys) -> Router {
+    let values = size.values().into_iter().collect();
+    Router::new()
+        .route("/untouched", get(async || OK))
+        .route("/read", get(read))
+        .route("/write", get(write))
+        .route("/new", get(new))
+        .with_state(Arc::new(values))
+        .layer(LimitLayer(Arc::new(keys)))
+}
 
 const NAME: &[u8] = b"__Host-session=";
 const ATTRIBUTES: &[u8] = b"; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=3600";
@@ -93,15 +102,30 @@ async fn new(State(values): State<Arc<ValueList>>, slot: Slot) -> Answer {
 struct Keys {
     enc: Aes256Enc,
     mac: Hmac<Sha256>,
+    iv: Option<Hmac<Sha256>>,
 }
 
 impl Keys {
-    fn new() -> Self {
-        let keys: [[u8; 32]; 2] = [random(), random()];
+    fn new(iv: Option<[u8; 32]>) -> Self {
+        let [enc, mac]: [[u8; 32]; 2] = [random(), random()];
+        let hmac = |key: [u8; 32]| Hmac::new_from_slice(&key).expect("any length");
         Self {
-            enc: Aes256Enc::new(&keys[0].into()),
-            mac: Hmac::new_from_slice(&keys[1]).expect("any length"),
+            enc: Aes256Enc::new(&enc.into()),
+            mac: hmac(mac),
+            iv: iv.map(hmac),
         }
+    }
+
+    fn iv(&self, plaintext: &[u8]) -> [u8; 16] {
+        let Some(mac) = &self.iv else {
+            return random();
+        };
+        let mut mac = mac.clone();
+        mac.update(&random::<32>());
+        mac.update(&[0; 8]);
+        mac.update(plaintext);
+        let hash = mac.finalize().into_bytes();
+        *hash.first_chunk().expect("a hash is longer")
     }
 
     fn mac(&self, iv_and_ciphertext: &[u8]) -> Hmac<Sha256> {
@@ -233,7 +257,7 @@ impl Slot {
         let end = PLAINTEXT + (bytes.len() - PLAINTEXT).next_multiple_of(16);
         bytes.reserve_exact(end + TAG - bytes.len());
         bytes.resize(end, 0);
-        let iv = random();
+        let iv = keys.iv(&bytes[PLAINTEXT..]);
         bytes[..IV].copy_from_slice(&HEAD);
         bytes[IV..PLAINTEXT].copy_from_slice(&iv);
         keys.apply_keystream(iv, &mut bytes[PLAINTEXT..]);
@@ -320,7 +344,13 @@ where
     fn poll(self: std::pin::Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let mut response = std::task::ready!(this.inner.poll(cx))?;
-        let set = this.slot.0.set.lock().expect("nothing panics under it").take();
+        let set = this
+            .slot
+            .0
+            .set
+            .lock()
+            .expect("nothing panics under it")
+            .take();
         if let Some(line) = set {
             response.headers_mut().append(SET_COOKIE, line);
         }

@@ -1,10 +1,13 @@
-use std::sync::LazyLock;
+use std::{
+    sync::LazyLock,
+    time::{Duration, Instant},
+};
 
 use axum::{
     Router,
-    body::Body,
+    body::{Body, Bytes},
     http::{
-        Request, Response, StatusCode,
+        HeaderValue, Request, Response, StatusCode,
         header::{COOKIE, HOST, SET_COOKIE, USER_AGENT},
     },
 };
@@ -156,7 +159,8 @@ impl Visit {
         !matches!(self, Self::Bare | Self::Garbage)
     }
 
-    fn has_session(self) -> bool {
+    /// Whether a session comes with it.
+    pub fn has_session(self) -> bool {
         matches!(self, Self::Untouched | Self::Read | Self::Write)
     }
 }
@@ -170,11 +174,14 @@ static GARBAGE: LazyLock<String> = LazyLock::new(|| {
     (0..4000).map(letter).collect()
 });
 
+/// So many requests wait at a time: few enough to stay in the processor's caches.
+const BATCH: u64 = 64;
+
 /// One who asks the same again and again: the contestant's router, and the cookies that it gave.
 pub struct Visitor {
     pub app: Router,
     visit: Visit,
-    cookies: Option<String>,
+    cookies: Option<HeaderValue>,
     /// The name and value of the contestant's own cookies, as they come back.
     pub pairs: Vec<String>,
 }
@@ -193,7 +200,7 @@ impl Visitor {
         };
         let cookies = cookies.map(|ours| {
             let others = "_ga=GA1.1.1035214689.1790000000; theme=dark";
-            [others, &ours].join("; ").trim_end_matches("; ").to_owned()
+            header(&[others, &ours].join("; "))
         });
         let visitor = Self {
             app,
@@ -210,7 +217,7 @@ impl Visitor {
     }
 
     async fn check(&self, contestant: &Contestant, what: &str) {
-        let (status, sent) = send(&self.app, self.visit.path(), self.cookies.as_deref()).await;
+        let (status, sent) = send(&self.app, self.visit.path(), self.cookies.clone()).await;
         let no_sessions = contestant.name == super::floor::NAME;
         let expected = match self.visit {
             Visit::Garbage if !no_sessions => StatusCode::UNAUTHORIZED,
@@ -222,7 +229,7 @@ impl Visitor {
                 true => self.pairs.join("; "),
                 false => sent.join("; "),
             };
-            let (status, _) = send(&self.app, "/read", Some(&changed)).await;
+            let (status, _) = send(&self.app, "/read", Some(header(&changed))).await;
             assert_eq!(status, StatusCode::OK, "{what}: what was written");
         }
         assert!(
@@ -234,31 +241,52 @@ impl Visitor {
     /// The same with so many cookies of others before its own.
     pub fn with_others(mut self, count: usize) -> Self {
         let others = (0..count).map(|n| format!("other{n}=a-value-of-24-characters"));
-        self.cookies = Some(others.chain(self.pairs.clone()).collect::<Vec<_>>().join("; "));
+        let all: Vec<_> = others.chain(self.pairs.clone()).collect();
+        self.cookies = Some(header(&all.join("; ")));
         self
     }
 
     /// What it sends as `Cookie`.
     pub fn cookies(&self) -> Option<&str> {
-        self.cookies.as_deref()
+        self.cookies.as_ref()?.to_str().ok()
     }
 
-    pub async fn repeat(&self, times: usize) {
-        for _ in 0..times {
-            let response = self.app.clone().oneshot(self.request()).await;
-            drop(response.expect("routers do not fail"));
+    /// How long so many requests take, from routing to the response's drop. Making them is not counted.
+    pub async fn time(&self, times: u64) -> Duration {
+        let (mut spent, mut left) = (Duration::ZERO, times);
+        while left > 0 {
+            let batch = left.min(BATCH);
+            let requests: Vec<_> = (0..batch).map(|_| self.request()).collect();
+            let start = Instant::now();
+            for request in requests {
+                let response = self.app.clone().oneshot(request).await;
+                drop(response.expect("routers do not fail"));
+            }
+            spent += start.elapsed();
+            left -= batch;
         }
+        spent
     }
 
     pub fn request(&self) -> Request<Body> {
-        request(self.visit.path(), self.cookies.as_deref())
+        request(self.visit.path(), self.cookies.clone())
     }
 }
 
-fn request(path: &str, cookies: Option<&str>) -> Request<Body> {
+/// A part of a shared buffer, as hyper has it.
+fn header(text: &str) -> HeaderValue {
+    let buffer = Bytes::copy_from_slice(text.as_bytes());
+    let _other_parts = buffer.clone();
+    HeaderValue::from_maybe_shared(buffer).expect("ASCII")
+}
+
+fn request(path: &str, cookies: Option<HeaderValue>) -> Request<Body> {
     let mut request = Request::get(path)
         .header(HOST, "shop.example")
-        .header(USER_AGENT, "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0")
+        .header(
+            USER_AGENT,
+            "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
+        )
         .header("accept", "text/html,application/xhtml+xml");
     if let Some(cookies) = cookies {
         request = request.header(COOKIE, cookies);
@@ -266,7 +294,7 @@ fn request(path: &str, cookies: Option<&str>) -> Request<Body> {
     request.body(Body::empty()).expect("a request")
 }
 
-async fn send(app: &Router, path: &str, cookies: Option<&str>) -> (StatusCode, Vec<String>) {
+async fn send(app: &Router, path: &str, cookies: Option<HeaderValue>) -> (StatusCode, Vec<String>) {
     let response = app.clone().oneshot(request(path, cookies)).await;
     let response: Response<_> = response.expect("routers do not fail");
     let lines = response.headers().get_all(SET_COOKIE).into_iter();
@@ -275,6 +303,9 @@ async fn send(app: &Router, path: &str, cookies: Option<&str>) -> (StatusCode, V
         line.split(';').next().unwrap_or_default().to_owned()
     });
     // a browser sends none back that was removed
-    let kept = pairs.filter(|pair| pair.split_once('=').is_some_and(|(_, value)| !value.is_empty()));
+    let kept = pairs.filter(|pair| {
+        pair.split_once('=')
+            .is_some_and(|(_, value)| !value.is_empty())
+    });
     (response.status(), kept.collect())
 }

@@ -4,11 +4,17 @@
 pub mod contestants;
 mod peers;
 
-use contestants::{Contestant, floor::FLOOR, limit::LIMIT, ours::OURS};
+use contestants::{
+    Contestant,
+    floor::FLOOR,
+    limit::{HEDGED, LIMIT},
+    ours::OURS,
+};
 
-pub const CONTESTANTS: [Contestant; 8] = [
+pub const CONTESTANTS: [Contestant; 9] = [
     FLOOR,
     LIMIT,
+    HEDGED,
     OURS,
     peers::SESHCOOKIE,
     peers::COOKIE_STORE,

@@ -5,20 +5,28 @@ mod serve;
 
 use std::error::Error;
 
-
 use contest::{
     CONTESTANTS,
     contestants::{Contestant, Size, Visit, Visitor},
 };
+use tokio::runtime::Builder;
 
 const USAGE: &str = "contest times [ROUNDS [SLICE_MS [VISIT [SIZE]]]] | contest sizes
     | contest repeat CONTESTANT VISIT SIZE TIMES [OTHER_COOKIES] | contest serve CONTESTANT PORT";
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> Result<(), Box<dyn Error>> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
-    match args[..] {
+    let mut runtime = match args[..] {
+        // a server as most are
+        ["serve", ..] => Builder::new_multi_thread(),
+        _ => Builder::new_current_thread(),
+    };
+    runtime.enable_all().build()?.block_on(run(&args))
+}
+
+async fn run(args: &[&str]) -> Result<(), Box<dyn Error>> {
+    match *args {
         ["times", ref rest @ ..] => {
             let number = |at: usize, otherwise| rest.get(at).map_or(Ok(otherwise), |n| n.parse());
             let chosen = |visit: Visit, size: Size| {
@@ -31,7 +39,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         ["repeat", name, visit, size, times, ref others @ ..] => {
             let others = others.first().map_or(Ok(2), |n| n.parse())?;
             let visitor = visitor(name, visit, size).await?.with_others(others);
-            visitor.repeat(times.parse()?).await;
+            visitor.time(times.parse()?).await;
         }
         ["serve", name, port] => serve::serve(&contestant(name)?, port.parse()?).await?,
         _ => return Err(USAGE.into()),
@@ -40,7 +48,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
 }
 
 fn contestant(name: &str) -> Result<Contestant, String> {
-    let found = CONTESTANTS.iter().find(|contestant| contestant.name == name);
+    let found = CONTESTANTS
+        .iter()
+        .find(|contestant| contestant.name == name);
     found.copied().ok_or(format!("no contestant {name}"))
 }
 
@@ -48,9 +58,7 @@ async fn visitor(name: &str, visit: &str, size: &str) -> Result<Visitor, String>
     let visit = Visit::ALL.into_iter().find(|known| known.name() == visit);
     let size = Size::ALL.into_iter().find(|known| known.name() == size);
     match (visit, size) {
-        (Some(visit), Some(size)) => {
-            Ok(Visitor::new(&contestant(name)?, visit, size).await)
-        }
+        (Some(visit), Some(size)) => Ok(Visitor::new(&contestant(name)?, visit, size).await),
         _ => Err(USAGE.to_owned()),
     }
 }

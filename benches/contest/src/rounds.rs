@@ -1,23 +1,14 @@
 //! Contestants take turns in short slices, so that what else the machine does hurts all alike.
 
-use std::time::{Duration, Instant};
-
-use tower::ServiceExt as _;
+use std::time::Duration;
 
 use contest::{
     CONTESTANTS,
     contestants::{Size, Visit, Visitor},
 };
 
-/// Requests are made in batches, outside the time.
-const BATCH: usize = 64;
-
 /// Prints `visit size round contestant nanoseconds`, a line for each slice.
-pub async fn times(
-    rounds: u64,
-    slice_ms: u64,
-    chosen: impl Fn(Visit, Size) -> bool,
-) {
+pub async fn times(rounds: u64, slice_ms: u64, chosen: impl Fn(Visit, Size) -> bool) {
     let slice = Duration::from_millis(slice_ms);
     for visit in Visit::ALL {
         for size in Size::ALL {
@@ -29,12 +20,7 @@ pub async fn times(
     }
 }
 
-async fn cell(
-    rounds: u64,
-    slice: Duration,
-    visit: Visit,
-    size: Size,
-) {
+async fn cell(rounds: u64, slice: Duration, visit: Visit, size: Size) {
     let mut visitors = Vec::new();
     for contestant in &CONTESTANTS {
         visitors.push(Visitor::new(contestant, visit, size).await);
@@ -42,8 +28,8 @@ async fn cell(
     for round in 0..=rounds {
         for turn in 0..CONTESTANTS.len() {
             let at = (round as usize + turn) % CONTESTANTS.len();
-            if !visitor_keeps(visit) {
-                // else a store in memory grows with every request
+            if !visit.has_session() {
+                // a store in memory grows with every new visitor
                 visitors[at] = Visitor::new(&CONTESTANTS[at], visit, size).await;
             }
             let nanoseconds = time(&visitors[at], slice).await;
@@ -56,24 +42,12 @@ async fn cell(
     }
 }
 
-fn visitor_keeps(visit: Visit) -> bool {
-    matches!(visit, Visit::Untouched | Visit::Read | Visit::Write)
-}
-
 /// Nanoseconds a request.
 async fn time(visitor: &Visitor, slice: Duration) -> f64 {
     let (mut spent, mut count) = (Duration::ZERO, 0);
     while spent < slice {
-        let requests: Vec<_> = std::iter::repeat_with(|| visitor.request())
-            .take(BATCH)
-            .collect();
-        let start = Instant::now();
-        for request in requests {
-            let response = visitor.app.clone().oneshot(request).await;
-            drop(response.expect("routers do not fail"));
-        }
-        spent += start.elapsed();
-        count += BATCH;
+        spent += visitor.time(64).await;
+        count += 64;
     }
     spent.as_nanos() as f64 / count as f64
 }

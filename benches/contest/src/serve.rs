@@ -4,10 +4,14 @@ use tokio::net::TcpListener;
 
 use contest::contestants::{Contestant, Size, Visit, Visitor};
 
-/// Serves a contestant's medium sessions on loopback, on this thread. Prints what to send as `Cookie`.
+/// Serves a contestant's medium sessions on loopback. Prints what to send as `Cookie`.
 pub async fn serve(contestant: &Contestant, port: u16) -> Result<(), Box<dyn Error>> {
     let visitor = Visitor::new(contestant, Visit::Read, Size::Medium).await;
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
-    println!("{}\t{}", listener.local_addr()?, visitor.cookies().unwrap_or_default());
+    println!(
+        "{}\t{}",
+        listener.local_addr()?,
+        visitor.cookies().unwrap_or_default()
+    );
     Ok(axum::serve(listener, visitor.app).await?)
 }

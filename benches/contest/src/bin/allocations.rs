@@ -16,7 +16,7 @@ fn main() {
         for size in Size::ALL {
             for contestant in &CONTESTANTS {
                 let visitor = runtime.block_on(Visitor::new(contestant, visit, size));
-                runtime.block_on(visitor.repeat(2));
+                runtime.block_on(visitor.time(2));
                 let (app, request) = (visitor.app.clone(), visitor.request());
                 let counted = allocation_counter::measure(|| {
                     let response = runtime.block_on(app.oneshot(request));

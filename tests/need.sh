@@ -1,0 +1,25 @@
+# Sourced by tests/run and benches/run: notes what is missing, then installs it. Root on Debian: by apt-get. Elsewhere:
+# says what to install.
+missing=()
+
+need() { # program, Debian package
+  command -v "$1" >/dev/null || missing+=("$2")
+}
+
+install_missing() { # least Rust version
+  python3 -c 'import ensurepip' 2>/dev/null || missing+=(python3-venv)
+  if [ ${#missing[@]} -gt 0 ]; then
+    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+      export DEBIAN_FRONTEND=noninteractive
+      apt-get update -qq
+      apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+    else
+      echo "missing: install ${missing[*]}, on Debian by: sudo apt-get install -y ${missing[*]}" >&2
+      exit 1
+    fi
+  fi
+  command -v cargo >/dev/null || {
+    echo "missing: install Rust $1 or newer, see https://rustup.rs" >&2
+    exit 1
+  }
+}
