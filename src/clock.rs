@@ -10,6 +10,8 @@ use time::OffsetDateTime;
 /// [`SessionLayerBuilder::clock`]: crate::SessionLayerBuilder::clock
 pub trait Clock: Send + Sync + 'static {
     /// The present moment. A moment before 1970 opens no session and seals none.
+    ///
+    /// It is asked while a session is opened, and must not ask for that session in turn.
     fn now(&self) -> OffsetDateTime;
 }
 

@@ -93,8 +93,8 @@ impl Key {
     }
 }
 
-/// Wipes what the cipher does not wipe itself. `hmac` could, but only along with the copy that every token takes: a sixth of
-/// its price.
+/// Wipes what `aes` does not wipe itself. `hmac` could, but only along with the copy that each message takes, which is a
+/// fifth of the price of a short one.
 impl Drop for Key {
     fn drop(&mut self) {
         (self.mac, self.iv) = (hmac(&[0; 32]), hmac(&[0; 32]));
