@@ -1,4 +1,4 @@
-//! The peers, each as its documentation says to use it: `Path=/; HttpOnly; Secure; SameSite=Lax`, one day.
+//! The peers, each as its documentation says to use it, with `Path=/; HttpOnly; Secure; SameSite=Lax`.
 
 mod axum_extra;
 mod axum_session;
