@@ -187,15 +187,20 @@ def socket_table(folder: Path) -> str:
     rates: dict[tuple[str, str], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for setting, path, _, contestant, rate in lines(folder / "sockets.tsv"):
         rates[setting, path][contestant].append(float(rate))
+    names = [FLOOR, LIMIT, OURS]
     rows = []
     for (setting, path), cell in rates.items():
-        ours, floor = cell[OURS], cell[FLOOR]
-        kept = median(a / b for a, b in zip(ours, floor, strict=True))
-        found = f"{kept:.1%}"
+        absolute = [f"{median(cell[name]):,.0f}" for name in names]
+        limit, ours = (kept(cell, name) for name in (LIMIT, OURS))
+        found = f"{ours:.1%}"
         if setting == PROMISED_SETTING:
-            found = promised(found, kept >= SOCKETS[path], "≥", f"{SOCKETS[path]:.0%}")
-        rows.append([setting, path, f"{median(floor):,.0f}", f"{median(ours):,.0f}", found])
-    return table(["setting", "path", FLOOR, OURS, "ratio"], rows, words=2)
+            found = promised(found, ours >= SOCKETS[path], "≥", f"{SOCKETS[path]:.0%}")
+        rows.append([setting, path, *absolute, f"{limit:.1%}", found])
+    return table(["setting", "path", *names, f"{LIMIT} / floor", f"{OURS} / floor"], rows, words=2)
+
+
+def kept(cell: Mapping[str, list[float]], contestant: str) -> float:
+    return median(rate / most for rate, most in zip(cell[contestant], cell[FLOOR], strict=True))
 
 
 def starlette_table(folder: Path, times: Rounds) -> str:
@@ -266,7 +271,7 @@ def results(folder: Path, times: Rounds) -> str:
         sizes,
         "### Sockets",
         "Requests per second over loopback with 64 connections, which `wrk` makes on the same machine: medians of the "
-        "rounds, and the median of the rounds' ratios. Both servers are sent the same requests, with a medium session.",
+        "rounds, and the median of the rounds' ratios. All are sent requests of the same length, with a medium session.",
         sockets,
         "### Starlette",
         "Microseconds, for reference: Starlette's session middleware over a floor of its own. Its cookie is signed "

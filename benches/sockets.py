@@ -1,4 +1,4 @@
-"""Whole requests over loopback: the floor and this crate as servers, wrk with 64 connections as their clients.
+"""Whole requests over loopback: the floor, the limit and this crate as servers, wrk with 64 connections as their clients.
 
 Prints `setting path round contestant requests_per_second`. The settings: all share the machine's cores, as on a small
 machine; or the server has core 0, and wrk core 1. Arguments: CONTEST [ROUNDS].
@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import NamedTuple
 
-CONTESTANTS = ["floor", "tower-sealed-session"]
+CONTESTANTS = ["floor", "limit", "tower-sealed-session"]
 PATHS = ["/untouched", "/read"]
 # setting: what goes before a server's command, and before wrk's
 SETTINGS = {
@@ -56,12 +56,13 @@ def requests_per_second(pin: list[str], server: Server, path: str, cookies: str)
 
 
 def rounds(setting: str, servers: list[Server], path: str, count: int) -> None:
-    # the one without sessions gets the same requests
-    cookies = servers[-1].cookies
+    # the floor, which gives no session, gets as long a request as the others
+    cookies = {server.contestant: server.cookies for server in servers}
+    cookies["floor"] = servers[-1].cookies
     for number in range(count + 1):
-        turns = servers if number % 2 == 0 else servers[::-1]
-        for server in turns:
-            rate = requests_per_second(SETTINGS[setting][1], server, path, cookies)
+        at = number % len(servers)
+        for server in servers[at:] + servers[:at]:
+            rate = requests_per_second(SETTINGS[setting][1], server, path, cookies[server.contestant])
             # the first round warms up
             if number > 0:
                 print(setting, path, number, server.contestant, rate, sep="\t", flush=True)
