@@ -42,10 +42,14 @@ fn requests(criterion: &mut Criterion) {
     }
 }
 
-fn request(criterion: &mut Criterion, visit: Visit, size: Size) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread()
         .build()
-        .expect("a runtime");
+        .expect("a runtime")
+}
+
+fn request(criterion: &mut Criterion, visit: Visit, size: Size) {
+    let runtime = runtime();
     let mut group = criterion.benchmark_group(format!("{}/{}", visit.name(), size.name()));
     for contestant in &CONTESTANTS {
         let visitor = runtime.block_on(Visitor::new(contestant, visit, size));
@@ -57,9 +61,7 @@ fn request(criterion: &mut Criterion, visit: Visit, size: Size) {
 
 /// A small session's read beside so many cookies of others.
 fn other_cookies(criterion: &mut Criterion) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .build()
-        .expect("a runtime");
+    let runtime = runtime();
     let mut group = criterion.benchmark_group("other cookies");
     for others in [0, 10, 50, 100] {
         let visitor = runtime.block_on(Visitor::new(&OURS, Visit::Read, Size::Small));

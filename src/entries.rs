@@ -157,7 +157,7 @@ impl<'a> Merge<'a> {
         changes.sort_by_key(|(key, _)| *key);
         let mut changes = changes.into_iter().peekable();
         let mut kept = entries.iter().peekable();
-        let mut merged = Vec::with_capacity(changes.len() + 8);
+        let mut merged = Vec::with_capacity(changes.len());
         while let Some((key, value)) = changes.next() {
             if changes.peek().is_some_and(|(next, _)| *next == key) {
                 continue;
@@ -273,8 +273,7 @@ impl Leb128 {
         for (n, &byte) in bytes.iter().take(3).enumerate() {
             value |= usize::from(byte & 0x7f) << (7 * n);
             if byte & 0x80 == 0 {
-                let minimal = n == 0 || byte != 0;
-                return if minimal {
+                return if byte != 0 {
                     Ok((value, &bytes[n + 1..]))
                 } else {
                     Err(Malformed)

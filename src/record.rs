@@ -96,7 +96,7 @@ pub(crate) struct Record {
 
 impl Record {
     /// Reads the record that stands at `plaintext` in `bytes`.
-    #[inline]
+    #[inline] // see `Settings::unseal`
     pub(crate) fn parse(bytes: Vec<u8>, plaintext: Range<usize>) -> Result<Self, Malformed> {
         let (fixed, rest) = bytes[plaintext.clone()]
             .split_first_chunk::<FIXED_LEN>()

@@ -145,7 +145,7 @@ fn hedged_iv(key: &Key, aad: &[u8], random: &[u8; RANDOM_LEN], plaintext: &[u8])
         .expect("a hash is longer than an IV")
 }
 
-/// A cookie has no AAD, and a step of nothing costs as much as one of a few bytes.
+/// A cookie has no AAD, and a step of nothing is not free.
 fn update_unless_empty(mac: &mut Hmac<Sha256>, bytes: &[u8]) {
     if !bytes.is_empty() {
         mac.update(bytes);

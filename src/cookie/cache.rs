@@ -33,27 +33,20 @@ pub(crate) fn mark<B>(response: &mut Response<B>, exposure: Exposure, nested: bo
     if !varies {
         headers.append(VARY, HeaderValue::from_static("Cookie"));
     }
-    let kept = match exposure {
-        Exposure::Opened => {
-            if silent {
-                headers.append(CACHE_CONTROL, HeaderValue::from_static("private"));
-            }
-            if nested && (silent || ours) {
-                response.extensions_mut().insert(OurPrivate);
-            }
-            return;
+    if exposure == Exposure::Opened {
+        if silent {
+            headers.append(CACHE_CONTROL, HeaderValue::from_static("private"));
         }
-        Exposure::Cookie => !silent && !ours && is_private(headers),
-        Exposure::Login => false,
-    };
+        if nested && (silent || ours) {
+            response.extensions_mut().insert(OurPrivate);
+        }
+        return;
+    }
     if overridden {
         remove_overrides(headers);
     }
-    let no_store = HeaderValue::from_static("no-store");
-    if silent {
-        headers.append(CACHE_CONTROL, no_store);
-    } else if !kept {
-        headers.insert(CACHE_CONTROL, no_store);
+    if exposure == Exposure::Login || silent || ours || !is_private(headers) {
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
 }
 

@@ -47,6 +47,7 @@ impl Cookies {
     fn of(headers: &HeaderMap) -> Self {
         let mut values = headers.get_all(COOKIE).iter();
         let first = values.next().cloned();
+        // `collect` would cost every request that has but one
         let mut more = Vec::new();
         for value in values {
             more.push(value.clone());

@@ -50,6 +50,7 @@ impl Settings {
     }
 
     /// The session that a token holds, if it is valid now.
+    // together with `Record::parse`: else the record is copied from room to room
     #[inline]
     pub(super) fn unseal(&self, token: &[u8], now: Millis) -> Result<Base, Reason> {
         if token.len() > self.template.max_value() {
