@@ -12,24 +12,26 @@
 use aes::cipher::{InnerIvInit as _, StreamCipher as _, StreamCipherCoreWrapper};
 use base64_simd::URL_SAFE_NO_PAD as BASE64URL;
 use ctr::{CtrCore, flavors::Ctr128BE};
-use hmac::{Hmac, Mac as _};
-use sha2::Sha256;
 
-use crate::key::{Age, Key, KeyId, Keys};
+use crate::key::{Age, HmacKey, Key, KeyId, Keys};
 
 const VERSION: u8 = 1;
 const IV_LEN: usize = 16;
 /// What follows it.
-pub(crate) const TAG_LEN: usize = 32;
+pub(crate) const TAG_LEN: usize = HmacKey::HASH_LEN;
 const IV_START: usize = 1 + KeyId::LEN;
-
-/// What precedes the plaintext in the buffer that [`seal`] takes.
-pub(crate) const HEADROOM: usize = IV_START + IV_LEN;
 
 /// How many random bytes a seal takes.
 pub(crate) const RANDOM_LEN: usize = 32;
 
-const OVERHEAD: usize = HEADROOM + TAG_LEN;
+/// What precedes the plaintext in the buffer that [`seal`] takes: all that goes into the IV before it.
+pub(crate) const HEADROOM: usize = RANDOM_LEN + 8;
+
+/// What precedes the ciphertext in a token's bytes.
+pub(crate) const HEAD_LEN: usize = IV_START + IV_LEN;
+const TOKEN_START: usize = HEADROOM - HEAD_LEN;
+
+const OVERHEAD: usize = HEAD_LEN + TAG_LEN;
 const _: () = assert!(OVERHEAD == 53);
 
 /// Why a token does not open. For the operator's events alone: to a visitor all are one.
@@ -54,7 +56,7 @@ pub(crate) struct Opened {
 impl Opened {
     /// Where the plaintext stands in `bytes`.
     pub(crate) fn plaintext(&self) -> std::ops::Range<usize> {
-        HEADROOM..self.bytes.len() - TAG_LEN
+        HEAD_LEN..self.bytes.len() - TAG_LEN
     }
 }
 
@@ -68,15 +70,46 @@ pub(crate) const fn text_len(bytes: usize) -> usize {
     (bytes * 4).div_ceil(3)
 }
 
-/// Seals in place: `buffer` is [`HEADROOM`] bytes of anything and the plaintext, and becomes the token's bytes.
-pub(crate) fn seal(key: &Key, aad: &[u8], random: &[u8; RANDOM_LEN], buffer: &mut Vec<u8>) {
-    let iv = hedged_iv(key, aad, random, &buffer[HEADROOM..]);
-    buffer[0] = VERSION;
-    buffer[1..IV_START].copy_from_slice(&key.id.0);
-    buffer[IV_START..HEADROOM].copy_from_slice(&iv);
-    apply_keystream(key, iv, &mut buffer[HEADROOM..]);
-    let tag = mac(key, aad, &buffer[IV_START..]).finalize().into_bytes();
+/// A token's bytes.
+pub(crate) struct Sealed(Vec<u8>);
+
+impl std::ops::Deref for Sealed {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.0[TOKEN_START..]
+    }
+}
+
+/// Seals in place: `buffer` is [`HEADROOM`] bytes of anything and the plaintext.
+pub(crate) fn seal(
+    key: &Key,
+    aad: &[u8],
+    random: &[u8; RANDOM_LEN],
+    mut buffer: Vec<u8>,
+) -> Sealed {
+    buffer[..RANDOM_LEN].copy_from_slice(random);
+    buffer[RANDOM_LEN..HEADROOM].copy_from_slice(&(aad.len() as u64).to_be_bytes());
+    let hash = if aad.is_empty() {
+        key.iv.hash([&buffer])
+    } else {
+        let (before, plaintext) = buffer.split_at(HEADROOM);
+        key.iv.hash([before, aad, plaintext])
+    };
+    let iv = *hash.first_chunk().expect("a hash is longer than an IV");
+
+    let token = &mut buffer[TOKEN_START..];
+    token[0] = VERSION;
+    token[1..IV_START].copy_from_slice(&key.id.0);
+    token[IV_START..HEAD_LEN].copy_from_slice(&iv);
+    apply_keystream(key, iv, &mut token[HEAD_LEN..]);
+
+    let end = buffer.len();
+    buffer.extend_from_slice(&bits(aad));
+    let tag = key.mac.hash([aad, &buffer[TOKEN_START + IV_START..]]);
+    buffer.truncate(end);
     buffer.extend_from_slice(&tag);
+    Sealed(buffer)
 }
 
 /// Opens a token: length and base64 → version → key → tag → decryption, in that order.
@@ -95,19 +128,16 @@ pub(crate) fn open(keys: &Keys, aad: &[u8], token: &[u8]) -> Result<Opened, Unse
             .try_into()
             .expect("that is the id's length"),
     );
+    let end = bytes.len() - TAG_LEN;
+    let tag = *bytes.last_chunk().expect("the length was checked");
+    bytes[end..][..8].copy_from_slice(&bits(aad));
     let mut reason = Unsealed::UnknownKey;
     for (age, key) in keys.by_id(id) {
-        let (sealed, tag) = bytes
-            .split_last_chunk_mut::<TAG_LEN>()
-            .expect("the length was checked");
-        if mac(key, aad, &sealed[IV_START..])
-            .verify(&(*tag).into())
-            .is_ok()
-        {
-            let iv = sealed[IV_START..HEADROOM]
-                .try_into()
-                .expect("that is the IV's length");
-            apply_keystream(key, iv, &mut sealed[HEADROOM..]);
+        if key.mac.verify([aad, &bytes[IV_START..end + 8]], tag) {
+            let iv = *bytes[IV_START..]
+                .first_chunk()
+                .expect("the length was checked");
+            apply_keystream(key, iv, &mut bytes[HEAD_LEN..end]);
             return Ok(Opened { bytes, age });
         }
         reason = Unsealed::Forged;
@@ -120,36 +150,9 @@ pub(crate) fn append_text(sealed: &[u8], out: &mut Vec<u8>) {
     BASE64URL.encode_append(sealed, out);
 }
 
-/// `HMAC-SHA-256(K_mac, AAD ‖ IV ‖ C ‖ be64(8·|AAD|))`, not yet finished.
-fn mac(key: &Key, aad: &[u8], iv_and_ciphertext: &[u8]) -> Hmac<Sha256> {
-    let bits = 8 * aad.len() as u64;
-    let mut mac = key.mac.clone();
-    update_unless_empty(&mut mac, aad);
-    mac.update(iv_and_ciphertext);
-    mac.update(&bits.to_be_bytes());
-    mac
-}
-
-/// `HMAC-SHA-256(K_iv, R ‖ be64(|AAD|) ‖ AAD ‖ P)[..16]`
-fn hedged_iv(key: &Key, aad: &[u8], random: &[u8; RANDOM_LEN], plaintext: &[u8]) -> [u8; IV_LEN] {
-    let mut random_and_len = [0; RANDOM_LEN + 8];
-    random_and_len[..RANDOM_LEN].copy_from_slice(random);
-    random_and_len[RANDOM_LEN..].copy_from_slice(&(aad.len() as u64).to_be_bytes());
-    let mut mac = key.iv.clone();
-    mac.update(&random_and_len);
-    update_unless_empty(&mut mac, aad);
-    mac.update(plaintext);
-    let hash = mac.finalize().into_bytes();
-    hash[..IV_LEN]
-        .try_into()
-        .expect("a hash is longer than an IV")
-}
-
-/// A cookie has no AAD, and a step of nothing is not free.
-fn update_unless_empty(mac: &mut Hmac<Sha256>, bytes: &[u8]) {
-    if !bytes.is_empty() {
-        mac.update(bytes);
-    }
+/// `be64(8·|AAD|)`
+fn bits(aad: &[u8]) -> [u8; 8] {
+    (8 * aad.len() as u64).to_be_bytes()
 }
 
 /// `AES-256-CTR(K_enc, initial counter block = IV) ⊕ data`, its own inverse.

@@ -29,7 +29,13 @@ use axum::{
 use base64_simd::URL_SAFE_NO_PAD as BASE64URL;
 use bytes::Bytes;
 use ctr::{CtrCore, flavors::Ctr128BE};
-use hmac::{Hmac, Mac as _};
+use hmac::{
+    block_api::HmacCore,
+    digest::{
+        CtOutput, Output,
+        block_api::{Buffer, FixedOutputCore as _, UpdateCore as _},
+    },
+};
 use pin_project_lite::pin_project;
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 use sha2::Sha256;
@@ -99,16 +105,18 @@ async fn new(State(values): State<Arc<ValueList>>, slot: Slot) -> Answer {
     OK
 }
 
+type Mac = HmacCore<Sha256>;
+
 struct Keys {
     enc: Aes256Enc,
-    mac: Hmac<Sha256>,
-    iv: Option<Hmac<Sha256>>,
+    mac: Mac,
+    iv: Option<Mac>,
 }
 
 impl Keys {
     fn new(iv: Option<[u8; 32]>) -> Self {
         let [enc, mac]: [[u8; 32]; 2] = [random(), random()];
-        let hmac = |key: [u8; 32]| Hmac::new_from_slice(&key).expect("any length");
+        let hmac = |key: [u8; 32]| Mac::new_from_slice(&key).expect("any length");
         Self {
             enc: Aes256Enc::new(&enc.into()),
             mac: hmac(mac),
@@ -120,25 +128,24 @@ impl Keys {
         let Some(mac) = &self.iv else {
             return random();
         };
-        let mut mac = mac.clone();
-        mac.update(&random::<32>());
-        mac.update(&[0; 8]);
-        mac.update(plaintext);
-        let hash = mac.finalize().into_bytes();
+        let hash = hash(mac, [&random::<32>(), &[0; 8], plaintext]);
         *hash.first_chunk().expect("a hash is longer")
-    }
-
-    fn mac(&self, iv_and_ciphertext: &[u8]) -> Hmac<Sha256> {
-        let mut mac = self.mac.clone();
-        mac.update(iv_and_ciphertext);
-        mac.update(&[0; 8]);
-        mac
     }
 
     fn apply_keystream(&self, iv: [u8; 16], data: &mut [u8]) {
         let core = CtrCore::<_, Ctr128BE>::inner_iv_init(&self.enc, &iv.into());
         StreamCipherCoreWrapper::from_core(core).apply_keystream(data);
     }
+}
+
+fn hash<const N: usize>(mac: &Mac, parts: [&[u8]; N]) -> Output<Mac> {
+    let (mut mac, mut buffer) = (mac.clone(), Buffer::<Mac>::default());
+    for part in parts {
+        buffer.digest_blocks(part, |blocks| mac.update_blocks(blocks));
+    }
+    let mut hash = Output::<Mac>::default();
+    mac.finalize_fixed_core(&mut buffer, &mut hash);
+    hash
 }
 
 fn random<const N: usize>() -> [u8; N] {
@@ -237,14 +244,18 @@ impl Slot {
         if bytes.len() < ENTRIES + TAG || bytes[..IV] != HEAD {
             return None;
         }
-        let (sealed, tag) = bytes.split_last_chunk_mut::<TAG>()?;
-        keys.mac(&sealed[IV..]).verify(&(*tag).into()).ok()?;
-        let iv = sealed[IV..PLAINTEXT].try_into().expect("its length");
-        keys.apply_keystream(iv, &mut sealed[PLAINTEXT..]);
-        let mut word = [0; 8];
-        word[2..].copy_from_slice(&sealed[PLAINTEXT + 17..][..6]);
-        let end = sealed.len();
+        let end = bytes.len() - TAG;
+        let tag: [u8; TAG] = *bytes.last_chunk()?;
+        bytes[end..][..8].fill(0);
+        let wanted = CtOutput::<Mac>::new(hash(&keys.mac, [&bytes[IV..end + 8]]));
+        if wanted != CtOutput::new(tag.into()) {
+            return None;
+        }
         bytes.truncate(end);
+        let iv = bytes[IV..PLAINTEXT].try_into().expect("its length");
+        keys.apply_keystream(iv, &mut bytes[PLAINTEXT..]);
+        let mut word = [0; 8];
+        word[2..].copy_from_slice(&bytes[PLAINTEXT + 17..][..6]);
         let age = now().checked_sub(u64::from_be_bytes(word))?;
         (age < IDLE_MS).then_some(Opened(bytes))
     }
@@ -261,7 +272,9 @@ impl Slot {
         bytes[..IV].copy_from_slice(&HEAD);
         bytes[IV..PLAINTEXT].copy_from_slice(&iv);
         keys.apply_keystream(iv, &mut bytes[PLAINTEXT..]);
-        let tag = keys.mac(&bytes[IV..]).finalize().into_bytes();
+        bytes.extend_from_slice(&[0; 8]);
+        let tag = hash(&keys.mac, [&bytes[IV..]]);
+        bytes.truncate(end);
         bytes.extend_from_slice(&tag);
         let len = NAME.len() + (bytes.len() * 4).div_ceil(3) + ATTRIBUTES.len();
         let mut line = Vec::with_capacity(len);

@@ -1,10 +1,9 @@
-use aes::Aes256Enc;
+use aes::{Aes256Enc, cipher::KeyInit as _};
 use hkdf::Hkdf;
-use hmac::{Hmac, KeyInit as _};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use super::Secret;
+use super::{HmacKey, Secret};
 
 /// The HKDF salt, and the start of every `info`; a new token version needs a new one.
 const LABEL: &[u8] = b"tower-sealed-session/v1";
@@ -37,8 +36,8 @@ impl KeyId {
 pub(crate) struct Key {
     pub(crate) id: KeyId,
     pub(crate) enc: Aes256Enc,
-    pub(crate) mac: Hmac<Sha256>,
-    pub(crate) iv: Hmac<Sha256>,
+    pub(crate) mac: HmacKey,
+    pub(crate) iv: HmacKey,
 }
 
 /// The same as bytes.
@@ -87,8 +86,8 @@ impl Key {
         Self {
             id: raw.id,
             enc: Aes256Enc::new((&*raw.enc).into()),
-            mac: hmac(&raw.mac),
-            iv: hmac(&raw.iv),
+            mac: HmacKey::new(&*raw.mac),
+            iv: HmacKey::new(&*raw.iv),
         }
     }
 }
@@ -97,13 +96,9 @@ impl Key {
 /// fifth of the price of a short one.
 impl Drop for Key {
     fn drop(&mut self) {
-        (self.mac, self.iv) = (hmac(&[0; 32]), hmac(&[0; 32]));
+        (self.mac, self.iv) = (HmacKey::new(&[0; 32]), HmacKey::new(&[0; 32]));
         std::hint::black_box(&*self);
     }
-}
-
-fn hmac(key: &[u8; 32]) -> Hmac<Sha256> {
-    Hmac::new_from_slice(key).expect("HMAC takes keys of any length")
 }
 
 impl std::fmt::Debug for Key {

@@ -6,6 +6,7 @@
 
 mod derive;
 mod env;
+mod hmac;
 mod published;
 mod ring;
 mod secret;
@@ -18,6 +19,7 @@ pub(crate) use self::derive::{Context, Key, KeyId, Purpose};
 pub(crate) use self::env::key_ring;
 pub use self::env::{EnvError, EnvProblem};
 pub(crate) use self::env::{flag, is_silent};
+pub(crate) use self::hmac::HmacKey;
 pub use self::ring::KeyRing;
 pub(crate) use self::ring::{Age, Keys};
 pub use self::secret::{Secret, SecretError};

@@ -197,14 +197,9 @@ mod tests {
         let json = format!("\"{}\"", "x".repeat(2956));
         let entries = Splice::new(Entries::default(), "k", Some(json.as_bytes())).apply();
         let entries = Splice::new(Entries::trusted(&entries), "n", Some(b"1")).apply();
-        let mut bytes = record::encode(head, None, Entries::trusted(&entries), seal::HEADROOM, 0);
-        bytes.truncate(bytes.len() - bytes.iter().rev().take_while(|&&b| b == 0).count());
-        seal::seal(
-            settings.keys.current(),
-            b"",
-            &[1; seal::RANDOM_LEN],
-            &mut bytes,
-        );
+        let mut record = record::encode(head, None, Entries::trusted(&entries), seal::HEADROOM, 0);
+        record.truncate(record.len() - record.iter().rev().take_while(|&&b| b == 0).count());
+        let bytes = seal::seal(settings.keys.current(), b"", &[1; seal::RANDOM_LEN], record);
         let mut pair = format!("{}=", layer.cookie_name()).into_bytes();
         seal::append_text(&bytes, &mut pair);
         assert!(pair.len() - 1 <= settings.rules.limit);

@@ -10,7 +10,7 @@ use crate::{
     expiry::Untimely,
     key::Keys,
     record::{Head, Record},
-    seal::{self, Unsealed},
+    seal::{self, Sealed, Unsealed},
     session::{Base, Rules, State},
 };
 
@@ -41,12 +41,12 @@ impl Settings {
     }
 
     /// The session's record as a token's bytes.
-    pub(crate) fn seal(&self, state: &State, now: Millis) -> Result<(Head, Vec<u8>), Error> {
+    pub(crate) fn seal(&self, state: &State, now: Millis) -> Result<(Head, Sealed), Error> {
         let mut random = [0; seal::RANDOM_LEN];
         (self.random)(&mut random)?;
-        let (head, mut bytes) = state.encode(&self.rules, now, seal::HEADROOM, seal::TAG_LEN)?;
-        seal::seal(self.keys.current(), b"", &random, &mut bytes);
-        Ok((head, bytes))
+        let (head, bytes) = state.encode(&self.rules, now, seal::HEADROOM, seal::TAG_LEN)?;
+        let sealed = seal::seal(self.keys.current(), b"", &random, bytes);
+        Ok((head, sealed))
     }
 
     /// The session that a token holds, if it is valid now.

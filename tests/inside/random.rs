@@ -16,7 +16,7 @@ use crate::{
     Error, ErrorKind, KeyRing, SessionLayer, ended,
     key::{Context, Purpose, Secret},
     random::from_system,
-    seal::{self, HEADROOM, RANDOM_LEN},
+    seal::{self, HEAD_LEN, HEADROOM, RANDOM_LEN},
     slot::{Settings, Slot},
     testing,
 };
@@ -198,9 +198,9 @@ fn no_bad_source_repeats_an_iv_for_different_records() {
         for n in (0..records).chain(0..1000) {
             let mut random = [0; RANDOM_LEN];
             source(&mut random).expect("it does not fail");
-            let mut bytes = [&[0; HEADROOM][..], &n.to_be_bytes(), &[0; 44]].concat();
-            seal::seal(keys.current(), b"", &random, &mut bytes);
-            let iv: [u8; 16] = bytes[5..HEADROOM].try_into().expect("an IV");
+            let bytes = [&[0; HEADROOM][..], &n.to_be_bytes(), &[0; 44]].concat();
+            let bytes = seal::seal(keys.current(), b"", &random, bytes);
+            let iv: [u8; 16] = bytes[5..HEAD_LEN].try_into().expect("an IV");
             let other = seen.insert(iv, (n, random));
             assert!(
                 other.is_none_or(|other| other == (n, random)),

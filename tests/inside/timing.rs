@@ -77,10 +77,10 @@ fn the_time_of_a_refusal_does_not_tell_where_the_tag_is_wrong() {
         })
     };
     let keys = ring(1);
-    let mut bytes = vec![7; HEADROOM + 96];
-    seal::seal(keys.current(), b"", &[7; 32], &mut bytes);
+    let bytes = vec![7; HEADROOM + 96];
+    let bytes = seal::seal(keys.current(), b"", &[7; 32], bytes);
     let spoilt = |at: usize| {
-        let (mut bytes, mut text) = (bytes.clone(), Vec::new());
+        let (mut bytes, mut text) = (bytes.to_vec(), Vec::new());
         let at = bytes.len() - 32 + at;
         bytes[at] ^= 1;
         seal::append_text(&bytes, &mut text);

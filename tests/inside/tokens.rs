@@ -5,7 +5,7 @@
 
 use crate::{
     key::{Age, Context, Key, KeyId, KeyRing, Keys, Purpose, Secret},
-    seal::{self, HEADROOM, TAG_LEN, Unsealed},
+    seal::{self, HEAD_LEN, HEADROOM, TAG_LEN, Unsealed},
 };
 
 /// Lengths of plaintexts: the least record, one that ends within base64's last group, the usual, a large one.
@@ -40,9 +40,8 @@ impl Door {
     }
 
     fn seal(&self, len: usize, fill: u8) -> Vec<u8> {
-        let mut bytes = vec![fill; HEADROOM + len];
-        seal::seal(self.keys.current(), self.aad, &[fill; 32], &mut bytes);
-        bytes
+        let bytes = vec![fill; HEADROOM + len];
+        seal::seal(self.keys.current(), self.aad, &[fill; 32], bytes).to_vec()
     }
 
     fn opens_text(&self, text: &[u8]) -> bool {
@@ -201,8 +200,8 @@ fn no_parts_of_two_tokens_can_be_exchanged() {
             let end = tokens[0].len();
             let mixed = [
                 part(0, 0..5),
-                part(1, 5..HEADROOM),
-                part(2, HEADROOM..end - TAG_LEN),
+                part(1, 5..HEAD_LEN),
+                part(2, HEAD_LEN..end - TAG_LEN),
                 part(3, end - TAG_LEN..end),
             ]
             .concat();
@@ -254,8 +253,8 @@ fn a_token_opens_in_the_context_that_sealed_it_alone() {
     }
     assert_eq!(contexts.len(), 108);
     for (n, sealer) in contexts.iter().enumerate() {
-        let mut bytes = vec![7; HEADROOM + 32];
-        seal::seal(sealer.current(), b"", &[7; 32], &mut bytes);
+        let bytes = vec![7; HEADROOM + 32];
+        let mut bytes = seal::seal(sealer.current(), b"", &[7; 32], bytes).to_vec();
         for (m, opener) in contexts.iter().enumerate() {
             let opened = seal::open(opener, b"", &text(&bytes)).map(|_| ());
             let wanted = if n == m {
@@ -277,8 +276,8 @@ fn a_token_opens_with_its_own_additional_data_alone() {
     let keys = KeyRing::new(secret(1)).derive(context(STORE));
     let aads: Vec<Vec<u8>> = (0..=64).map(|len| vec![b'a'; len]).collect();
     for aad in &aads {
-        let mut bytes = vec![b'a'; HEADROOM + 32];
-        seal::seal(keys.current(), aad, &[7; 32], &mut bytes);
+        let bytes = vec![b'a'; HEADROOM + 32];
+        let bytes = seal::seal(keys.current(), aad, &[7; 32], bytes);
         for other in &aads {
             let opens = seal::open(&keys, other, &text(&bytes)).is_ok();
             assert_eq!(opens, aad == other, "{} under {}", aad.len(), other.len());
@@ -296,8 +295,8 @@ fn two_keys_of_one_id_open_each_their_own() {
     };
     let ring = Keys::of(vec![key(1), key(2)]);
     for (n, age) in [(1, Age::Current), (2, Age::Fallback)] {
-        let mut bytes = vec![7; HEADROOM + 32];
-        seal::seal(&key(n), b"", &[7; 32], &mut bytes);
+        let bytes = vec![7; HEADROOM + 32];
+        let mut bytes = seal::seal(&key(n), b"", &[7; 32], bytes).to_vec();
         let opened = seal::open(&ring, b"", &text(&bytes)).expect("it is on the ring");
         assert_eq!(opened.bytes[opened.plaintext()], [7; 32]);
         assert_eq!(opened.age, age);

@@ -1,6 +1,5 @@
 //! Format 1 against vectors that an independent implementation made and Google's Tink opened.
 
-use hmac::Mac as _;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
@@ -117,9 +116,9 @@ fn the_same_keys_are_derived() {
 fn the_same_record_and_randomness_make_the_same_token() {
     for vector in tokens() {
         let plaintext = vector.hex("plaintext");
-        let mut bytes = [&[0; HEADROOM], &*plaintext].concat();
+        let bytes = [&[0; HEADROOM], &*plaintext].concat();
         let random = vector.hex("R").try_into().expect("32 bytes");
-        seal::seal(vector.keys().current(), &vector.aad(), &random, &mut bytes);
+        let bytes = seal::seal(vector.keys().current(), &vector.aad(), &random, bytes);
         let mut text = Vec::new();
         seal::append_text(&bytes, &mut text);
         assert_eq!(text, vector.str("token").as_bytes(), "{}", vector.comment());
@@ -261,7 +260,7 @@ fn store_keys_and_owner_tags_follow_from_the_derivation() {
         .into_iter()
         .find(|v| v.0.get("owner_tag").is_some())
         .expect("one");
-    let mut mac = Key::derive(&tag.secret(), tag.context()).mac.clone();
-    mac.update(tag.str("owner").as_bytes());
-    assert_eq!(mac.finalize().into_bytes()[..16], tag.hex("owner_tag"));
+    let key = Key::derive(&tag.secret(), tag.context());
+    let hash = key.mac.hash([tag.str("owner").as_bytes()]);
+    assert_eq!(hash[..16], tag.hex("owner_tag"));
 }

@@ -5,7 +5,7 @@ use proptest::{collection::vec, prelude::*, sample::Index};
 use super::{bytes, config};
 use crate::{
     key::{Age, Context, KeyRing, Keys, Purpose, RawKey, Secret},
-    seal::{self, HEADROOM, RANDOM_LEN, Unsealed},
+    seal::{self, HEAD_LEN, HEADROOM, RANDOM_LEN, Unsealed},
 };
 
 const BASE64URL: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
@@ -26,9 +26,8 @@ fn keys(secrets: &[u8]) -> Keys {
 }
 
 fn sealed(keys: &Keys, aad: &[u8], random: &[u8; RANDOM_LEN], plaintext: &[u8]) -> Vec<u8> {
-    let mut bytes = [&[0; HEADROOM], plaintext].concat();
-    seal::seal(keys.current(), aad, random, &mut bytes);
-    bytes
+    let bytes = [&[0; HEADROOM], plaintext].concat();
+    seal::seal(keys.current(), aad, random, bytes).to_vec()
 }
 
 fn text(sealed: &[u8]) -> Vec<u8> {
@@ -151,7 +150,7 @@ proptest! {
     ) {
         let keys = keys(&[1]);
         let iv = |(fill, aad, plaintext): &(u8, Vec<u8>, Vec<u8>)| {
-            sealed(&keys, aad, &[*fill; RANDOM_LEN], plaintext)[5..HEADROOM].to_vec()
+            sealed(&keys, aad, &[*fill; RANDOM_LEN], plaintext)[5..HEAD_LEN].to_vec()
         };
         for a in &inputs {
             for b in &inputs {
