@@ -55,6 +55,10 @@ pub enum ErrorKind {
     Expired,
     /// The session was ended by `logout` earlier in this request; nothing was changed.
     LoggedOut,
+    /// The cookie that is shared with another system does not say whose session it is: what
+    /// [`LegacyCookie::owner`](crate::compat::LegacyCookie::owner) makes of the entries is not what `login` was given.
+    #[cfg(feature = "starlette")]
+    OwnerNotShared,
     /// The operating system gave no randomness.
     Entropy,
     /// The clock shows a moment before 1970.
@@ -235,6 +239,11 @@ impl fmt::Display for ErrorKind {
             Self::Late => "the session was sent with the response's head and can no longer change",
             Self::Expired => "the session's life was over before the response was",
             Self::LoggedOut => "the session was ended by logout earlier in this request",
+            #[cfg(feature = "starlette")]
+            Self::OwnerNotShared => {
+                "the shared cookie does not say whose session it is: \
+                 after `login`, insert the entry that `LegacyCookie::owner` reads"
+            }
             Self::Entropy => "the operating system gave no randomness",
             Self::Clock => "the clock shows a moment before 1970",
             Self::Unavailable => {

@@ -21,6 +21,28 @@ pub(crate) enum Event<'a> {
     Removed,
     /// A cookie was not accepted; the visitor is anonymous.
     Rejected(Reason),
+    /// A visitor came with the old system's cookie; so many requests did since the layer was made.
+    #[cfg(feature = "starlette")]
+    LegacyRead {
+        count: u64,
+    },
+    /// An old system's cookie was not accepted.
+    #[cfg(feature = "starlette")]
+    LegacyRejected(Reason),
+    /// The visitor was logged out by the old system, which removed its cookie beside ours.
+    #[cfg(feature = "starlette")]
+    LegacyLoggedOut(SessionId),
+    /// An old session has a key that an entry cannot have.
+    #[cfg(feature = "starlette")]
+    LegacyLeftOut,
+    /// Sessions are in a cookie that is signed and not encrypted.
+    #[cfg(feature = "starlette")]
+    Signed {
+        cookie: &'a str,
+    },
+    /// The old system's secret would not be taken for a new one.
+    #[cfg(feature = "starlette")]
+    WeakLegacy,
     /// What this request changed is lost, for a good reason.
     Dropped(Drop),
     /// A change after the response's head was sent, or after logout in the same request.
@@ -99,6 +121,46 @@ impl Event<'_> {
                     _ => emit!(debug, "rejected", reason = name, "{told}"),
                 }
             }
+            #[cfg(feature = "starlette")]
+            Self::LegacyRead { count } => {
+                emit!(
+                    info,
+                    "legacy_read",
+                    count,
+                    "session read from the old system's cookie"
+                )
+            }
+            #[cfg(feature = "starlette")]
+            Self::LegacyRejected(reason) => {
+                let (name, told) = (reason.name(), "the old system's cookie not accepted");
+                match reason {
+                    Reason::Malformed => emit!(warn, "legacy_rejected", reason = name, "{told}"),
+                    _ => emit!(debug, "legacy_rejected", reason = name, "{told}"),
+                }
+            }
+            #[cfg(feature = "starlette")]
+            Self::LegacyLoggedOut(id) => {
+                emit!(debug, "legacy_logged_out", session = ?id, "session ended by the old system")
+            }
+            #[cfg(feature = "starlette")]
+            Self::LegacyLeftOut => emit!(
+                warn,
+                "legacy_left_out",
+                "entries of an old session left out: their keys are empty or longer than 255 bytes"
+            ),
+            #[cfg(feature = "starlette")]
+            Self::Signed { cookie } => emit!(
+                info,
+                "signed",
+                cookie,
+                "sessions are signed and not encrypted: whoever has the cookie reads it"
+            ),
+            #[cfg(feature = "starlette")]
+            Self::WeakLegacy => emit!(
+                warn,
+                "legacy_secret",
+                "the old system's secret is weak or published: until it stops, whoever knows it makes sessions"
+            ),
             Self::Dropped(drop) => {
                 emit!(
                     info,

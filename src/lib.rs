@@ -42,6 +42,7 @@
 //! | feature | default | what it brings |
 //! |---|---|---|
 //! | `axum` | yes | the extractor, and [`Error`] as a response (on axum-core) |
+//! | `starlette` | no | `compat`: sessions that come from Starlette, FastAPI or your own old system, or stay shared with it |
 //!
 //! Without it, this is a layer for any `http::Request<B>`; [`Session::from_extensions`] gets the session.
 //!
@@ -54,6 +55,8 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod clock;
+#[cfg(feature = "starlette")]
+pub mod compat;
 mod cookie;
 mod ended;
 mod entries;
@@ -89,6 +92,8 @@ pub struct Readme;
 pub use time::OffsetDateTime;
 pub use tower_cookies::cookie::SameSite;
 
+#[cfg(feature = "starlette")]
+pub use self::layer::SignedSessionLayer;
 pub use self::{
     clock::{Clock, SystemClock},
     cookie::Prefix,

@@ -133,6 +133,14 @@ impl Record {
         })
     }
 
+    /// A record that no cookie brought.
+    #[cfg(feature = "starlette")]
+    pub(crate) fn of(head: Head, owner: Option<&str>, entries: Entries<'_>) -> Self {
+        let bytes = encode(head, owner, entries, 0, 0);
+        let plaintext = 0..bytes.len();
+        Self::parse(bytes, plaintext).expect("it was encoded just now")
+    }
+
     pub(crate) fn owner(&self) -> Option<&str> {
         let owner = &self.bytes[self.owner.clone()];
         // an owner is checked when it is read, and is never empty

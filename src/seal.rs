@@ -13,7 +13,7 @@ use aes::cipher::{InnerIvInit as _, StreamCipher as _, StreamCipherCoreWrapper};
 use base64_simd::URL_SAFE_NO_PAD as BASE64URL;
 use ctr::{CtrCore, flavors::Ctr128BE};
 
-use crate::key::{Age, HmacKey, Key, KeyId, Keys};
+use crate::key::{Age, HmacKey, Key, KeyId, Keys, Purpose};
 
 const VERSION: u8 = 1;
 const IV_LEN: usize = 16;
@@ -47,10 +47,12 @@ pub(crate) enum Unsealed {
     Forged,
 }
 
-/// A token that opened: its plaintext, and the age of the key that sealed it.
+/// A token that opened: its plaintext, and the age and purpose of the key that sealed it.
 pub(crate) struct Opened {
     pub(crate) bytes: Vec<u8>,
     pub(crate) age: Age,
+    #[cfg_attr(not(feature = "starlette"), expect(dead_code, reason = "it has one"))]
+    pub(crate) purpose: Purpose,
 }
 
 impl Opened {
@@ -138,7 +140,12 @@ pub(crate) fn open(keys: &Keys, aad: &[u8], token: &[u8]) -> Result<Opened, Unse
                 .first_chunk()
                 .expect("the length was checked");
             apply_keystream(key, iv, &mut bytes[HEAD_LEN..end]);
-            return Ok(Opened { bytes, age });
+            let purpose = key.purpose;
+            return Ok(Opened {
+                bytes,
+                age,
+                purpose,
+            });
         }
         reason = Unsealed::Forged;
     }

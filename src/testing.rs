@@ -55,7 +55,6 @@ use crate::{
     cookie::scan,
     error::{Error, ErrorKind},
     layer::SessionLayer,
-    seal,
     session::Session,
     slot::Slot,
 };
@@ -76,10 +75,8 @@ pub fn session(layer: &SessionLayer) -> Session {
 pub fn cookie(layer: &SessionLayer, session: &Session) -> Result<HeaderValue, Error> {
     let settings = layer.settings();
     let now = settings.clock.now().ok_or(ErrorKind::Clock)?;
-    let (_, sealed) = settings.seal(session.state(), now)?;
-    let mut pair = format!("{}=", layer.cookie_name()).into_bytes();
-    seal::append_text(&sealed, &mut pair);
-    Ok(sensitive(pair))
+    let (_, line) = settings.set_cookie(session.state(), now, now)?;
+    Ok(sensitive(pair_of(&line).to_vec()))
 }
 
 /// The session that a response's headers give the visitor, if the layer takes it now.
@@ -89,13 +86,19 @@ pub fn cookie(layer: &SessionLayer, session: &Session) -> Result<HeaderValue, Er
 pub fn received(layer: &SessionLayer, headers: &HeaderMap) -> Option<Session> {
     let name = layer.cookie_name();
     let lines = headers.get_all(SET_COOKIE).into_iter().rev();
-    let mut pairs = lines.filter_map(|line| line.as_bytes().split(|&b| b == b';').next());
+    let mut pairs = lines.map(pair_of);
     let ours = pairs.find(|pair| scan::values(pair, name).next().is_some())?;
     let request = HeaderMap::from_iter([(COOKIE, sensitive(ours.to_vec()))]);
     let session = Slot::new(layer.settings().clone(), &request, None)
         .open()
         .ok()?;
     session.state().base().is_some().then_some(session)
+}
+
+/// What precedes a `Set-Cookie`'s attributes.
+fn pair_of(line: &HeaderValue) -> &[u8] {
+    let line = line.as_bytes();
+    line.split(|&b| b == b';').next().unwrap_or(line)
 }
 
 fn sensitive(pair: Vec<u8>) -> HeaderValue {

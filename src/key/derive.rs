@@ -9,11 +9,13 @@ use super::{HmacKey, Secret};
 const LABEL: &[u8] = b"tower-sealed-session/v1";
 
 /// What a key is for. A key of one purpose opens nothing of another.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Purpose(pub(crate) &'static str);
 
 impl Purpose {
     pub(crate) const COOKIE: Self = Self("cookie");
+    /// A cookie that was set along with the old system's.
+    pub(crate) const TWIN: Self = Self("cookie with a twin");
 }
 
 /// All that a key is bound to besides its secret.
@@ -35,6 +37,7 @@ impl KeyId {
 /// The keys of one secret in one context, ready for use.
 pub(crate) struct Key {
     pub(crate) id: KeyId,
+    pub(crate) purpose: Purpose,
     pub(crate) enc: Aes256Enc,
     pub(crate) mac: HmacKey,
     pub(crate) iv: HmacKey,
@@ -85,6 +88,7 @@ impl Key {
         let raw = RawKey::derive(secret, context);
         Self {
             id: raw.id,
+            purpose: context.purpose,
             enc: Aes256Enc::new((&*raw.enc).into()),
             mac: HmacKey::new(&*raw.mac),
             iv: HmacKey::new(&*raw.iv),

@@ -71,12 +71,16 @@ impl KeyRing {
         Secret::ephemeral().map(Self::new)
     }
 
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn derive(&self, context: Context<'_>) -> Keys {
-        Keys(
-            self.secrets()
-                .map(|secret| Key::derive(secret, context))
-                .collect(),
-        )
+        self.derive_all(&[context])
+    }
+
+    /// The keys for several purposes, the first of which seals.
+    pub(crate) fn derive_all(&self, contexts: &[Context<'_>]) -> Keys {
+        let secrets = self.secrets();
+        let keys = secrets.flat_map(|secret| contexts.iter().map(|&c| Key::derive(secret, c)));
+        Keys(keys.collect())
     }
 
     fn secrets(&self) -> impl Iterator<Item = &Secret> {

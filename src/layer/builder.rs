@@ -7,6 +7,8 @@ use std::{
 use tower_cookies::cookie::SameSite;
 
 use super::{ConfigError, SessionLayer};
+#[cfg(not(feature = "starlette"))]
+use crate::session::Measure;
 use crate::{
     clock::{self, Clock},
     cookie::{MAX_PAIR, Prefix, Template},
@@ -14,11 +16,11 @@ use crate::{
     key::{Context, EnvError, KeyRing, Purpose, flag, is_silent},
     random,
     session::Rules,
-    slot::Settings,
+    slot::{Form, Settings},
 };
 
-const HOUR: Duration = Duration::from_secs(3600);
-const DAY: Duration = Duration::from_secs(24 * 3600);
+pub(super) const HOUR: Duration = Duration::from_secs(3600);
+pub(super) const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// The settings of a [`SessionLayer`], checked together by [`build`](Self::build).
 ///
@@ -46,10 +48,12 @@ pub struct SessionLayerBuilder {
     pub(super) partitioned: bool,
     pub(super) insecure_http: bool,
     pub(super) browser_session: bool,
-    pub(super) idle_timeout: Duration,
-    pub(super) absolute_timeout: Duration,
+    pub(super) idle_timeout: Option<Duration>,
+    pub(super) absolute_timeout: Option<Duration>,
     pub(super) max_remember: Duration,
     pub(super) clock: clock::Source,
+    #[cfg(feature = "starlette")]
+    pub(super) legacy: Option<super::legacy::Beside>,
 }
 
 impl SessionLayerBuilder {
@@ -65,10 +69,12 @@ impl SessionLayerBuilder {
             partitioned: false,
             insecure_http: false,
             browser_session: false,
-            idle_timeout: HOUR,
-            absolute_timeout: DAY,
+            idle_timeout: None,
+            absolute_timeout: None,
             max_remember: 30 * DAY,
             clock: clock::Source::System,
+            #[cfg(feature = "starlette")]
+            legacy: None,
         }
     }
 
@@ -183,13 +189,13 @@ impl SessionLayerBuilder {
     /// 5 minutes: whoever returns within nine tenths stays, if it is 10 seconds or more, since whole seconds are
     /// noted. As long as the absolute timeout, or longer, it never applies, and costs no refreshes.
     pub fn idle_timeout(mut self, timeout: Duration) -> Self {
-        self.idle_timeout = timeout;
+        self.idle_timeout = Some(timeout);
         self
     }
 
     /// How long a session lives at most, from its creation or login on. Default: 24 hours.
     pub fn absolute_timeout(mut self, timeout: Duration) -> Self {
-        self.absolute_timeout = timeout;
+        self.absolute_timeout = Some(timeout);
         self
     }
 
@@ -225,12 +231,27 @@ impl SessionLayerBuilder {
         let prefix = self.checked_prefix()?;
         let timeouts = self.checked_timeouts()?;
         let name = self.checked_name(prefix)?;
-        let template = Template::new(name, &self.checked_attributes()?);
-        let keys = self.keys.derive(Context {
-            purpose: Purpose::COOKIE,
+        let attributes = self.checked_attributes()?;
+        let template = Template::new(name, &attributes);
+        // any layer opens what a layer with the old system's cookie beside it has sealed
+        let purposes = [Purpose::COOKIE, Purpose::TWIN];
+        #[cfg(feature = "starlette")]
+        let purposes = self.order(purposes);
+        let audience = self.checked_audience()?;
+        let contexts = purposes.map(|purpose| Context {
+            purpose,
             cookie_name: template.name(),
-            audience: self.checked_audience()?,
+            audience,
         });
+        let keys = self.keys.derive_all(&contexts);
+        #[cfg(feature = "starlette")]
+        let companion = self.checked_companion(template.name(), &attributes)?;
+        #[cfg(feature = "starlette")]
+        let measure = super::legacy::measure(template.name(), companion.as_ref());
+        #[cfg(not(feature = "starlette"))]
+        let measure = Measure::Sealed {
+            name_len: template.name().len(),
+        };
         match prefix {
             _ if self.insecure_http => Event::Insecure {
                 cookie: template.name(),
@@ -245,12 +266,16 @@ impl SessionLayerBuilder {
         let rules = Rules {
             timeouts,
             limit: MAX_PAIR,
-            name_len: template.name().len(),
+            measure,
             draw: random::from_system,
         };
         Ok(SessionLayer {
             settings: Arc::new(Settings {
-                keys,
+                form: Form::Sealed {
+                    keys,
+                    #[cfg(feature = "starlette")]
+                    companion,
+                },
                 template,
                 rules,
                 browser_session: self.browser_session,

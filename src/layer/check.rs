@@ -4,7 +4,10 @@ use std::{fmt, time::Duration};
 
 use tower_cookies::cookie::SameSite;
 
-use super::SessionLayerBuilder;
+use super::{
+    SessionLayerBuilder,
+    builder::{DAY, HOUR},
+};
 use crate::{
     clock::Millis,
     cookie::{Attributes, CookieName, Prefix},
@@ -119,39 +122,15 @@ impl SessionLayerBuilder {
                 );
             }
         }
-        let is_value = |text: &str| {
-            text.len() <= MAX_ATTRIBUTE
-                && text.bytes().all(|b| matches!(b, 0x20..0x7f) && b != b';')
-        };
-        if !self.path.starts_with('/') || !is_value(&self.path) {
-            return Err(ConfigError::invalid(
-                "path",
-                "it begins with `/` and may have 1024 ASCII characters other than `;`",
-            ));
-        }
-        let is_domain = |domain: &str| {
-            let host = domain.strip_prefix('.').unwrap_or(domain);
-            let labels = host.split('.').all(|label| {
-                !label.is_empty()
-                    && label
-                        .bytes()
-                        .all(|b| b.is_ascii_alphanumeric() || b == b'-')
-            });
-            host.len() <= 253 && labels
-        };
-        if !self.domain.as_deref().is_none_or(is_domain) {
-            return Err(ConfigError::invalid(
-                "domain",
-                "it is a host name of letters, digits, `-` and `.`, international ones as Punycode",
-            ));
-        }
-        Ok(Attributes {
+        let attributes = Attributes {
             path: self.path.clone(),
             domain: self.domain.clone(),
             same_site: self.same_site,
             secure: !self.insecure_http,
             partitioned: self.partitioned,
-        })
+        };
+        check_attributes(&attributes, ["path", "domain"])?;
+        Ok(attributes)
     }
 
     pub(super) fn checked_timeouts(&self) -> Result<Timeouts, ConfigError> {
@@ -167,8 +146,8 @@ impl SessionLayerBuilder {
             }
             Ok(Millis::try_from(timeout.as_millis()).expect("136 years fit"))
         };
-        let idle = millis("idle_timeout", self.idle_timeout)?;
-        let absolute = millis("absolute_timeout", self.absolute_timeout)?;
+        let idle = millis("idle_timeout", self.idle_timeout.unwrap_or(HOUR))?;
+        let absolute = millis("absolute_timeout", self.absolute_timeout.unwrap_or(DAY))?;
         let max_remember = millis("max_remember", self.max_remember)?;
         Ok(Timeouts {
             idle: Some(idle).filter(|idle| *idle < absolute),
@@ -176,6 +155,44 @@ impl SessionLayerBuilder {
             max_remember,
         })
     }
+}
+
+/// Whether path and domain, which are the settings of those names, are what a cookie may have.
+pub(super) fn check_attributes(
+    attributes: &Attributes,
+    [path, domain]: [&'static str; 2],
+) -> Result<(), ConfigError> {
+    let Attributes {
+        path: path_value,
+        domain: domain_value,
+        ..
+    } = attributes;
+    let is_value = |text: &str| {
+        text.len() <= MAX_ATTRIBUTE && text.bytes().all(|b| matches!(b, 0x20..0x7f) && b != b';')
+    };
+    if !path_value.starts_with('/') || !is_value(path_value) {
+        return Err(ConfigError::invalid(
+            path,
+            "it begins with `/` and may have 1024 ASCII characters other than `;`",
+        ));
+    }
+    let is_domain = |domain: &str| {
+        let host = domain.strip_prefix('.').unwrap_or(domain);
+        let labels = host.split('.').all(|label| {
+            !label.is_empty()
+                && label
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || b == b'-')
+        });
+        host.len() <= 253 && labels
+    };
+    if !domain_value.as_deref().is_none_or(is_domain) {
+        return Err(ConfigError::invalid(
+            domain,
+            "it is a host name of letters, digits, `-` and `.`, international ones as Punycode",
+        ));
+    }
+    Ok(())
 }
 
 impl ConfigError {

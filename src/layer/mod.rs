@@ -1,5 +1,9 @@
 mod builder;
 mod check;
+#[cfg(feature = "starlette")]
+mod legacy;
+#[cfg(feature = "starlette")]
+mod signed;
 
 use std::{fmt, sync::Arc};
 
@@ -11,6 +15,8 @@ use crate::{
     slot::Settings,
 };
 
+#[cfg(feature = "starlette")]
+pub use self::signed::SignedSessionLayer;
 pub use self::{builder::SessionLayerBuilder, check::ConfigError};
 
 /// Keeps each visitor's session in one encrypted, signed, expiring cookie.

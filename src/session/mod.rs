@@ -18,8 +18,8 @@ use crate::{
 
 pub(crate) use self::{
     outcome::{Change, Outcome},
-    rules::Rules,
-    state::{Base, State},
+    rules::{Measure, Rules},
+    state::{Base, Origin, State},
 };
 
 /// Where a session lives.

@@ -96,6 +96,27 @@ impl State {
         Ok((head, bytes))
     }
 
+    /// Its id and owner, and times that begin now.
+    #[cfg(feature = "starlette")]
+    pub(crate) fn begin_anew(
+        &self,
+        rules: &Rules,
+        now: Millis,
+    ) -> Result<(Head, Option<String>), Error> {
+        let mut changes = self.lock();
+        let entries = self.entries(&changes);
+        let owner = self.current_owner(&changes).map(str::to_owned);
+        rules.check(owner.as_deref(), entries.as_bytes().len(), || {
+            sizes(entries)
+        })?;
+        changes.times = rules.fresh(now);
+        let head = Head {
+            id: changes.id(rules)?,
+            times: changes.times,
+        };
+        Ok((head, owner))
+    }
+
     /// The times to judge it by, and the id whose end would be its own. `None` if it is over.
     pub(crate) fn standing(&self) -> Option<(Option<SessionId>, Times)> {
         let changes = self.lock();

@@ -7,18 +7,39 @@ use crate::{
 };
 
 /// What a layer demands of every session.
-#[derive(Debug)]
 pub(crate) struct Rules {
     pub(crate) timeouts: Timeouts,
     /// What the cookie's name and value may measure together.
     pub(crate) limit: usize,
-    pub(crate) name_len: usize,
+    pub(crate) measure: Measure,
     pub(crate) draw: fn(&mut [u8]) -> Result<(), Error>,
+}
+
+/// How long a cookie's name and value are together.
+pub(crate) enum Measure {
+    /// Of a sealed cookie, whose name is so long.
+    Sealed { name_len: usize },
+    /// Of a sealed cookie, or, where that is longer, of the old system's beside it.
+    #[cfg(feature = "starlette")]
+    Twins { name_len: usize, legacy: LenOf },
+    /// Of the old system's cookie.
+    #[cfg(feature = "starlette")]
+    Signed(LenOf),
+}
+
+/// The length for a JSON object of entries, given as keys and lengths of values.
+#[cfg(feature = "starlette")]
+type LenOf = Box<dyn Fn(&[(String, usize)]) -> usize + Send + Sync>;
+
+impl Measure {
+    fn sealed(name_len: usize, owner: Option<&str>, entries: usize) -> usize {
+        name_len + seal::token_len(record::encoded_len(owner.map(str::len), entries))
+    }
 }
 
 impl Rules {
     /// The times of a session that begins now.
-    pub(super) fn fresh(&self, now: Millis) -> Times {
+    pub(crate) fn fresh(&self, now: Millis) -> Times {
         let lifetime = u32::try_from(self.timeouts.absolute / 1000).unwrap_or(u32::MAX);
         Times {
             created: now,
@@ -28,14 +49,10 @@ impl Rules {
         }
     }
 
-    pub(super) fn draw_id(&self) -> Result<SessionId, Error> {
+    pub(crate) fn draw_id(&self) -> Result<SessionId, Error> {
         let mut bytes = [0; SessionId::LEN];
         (self.draw)(&mut bytes)?;
         Ok(SessionId::new(bytes))
-    }
-
-    pub(super) fn size(&self, owner: Option<&str>, entries: usize) -> usize {
-        self.name_len + seal::token_len(record::encoded_len(owner.map(str::len), entries))
     }
 
     /// Whether a session of that owner and so many bytes of entries fits.
@@ -45,11 +62,29 @@ impl Rules {
         entries: usize,
         sizes: impl FnOnce() -> Vec<(String, usize)>,
     ) -> Result<(), Error> {
-        let size = self.size(owner, entries);
+        let (size, mut largest) = match &self.measure {
+            Measure::Sealed { name_len } => {
+                let size = Measure::sealed(*name_len, owner, entries);
+                if size <= self.limit {
+                    return Ok(());
+                }
+                (size, sizes())
+            }
+            #[cfg(feature = "starlette")]
+            Measure::Twins { name_len, legacy } => {
+                let sizes = sizes();
+                let sealed = Measure::sealed(*name_len, owner, entries);
+                (sealed.max(legacy(&sizes)), sizes)
+            }
+            #[cfg(feature = "starlette")]
+            Measure::Signed(legacy) => {
+                let sizes = sizes();
+                (legacy(&sizes), sizes)
+            }
+        };
         if size <= self.limit {
             return Ok(());
         }
-        let mut largest = sizes();
         largest.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
         largest.truncate(TooLarge::NAMED);
         Err(Error::larger_than(TooLarge::new(size, self.limit, largest)))

@@ -7,6 +7,8 @@ use std::{
 };
 
 use super::rules::Rules;
+#[cfg(feature = "starlette")]
+use super::whole;
 use crate::{
     clock::Millis,
     entries::{Entries, Merge, Splice},
@@ -23,6 +25,9 @@ pub(crate) struct State {
     /// `None` before 1970.
     opened: Option<Millis>,
     pub(super) base: Option<Base>,
+    /// The session that the old system ended, whose cookie is to go.
+    #[cfg(feature = "starlette")]
+    left: Option<SessionId>,
     changes: Mutex<Changes>,
 }
 
@@ -30,6 +35,44 @@ pub(crate) struct State {
 pub(crate) struct Base {
     pub(crate) record: Record,
     pub(crate) age: Age,
+    pub(crate) origin: Origin,
+}
+
+/// Where a session came from, and so what its response owes even if nothing changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// Our cookie: nothing.
+    Ours,
+    /// Our cookie, set along with the old system's: nothing.
+    #[cfg(feature = "starlette")]
+    Twin,
+    /// Our cookie, where the old system's is to be and is not, or is older: both.
+    #[cfg(feature = "starlette")]
+    Alone,
+    /// The old system's cookie: ours.
+    #[cfg(feature = "starlette")]
+    Legacy,
+}
+
+impl Origin {
+    /// Whether the old system's cookie holds the same, or newer.
+    pub(crate) fn is_legacy(self) -> bool {
+        #[cfg(feature = "starlette")]
+        return self == Self::Legacy;
+        #[cfg(not(feature = "starlette"))]
+        false
+    }
+
+    /// Whether the response is to set cookies even if nothing changed.
+    pub(crate) fn owes(self) -> bool {
+        match self {
+            Self::Ours => false,
+            #[cfg(feature = "starlette")]
+            Self::Twin => false,
+            #[cfg(feature = "starlette")]
+            Self::Alone | Self::Legacy => true,
+        }
+    }
 }
 
 impl Base {
@@ -92,8 +135,24 @@ impl State {
         Self {
             opened,
             base,
+            #[cfg(feature = "starlette")]
+            left: None,
             changes: Mutex::new(changes),
         }
+    }
+
+    /// The empty session of a visitor whom the old system logged out of that one.
+    #[cfg(feature = "starlette")]
+    pub(crate) fn after(rules: &Rules, opened: Millis, left: SessionId) -> Self {
+        Self {
+            left: Some(left),
+            ..Self::new(rules, Some(opened), None)
+        }
+    }
+
+    #[cfg(feature = "starlette")]
+    pub(crate) fn left(&self) -> Option<SessionId> {
+        self.left
     }
 
     pub(crate) fn opened(&self) -> Option<Millis> {
@@ -120,9 +179,22 @@ impl State {
         }
     }
 
-    /// A look at the entries under the lock.
+    /// A look at the entries under the lock, by no code of the user's.
     pub(super) fn inspect<T>(&self, look: impl FnOnce(Entries<'_>) -> T) -> T {
         look(self.entries(&self.lock()))
+    }
+
+    /// The entries as the text of one JSON object.
+    #[cfg(feature = "starlette")]
+    pub(crate) fn object(&self) -> Vec<u8> {
+        self.inspect(whole::to_object)
+    }
+
+    /// A look at the entries outside the lock.
+    #[cfg(feature = "starlette")]
+    pub(crate) fn with_entries<T>(&self, look: impl FnOnce(Entries<'_>) -> T) -> T {
+        let bytes = self.inspect(|entries| entries.as_bytes().to_vec());
+        look(Entries::trusted(&bytes))
     }
 
     pub(super) fn owner(&self) -> Option<String> {

@@ -19,6 +19,10 @@ impl Slot {
     /// The second door: tells the browser what became of the session.
     pub(crate) fn commit<B: Default>(&self, response: &mut Response<B>) {
         self.mark_done();
+        let before = match &self.outer {
+            Some(_) => response.headers().get_all(SET_COOKIE).iter().count(),
+            None => 0,
+        };
         let sent = match self.opened.get() {
             None => return,
             Some(Err(_)) => Ok(Exposure::Opened),
@@ -30,7 +34,7 @@ impl Slot {
             Ok(exposure) => {
                 cache::mark(response, exposure, self.outer.is_some());
                 if exposure != Exposure::Opened && self.outer.is_some() {
-                    self.pass_on(response);
+                    self.pass_on(response, before);
                 }
             }
             Err(error) => {
@@ -48,17 +52,13 @@ impl Slot {
     }
 
     /// Lets the layers outside know of the cookie that was set last.
-    fn pass_on<B>(&self, response: &mut Response<B>) {
-        let last = response
-            .headers()
-            .get_all(SET_COOKIE)
-            .iter()
-            .next_back()
-            .cloned();
+    fn pass_on<B>(&self, response: &mut Response<B>, before: usize) {
+        let lines = response.headers().get_all(SET_COOKIE).iter();
+        let ours: Vec<_> = lines.skip(before).cloned().collect();
         let inside = response
             .extensions_mut()
             .get_or_insert_default::<SetInside>();
-        inside.0.extend(last);
+        inside.0.extend(ours);
     }
 
     /// The request ended without a response: what it changed goes nowhere, and what it changes now is too late.
@@ -88,7 +88,8 @@ impl Slot {
     ) -> Result<Exposure, Error> {
         state.opened().ok_or(ErrorKind::Clock)?;
         let now = self.settings.clock.now().ok_or(ErrorKind::Clock)?;
-        let (head, bytes) = self.settings.seal(state, now)?;
+        let (head, line) = self.settings.set_cookie(state, now, now)?;
+        let beside = self.beside(state, head, now, false)?;
         if now >= self.settings.rules.timeouts.end(head.times) {
             return Err(ErrorKind::Expired.into());
         }
@@ -107,7 +108,7 @@ impl Slot {
             Event::Dropped(Drop::Ended).emit();
             return Ok(Exposure::Opened);
         }
-        headers.append(SET_COOKIE, self.settings.set_cookie(head, &bytes, now));
+        append(headers, line, beside);
         match state.base_id() {
             Some(from) if from != head.id => Event::Renewed { from, to: head.id }.emit(),
             Some(_) => Event::Changed(head.id).emit(),
@@ -121,23 +122,43 @@ impl Slot {
 
     /// Seals a session that nothing changed anew, if it is time. Where that fails nothing is lost.
     fn refresh(&self, state: &State, headers: &mut HeaderMap) -> Exposure {
+        #[cfg(feature = "starlette")]
+        if let Some(left) = state.left() {
+            ended::end(left);
+            headers.append(SET_COOKIE, self.settings.template.remove());
+            Event::Removed.emit();
+            return Exposure::Login;
+        }
         let rules = &self.settings.rules;
         let (Some(base), Some(opened)) = (state.base(), state.opened()) else {
             return Exposure::Opened;
         };
-        if !state.refresh_due(rules, opened) || cache::is_public(headers) {
+        let due = state.refresh_due(rules, opened);
+        let owed = base.origin.owes() && !base.is_vacant();
+        if !(due || owed) || cache::is_public(headers) {
             return Exposure::Opened;
         }
         let Some(now) = self.settings.clock.now() else {
             return Exposure::Opened;
         };
         let Head { id, times } = base.record.head;
-        if rules.timeouts.refresh_can_wait(times, opened, now) {
-            return Exposure::Opened;
-        }
-        match self.settings.seal(state, now) {
-            Ok((head, bytes)) if now < rules.timeouts.end(head.times) && !ended::is_ended(id) => {
-                headers.append(SET_COOKIE, self.settings.set_cookie(head, &bytes, now));
+        let used = match due && !rules.timeouts.refresh_can_wait(times, opened, now) {
+            true => now,
+            // as of then, so that it is not taken for newer than what is written meanwhile
+            false if owed => times.issued_at(),
+            false => return Exposure::Opened,
+        };
+        let sealed = self.settings.set_cookie(state, used, now);
+        let sealed = sealed.and_then(|(head, line)| {
+            let leave = used != now && base.origin.is_legacy();
+            let beside = self.beside(state, head, now, leave)?;
+            Ok((head, line, beside))
+        });
+        match sealed {
+            Ok((head, line, beside))
+                if now < rules.timeouts.end(head.times) && !ended::is_ended(id) =>
+            {
+                append(headers, line, beside);
                 Event::Refreshed(head.id).emit();
                 Exposure::Cookie
             }
@@ -159,13 +180,35 @@ impl Slot {
                 return Exposure::Opened;
             }
         }
-        headers.append(SET_COOKIE, self.settings.template.remove());
+        append(
+            headers,
+            self.settings.template.remove(),
+            self.beside_removal(state),
+        );
         Event::Removed.emit();
         if logged_out {
             Exposure::Login
         } else {
             Exposure::Cookie
         }
+    }
+}
+
+#[cfg(not(feature = "starlette"))]
+impl Slot {
+    fn beside(&self, _: &State, _: Head, _: u64, _: bool) -> Result<Option<HeaderValue>, Error> {
+        Ok(None)
+    }
+
+    fn beside_removal(&self, _: &State) -> Option<HeaderValue> {
+        None
+    }
+}
+
+fn append(headers: &mut HeaderMap, ours: HeaderValue, beside: Option<HeaderValue>) {
+    headers.append(SET_COOKIE, ours);
+    if let Some(line) = beside {
+        headers.append(SET_COOKIE, line);
     }
 }
 
@@ -192,14 +235,21 @@ mod tests {
         let session = testing::session(&layer);
         session.insert("k", "x".repeat(2900)).expect("fits");
         let now = settings.clock.now().expect("after 1970");
-        let (head, _) = settings.seal(session.state(), now).expect("sealed");
+        let (head, _) = settings
+            .seal(settings.form.keys(), session.state(), now)
+            .expect("sealed");
 
         let json = format!("\"{}\"", "x".repeat(2956));
         let entries = Splice::new(Entries::default(), "k", Some(json.as_bytes())).apply();
         let entries = Splice::new(Entries::trusted(&entries), "n", Some(b"1")).apply();
         let mut record = record::encode(head, None, Entries::trusted(&entries), seal::HEADROOM, 0);
         record.truncate(record.len() - record.iter().rev().take_while(|&&b| b == 0).count());
-        let bytes = seal::seal(settings.keys.current(), b"", &[1; seal::RANDOM_LEN], record);
+        let bytes = seal::seal(
+            settings.form.keys().current(),
+            b"",
+            &[1; seal::RANDOM_LEN],
+            record,
+        );
         let mut pair = format!("{}=", layer.cookie_name()).into_bytes();
         seal::append_text(&bytes, &mut pair);
         assert!(pair.len() - 1 <= settings.rules.limit);

@@ -3,6 +3,8 @@
 //! This is the one place that knows where the state lives.
 
 mod commit;
+#[cfg(feature = "starlette")]
+mod legacy;
 mod open;
 mod settings;
 
@@ -20,7 +22,7 @@ use crate::{
     session::{Home, Rules, Session, State},
 };
 
-pub(crate) use self::settings::Settings;
+pub(crate) use self::settings::{Form, Settings};
 
 /// One request's session, closed until a handler asks for it.
 pub(crate) struct Slot {

@@ -1,14 +1,19 @@
-use super::Slot;
+use super::{Slot, settings::Form};
 use crate::{
     clock::Millis,
     cookie::scan,
     error::{Error, ErrorKind},
     event::{Event, Reason},
+    expiry::Untimely,
+    key::Keys,
     session::{Base, State},
 };
 
 /// Of several cookies with our name and a key that we know, so many are tried; whoever sends more is nobody.
 const MAX_TRIED: usize = 4;
+
+/// The request bears different sessions, or too many cookies.
+pub(super) struct Ambiguous;
 
 impl Slot {
     /// The session, and what there is to tell if this load is the one that counts.
@@ -18,18 +23,41 @@ impl Slot {
             events.push(Event::Clock);
             return Ok(State::new(rules, None, None));
         };
-        let base = self.find(now, events);
+        let base = match &self.settings.form {
+            #[cfg(feature = "starlette")]
+            Form::Signed(legacy) => self.find_signed(legacy, now, events)?,
+            #[cfg(feature = "starlette")]
+            Form::Sealed {
+                keys,
+                companion: Some(companion),
+            } if now < companion.until => {
+                return self.load_either(keys, companion, now, events);
+            }
+            Form::Sealed { keys, .. } => self.find(keys, now, events, |_| {}).unwrap_or(None),
+        };
+        self.opened_with(base, now)
+    }
+
+    pub(super) fn opened_with(&self, base: Option<Base>, now: Millis) -> Result<State, Error> {
         if base.as_ref().is_some_and(|base| base.record.stored) {
             return Err(ErrorKind::Unavailable.into());
         }
-        Ok(State::new(rules, Some(now), base))
+        Ok(State::new(&self.settings.rules, Some(now), base))
     }
 
-    /// The one valid session that the request bears. Everything else is an anonymous visitor, and an event.
-    fn find(&self, now: Millis, events: &mut Vec<Event<'static>>) -> Option<Base> {
-        let name = self.settings.template.name();
+    /// The one valid session that the request bears. Everything else is an anonymous visitor, and an event; those that have
+    /// expired are handed to `expired` as well.
+    pub(super) fn find(
+        &self,
+        keys: &Keys,
+        now: Millis,
+        events: &mut Vec<Event<'static>>,
+        mut expired: impl FnMut(Base),
+    ) -> Result<Option<Base>, Ambiguous> {
+        let settings = &self.settings;
         let headers = self.cookies.iter();
-        let tokens = headers.flat_map(|header| scan::values(header.as_bytes(), name));
+        let tokens =
+            headers.flat_map(|header| scan::values(header.as_bytes(), settings.template.name()));
         let mut found: Option<Base> = None;
         let mut foreign = None;
         let mut tried = [&b""[..]; MAX_TRIED];
@@ -38,7 +66,7 @@ impl Slot {
             if tried[..count].contains(&token) {
                 continue;
             }
-            let unsealed = self.settings.unseal(token, now);
+            let unsealed = settings.unseal(keys, token);
             if let Err(reason) = unsealed
                 && reason.is_foreign()
             {
@@ -47,7 +75,7 @@ impl Slot {
             }
             if count == MAX_TRIED {
                 events.push(Event::Rejected(Reason::Ambiguous));
-                return None;
+                return Err(Ambiguous);
             }
             (tried[count], count) = (token, count + 1);
             let base = match unsealed {
@@ -57,10 +85,17 @@ impl Slot {
                     continue;
                 }
             };
+            if let Err(untimely) = settings.rules.timeouts.check(base.record.head.times, now) {
+                events.push(Event::Rejected(untimely.into()));
+                if untimely == Untimely::Expired {
+                    expired(base);
+                }
+                continue;
+            }
             match &found {
                 Some(other) if other.record.head.id != base.record.head.id => {
                     events.push(Event::Rejected(Reason::Ambiguous));
-                    return None;
+                    return Err(Ambiguous);
                 }
                 Some(other) if other.issued_at() >= base.issued_at() => {}
                 _ => found = Some(base),
@@ -69,7 +104,7 @@ impl Slot {
         if let (None, Some(reason)) = (&found, foreign) {
             events.push(Event::Rejected(reason));
         }
-        found
+        Ok(found)
     }
 }
 
@@ -81,7 +116,7 @@ impl Reason {
 }
 
 impl Base {
-    fn issued_at(&self) -> Millis {
+    pub(super) fn issued_at(&self) -> Millis {
         self.record.head.times.issued_at()
     }
 }

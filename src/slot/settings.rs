@@ -1,3 +1,5 @@
+#[cfg(feature = "starlette")]
+use std::sync::Arc;
 use std::sync::Once;
 
 use http::HeaderValue;
@@ -11,12 +13,17 @@ use crate::{
     key::Keys,
     record::{Head, Record},
     seal::{self, Sealed, Unsealed},
-    session::{Base, Rules, State},
+    session::{Base, Origin, Rules, State},
+};
+#[cfg(feature = "starlette")]
+use crate::{
+    compat::{Companion, Legacy},
+    key::Purpose,
 };
 
 /// What a layer's builder settled on, ready for use by every request.
 pub(crate) struct Settings {
-    pub(crate) keys: Keys,
+    pub(crate) form: Form,
     pub(crate) template: Template,
     pub(crate) rules: Rules,
     pub(crate) browser_session: bool,
@@ -26,10 +33,44 @@ pub(crate) struct Settings {
     pub(crate) nested: Once,
 }
 
+/// What the cookie's value is.
+pub(crate) enum Form {
+    /// A token of these keys; maybe with the old system's cookie beside it.
+    Sealed {
+        keys: Keys,
+        #[cfg(feature = "starlette")]
+        companion: Option<Companion>,
+    },
+    /// The old system's value.
+    #[cfg(feature = "starlette")]
+    Signed(Arc<Legacy>),
+}
+
+impl Form {
+    #[cfg(test)]
+    pub(super) fn keys(&self) -> &Keys {
+        match self {
+            Self::Sealed { keys, .. } => keys,
+            #[cfg(feature = "starlette")]
+            Self::Signed(_) => unreachable!("the test is of sealed cookies"),
+        }
+    }
+
+    fn agrees(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Sealed { keys, .. }, Self::Sealed { keys: others, .. }) => {
+                keys.ids().eq(others.ids())
+            }
+            #[cfg(feature = "starlette")]
+            _ => false,
+        }
+    }
+}
+
 impl Settings {
     /// Whether two layers would do the same.
     pub(super) fn agree(&self, other: &Self) -> bool {
-        self.keys.ids().eq(other.keys.ids())
+        self.form.agrees(&other.form)
             && self.template == other.template
             && self.rules.timeouts == other.rules.timeouts
             && self.browser_session == other.browser_session
@@ -41,37 +82,66 @@ impl Settings {
     }
 
     /// The session's record as a token's bytes.
-    pub(crate) fn seal(&self, state: &State, now: Millis) -> Result<(Head, Sealed), Error> {
+    pub(crate) fn seal(
+        &self,
+        keys: &Keys,
+        state: &State,
+        now: Millis,
+    ) -> Result<(Head, Sealed), Error> {
         let mut random = [0; seal::RANDOM_LEN];
         (self.random)(&mut random)?;
         let (head, bytes) = state.encode(&self.rules, now, seal::HEADROOM, seal::TAG_LEN)?;
-        let sealed = seal::seal(self.keys.current(), b"", &random, bytes);
+        let sealed = seal::seal(keys.current(), b"", &random, bytes);
         Ok((head, sealed))
     }
 
-    /// The session that a token holds, if it is valid now.
+    /// The `Set-Cookie` header of a session used at `used`; the browser counts from `now` on.
+    pub(crate) fn set_cookie(
+        &self,
+        state: &State,
+        used: Millis,
+        now: Millis,
+    ) -> Result<(Head, HeaderValue), Error> {
+        match &self.form {
+            Form::Sealed { keys, .. } => {
+                let (head, bytes) = self.seal(keys, state, used)?;
+                let write = |out: &mut Vec<u8>| seal::append_text(&bytes, out);
+                let len = seal::text_len(bytes.len());
+                let max_age = self.max_age(head, now);
+                Ok((head, self.template.set(len, write, max_age)))
+            }
+            #[cfg(feature = "starlette")]
+            Form::Signed(legacy) => super::legacy::sign(self, legacy, state, now),
+        }
+    }
+
+    /// How long browsers are to keep the cookie, in seconds; `None`: until they close.
+    pub(super) fn max_age(&self, head: Head, now: Millis) -> Option<u64> {
+        let lasts = !self.browser_session || head.times.remembered;
+        lasts.then(|| self.rules.timeouts.max_age(head.times, now))
+    }
+
+    /// The session that a token holds, and whether it is valid now.
     // together with `Record::parse`: else the record is copied from room to room
     #[inline]
-    pub(super) fn unseal(&self, token: &[u8], now: Millis) -> Result<Base, Reason> {
+    pub(super) fn unseal(&self, keys: &Keys, token: &[u8]) -> Result<Base, Reason> {
         if token.len() > self.template.max_value() {
             return Err(Reason::Garbage);
         }
-        let opened = seal::open(&self.keys, b"", token)?;
+        let opened = seal::open(keys, b"", token)?;
         let plaintext = opened.plaintext();
         let record = Record::parse(opened.bytes, plaintext).map_err(|_| Reason::Malformed)?;
-        self.rules.timeouts.check(record.head.times, now)?;
         Ok(Base {
             record,
             age: opened.age,
+            #[cfg(not(feature = "starlette"))]
+            origin: Origin::Ours,
+            #[cfg(feature = "starlette")]
+            origin: match opened.purpose {
+                Purpose::TWIN => Origin::Twin,
+                _ => Origin::Ours,
+            },
         })
-    }
-
-    pub(super) fn set_cookie(&self, head: Head, bytes: &[u8], now: Millis) -> HeaderValue {
-        let lasts = !self.browser_session || head.times.remembered;
-        let max_age = lasts.then(|| self.rules.timeouts.max_age(head.times, now));
-        let write = |out: &mut Vec<u8>| seal::append_text(bytes, out);
-        self.template
-            .set(seal::text_len(bytes.len()), write, max_age)
     }
 }
 

