@@ -46,7 +46,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             // another name than the old cookie's, also without the prefix `__Host-`
             .name("sealed_session")
             .idle_timeout(max_age)
-            .absolute_timeout(max_age))
+            .absolute_timeout(4 * max_age))
     };
     let app = match env::args().nth(1).as_deref() {
         Some("migrate") => app().layer(sealed()?.migrate(old, until).build()?),

@@ -206,12 +206,30 @@ pub(crate) struct Legacy {
 pub(crate) struct Read {
     /// The bytes of [`Entries`].
     pub(crate) entries: Vec<u8>,
-    /// `None` where nobody said how to know it.
-    pub(crate) owner: Option<Option<String>>,
+    /// By [`LegacyCookie::owner`].
+    pub(crate) owner: Option<String>,
     /// A whole second.
     pub(crate) signed: Millis,
     /// A hash of what was signed.
     pub(crate) id: SessionId,
+}
+
+/// What a request brought of old cookies.
+pub(crate) enum Newest {
+    /// None at all.
+    Absent,
+    /// None that is valid.
+    Refused,
+    Read(Read),
+}
+
+impl Newest {
+    fn or_newer(self, read: Read) -> Self {
+        match self {
+            Self::Read(other) if other.signed > read.signed => Self::Read(other),
+            _ => Self::Read(read),
+        }
+    }
 }
 
 impl Legacy {
@@ -221,21 +239,19 @@ impl Legacy {
         values: impl Iterator<Item = &'a [u8]>,
         now: Millis,
         events: &mut Vec<Event<'static>>,
-    ) -> Option<Read> {
-        let mut newest: Option<Read> = None;
+    ) -> Newest {
+        let mut newest = Newest::Absent;
         // what upstream leaves where a removal did not fit
         let values = values.filter(|value| !matches!(*value, b"" | b"null"));
         for value in values.take(MAX_TRIED) {
             match self.read(value, now, events) {
-                Ok(read)
-                    if newest
-                        .as_ref()
-                        .is_none_or(|newest| newest.signed <= read.signed) =>
-                {
-                    newest = Some(read);
+                Ok(read) => newest = newest.or_newer(read),
+                Err(reason) => {
+                    events.push(Event::LegacyRejected(reason));
+                    if let Newest::Absent = newest {
+                        newest = Newest::Refused;
+                    }
                 }
-                Ok(_) => {}
-                Err(reason) => events.push(Event::LegacyRejected(reason)),
             }
         }
         newest
@@ -265,9 +281,7 @@ impl Legacy {
             events.push(Event::LegacyLeftOut);
         }
         let entries = Entries::trusted(&members.entries);
-        let owner = self.owner.as_ref().map(|owner| {
-            owner(&LegacyEntries(entries)).filter(|owner| (1..=255).contains(&owner.len()))
-        });
+        let owner = self.owner_of(entries);
         let hash = Sha256::new()
             .chain_update(b"tower-sealed-session/v1 legacy\0")
             .chain_update(seconds.to_be_bytes())
@@ -304,10 +318,10 @@ impl Legacy {
         self.template.name().len() + self.format.len(json)
     }
 
-    /// Who has a session with such entries; `None` where nobody said how to know it.
-    pub(crate) fn owner_of(&self, entries: Entries<'_>) -> Option<Option<String>> {
+    /// Whose session it is that has such entries, by what an owner can be.
+    pub(crate) fn owner_of(&self, entries: Entries<'_>) -> Option<String> {
         let owner = self.owner.as_ref()?;
-        Some(owner(&LegacyEntries(entries)))
+        owner(&LegacyEntries(entries)).filter(|owner| (1..=255).contains(&owner.len()))
     }
 
     /// The header that sets the old cookie, signed at the second that `at` is in. Browsers forget it after `max_age` seconds,

@@ -41,5 +41,5 @@ pub use self::{
 };
 pub(crate) use self::{
     json::object_len,
-    legacy::{Companion, Legacy, Mode, Read},
+    legacy::{Companion, Legacy, Mode, Newest, Read},
 };

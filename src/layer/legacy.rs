@@ -46,7 +46,7 @@ impl SessionLayerBuilder {
     ///
     /// Whoever logs in or out on one side is in or out on both: the old app logs out by `session.clear()`, or by removing what
     /// [`LegacyCookie::owner`] reads. It learns of a login here by the same entry: insert it after
-    /// [`login`](crate::Session::login).
+    /// [`login`](crate::Session::login). Without that closure, a session that the old app has written has no owner.
     ///
     /// From `until` on, the old cookie is neither read nor written; timeouts have to be set, and visits are counted, as with
     /// [`migrate`](Self::migrate), and its limits are the same. What a session holds is also in the old cookie, which anyone

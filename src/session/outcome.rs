@@ -45,7 +45,7 @@ impl State {
     /// Whether it is time to seal anew what came in, if nothing changes.
     pub(crate) fn refresh_due(&self, rules: &Rules, opened: Millis) -> bool {
         self.base().is_some_and(|base| {
-            let fallback = base.age == Age::Fallback;
+            let fallback = base.age == Age::Fallback || base.origin.ages();
             !base.is_vacant()
                 && rules
                     .timeouts
@@ -96,7 +96,7 @@ impl State {
         Ok((head, bytes))
     }
 
-    /// Its id and owner, and times that begin now.
+    /// Its id, times that begin now, and who logged in, if anyone did.
     #[cfg(feature = "starlette")]
     pub(crate) fn begin_anew(
         &self,
@@ -105,16 +105,13 @@ impl State {
     ) -> Result<(Head, Option<String>), Error> {
         let mut changes = self.lock();
         let entries = self.entries(&changes);
-        let owner = self.current_owner(&changes).map(str::to_owned);
-        rules.check(owner.as_deref(), entries.as_bytes().len(), || {
-            sizes(entries)
-        })?;
+        rules.check(None, entries.as_bytes().len(), || sizes(entries))?;
         changes.times = rules.fresh(now);
         let head = Head {
             id: changes.id(rules)?,
             times: changes.times,
         };
-        Ok((head, owner))
+        Ok((head, changes.owner.as_deref().map(str::to_owned)))
     }
 
     /// The times to judge it by, and the id whose end would be its own. `None` if it is over.

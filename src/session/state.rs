@@ -55,6 +55,14 @@ pub(crate) enum Origin {
 }
 
 impl Origin {
+    /// Whether the old system's cookie beside it ends in a time of its own, unless it is signed anew.
+    pub(super) fn ages(self) -> bool {
+        #[cfg(feature = "starlette")]
+        return self == Self::Twin;
+        #[cfg(not(feature = "starlette"))]
+        false
+    }
+
     /// Whether the old system's cookie holds the same, or newer.
     pub(crate) fn is_legacy(self) -> bool {
         #[cfg(feature = "starlette")]
@@ -87,7 +95,7 @@ pub(super) struct Changes {
     pub(super) phase: Phase,
     pub(super) id: Option<SessionId>,
     pub(super) times: Times,
-    owner: Option<Box<str>>,
+    pub(super) owner: Option<Box<str>>,
     entries: Option<Vec<u8>>,
     pub(super) logged_in: bool,
     /// It was not sent, or was seen to be ended by another request.

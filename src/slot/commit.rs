@@ -142,7 +142,8 @@ impl Slot {
             return Exposure::Opened;
         };
         let Head { id, times } = base.record.head;
-        let used = match due && !rules.timeouts.refresh_can_wait(times, opened, now) {
+        let fresh = due && !rules.timeouts.refresh_can_wait(times, opened, now);
+        let used = match fresh {
             true => now,
             // as of then, so that it is not taken for newer than what is written meanwhile
             false if owed => times.issued_at(),
@@ -150,7 +151,7 @@ impl Slot {
         };
         let sealed = self.settings.set_cookie(state, used, now);
         let sealed = sealed.and_then(|(head, line)| {
-            let leave = used != now && base.origin.is_legacy();
+            let leave = !fresh && base.origin.is_legacy();
             let beside = self.beside(state, head, now, leave)?;
             Ok((head, line, beside))
         });

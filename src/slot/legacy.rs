@@ -5,7 +5,7 @@ use http::HeaderValue;
 use super::{Settings, Slot, open::Ambiguous, settings::Form};
 use crate::{
     clock::Millis,
-    compat::{Companion, Legacy, Mode, Read},
+    compat::{Companion, Legacy, Mode, Newest, Read},
     entries::Entries,
     error::{Error, ErrorKind},
     event::Event,
@@ -42,23 +42,27 @@ impl Slot {
         {
             return self.opened_with(valid, now);
         }
-        let valid_id = valid.as_ref().map(|ours| ours.record.head.id);
-        let theirs = self.newest(legacy, now, events);
-        let base = match (valid.or(late), theirs) {
-            (None, None) => None,
-            (None, Some(theirs)) => Some(self.adopt(theirs)?),
-            (Some(ours), None) if ours.origin == Origin::Twin => {
-                let Some(id) = valid_id else {
-                    return self.opened_with(None, now);
-                };
+        let base = match (valid, self.newest(legacy, now, events)) {
+            (Some(ours), Newest::Absent) if ours.origin == Origin::Twin => {
+                let id = ours.record.head.id;
                 events.push(Event::LegacyLoggedOut(id));
                 return Ok(State::after(&self.settings.rules, now, id));
             }
-            (Some(ours), None) => Some(Base {
+            (Some(ours), Newest::Absent) => Some(Base {
                 origin: Origin::Alone,
                 ..ours
             }),
-            (Some(ours), Some(theirs)) => Some(self.newer_of(ours, theirs, companion)?),
+            (valid, Newest::Absent | Newest::Refused) => valid,
+            (Some(ours), Newest::Read(theirs)) => {
+                Some(self.newer_of(ours, theirs, companion.mode)?)
+            }
+            (None, Newest::Read(theirs)) => Some(match late {
+                Some(ours) => Base {
+                    origin: Origin::Legacy,
+                    ..self.newer_of(ours, theirs, companion.mode)?
+                },
+                None => self.adopt(theirs)?,
+            }),
         };
         let timeouts = &self.settings.rules.timeouts;
         let base = base.filter(|base| match timeouts.check(base.record.head.times, now) {
@@ -84,7 +88,7 @@ impl Slot {
         now: Millis,
         events: &mut Vec<Event<'static>>,
     ) -> Result<Option<Base>, Error> {
-        let Some(read) = self.newest(legacy, now, events) else {
+        let Newest::Read(read) = self.newest(legacy, now, events) else {
             return Ok(None);
         };
         let rules = &self.settings.rules;
@@ -92,21 +96,11 @@ impl Slot {
             id: rules.draw_id()?,
             times: rules.fresh(read.signed),
         };
-        let owner = read.owner.flatten();
-        Ok(Some(base(
-            head,
-            owner.as_deref(),
-            &read.entries,
-            Origin::Ours,
-        )))
+        let owner = read.owner.as_deref();
+        Ok(Some(base(head, owner, &read.entries, Origin::Ours)))
     }
 
-    fn newest(
-        &self,
-        legacy: &Legacy,
-        now: Millis,
-        events: &mut Vec<Event<'static>>,
-    ) -> Option<Read> {
+    fn newest(&self, legacy: &Legacy, now: Millis, events: &mut Vec<Event<'static>>) -> Newest {
         let headers = self.cookies.iter();
         let values = headers.flat_map(|header| legacy.values(header.as_bytes()));
         legacy.newest(values, now, events)
@@ -115,7 +109,7 @@ impl Slot {
     /// A session that begins with the old system's cookie.
     fn adopt(&self, theirs: Read) -> Result<Base, Error> {
         let rules = &self.settings.rules;
-        let owner = theirs.owner.flatten();
+        let owner = theirs.owner.as_deref();
         let head = Head {
             // see `LegacyCookie::owner`
             id: match owner {
@@ -124,28 +118,22 @@ impl Slot {
             },
             times: rules.fresh(theirs.signed),
         };
-        Ok(base(
-            head,
-            owner.as_deref(),
-            &theirs.entries,
-            Origin::Legacy,
-        ))
+        Ok(base(head, owner, &theirs.entries, Origin::Legacy))
     }
 
     /// The newer of two cookies that one browser sent. What the old system signed after ours was sealed is the same session,
     /// used there, unless its owner is another.
-    fn newer_of(&self, ours: Base, theirs: Read, companion: &Companion) -> Result<Base, Error> {
+    fn newer_of(&self, mut ours: Base, theirs: Read, mode: Mode) -> Result<Base, Error> {
         let twins = ours.origin == Origin::Twin;
         let sealed = ours.issued_at() / 1000 * 1000;
         let mut head = ours.record.head;
         head.times.issue(theirs.signed);
         let entries = Entries::trusted(&theirs.entries);
         if ours.record.entries() == entries {
-            let origin = match (companion.mode, twins) {
+            let origin = match (mode, twins) {
                 (Mode::Dual, false) => Origin::Legacy,
                 _ => ours.origin,
             };
-            let mut ours = ours;
             ours.record.head = head;
             return Ok(Base { origin, ..ours });
         }
@@ -156,14 +144,9 @@ impl Slot {
                 ..ours
             });
         }
-        let owner = theirs.owner.as_ref().map(Option::as_deref);
-        match owner.is_none_or(|owner| owner == ours.record.owner()) {
-            true => Ok(base(
-                head,
-                ours.record.owner(),
-                &theirs.entries,
-                Origin::Legacy,
-            )),
+        let owner = theirs.owner.as_deref();
+        match owner == ours.record.owner() {
+            true => Ok(base(head, owner, &theirs.entries, Origin::Legacy)),
             false => self.adopt(theirs),
         }
     }
@@ -222,12 +205,9 @@ pub(super) fn sign(
     state: &State,
     now: Millis,
 ) -> Result<(Head, HeaderValue), Error> {
-    let (head, owner) = state.begin_anew(&settings.rules, now)?;
+    let (head, login) = state.begin_anew(&settings.rules, now)?;
     let json = object(state)?;
-    let told = state
-        .with_entries(|entries| legacy.owner_of(entries))
-        .flatten();
-    if owner != told {
+    if login.is_some() && login != state.with_entries(|entries| legacy.owner_of(entries)) {
         return Err(ErrorKind::OwnerNotShared.into());
     }
     Ok((head, legacy.set(&json, now, None)?))

@@ -17,7 +17,7 @@ use crate::{
     seal::{self, HEADROOM, TAG_LEN},
 };
 
-#[path = "../tink/python.rs"]
+#[path = "../python.rs"]
 mod python;
 
 const CONTEXTS: usize = 100;
@@ -170,8 +170,8 @@ fn encode(record: &Value) -> Vec<u8> {
 
 /// Asks the other implementation all of it in one go.
 fn answers(asks: &[Value]) -> Vec<Value> {
-    let mut child = Command::new(python::python())
-        .args([python::SCRIPT, "batch"])
+    let mut child = Command::new(python::python("tink/requirements.txt"))
+        .args([python::TINK, "batch"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()

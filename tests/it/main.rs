@@ -4,12 +4,16 @@ mod bad_input;
 mod browser;
 mod caching;
 mod clock;
+#[cfg(feature = "starlette")]
+mod compat;
 mod config;
 mod cost;
 mod failures;
 mod lifetimes;
 mod nesting;
 mod processes;
+#[path = "../python.rs"]
+mod python;
 mod races;
 mod secrets;
 mod set_cookie;

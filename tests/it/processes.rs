@@ -33,6 +33,7 @@ fn examples() -> &'static Path {
             "--quiet",
             "--locked",
             "--offline",
+            "--all-features",
             "--examples",
             "--target-dir",
         ]);

@@ -104,6 +104,17 @@ pub(crate) async fn get_with(app: &Router, path: &str, lines: &[&[u8]]) -> Answe
     send(app, request).await
 }
 
+/// Posts nothing, with that `Cookie` line.
+#[cfg(feature = "starlette")]
+pub(crate) async fn post(app: &Router, path: &str, cookies: &str) -> Answer {
+    let mut request = Request::post(path).body(Body::empty()).expect("a request");
+    if !cookies.is_empty() {
+        let value = HeaderValue::from_str(cookies).expect("a header value");
+        request.headers_mut().append(header::COOKIE, value);
+    }
+    send(app, request).await
+}
+
 /// A visitor: keeps cookies as a browser does, except for their age.
 #[derive(Clone, Default)]
 pub(crate) struct Visitor {

@@ -6,15 +6,13 @@ use serde_json::Value;
 
 use crate::{
     processes::{Curl, Server},
+    python,
     support::{NAME, OTHER_SECRET, SECRET},
 };
 
-#[path = "../tink/python.rs"]
-mod python;
-
 fn tink(arguments: &[&str]) -> Output {
-    Command::new(python::python())
-        .arg(python::SCRIPT)
+    Command::new(python::python("tink/requirements.txt"))
+        .arg(python::TINK)
         .args(arguments)
         .output()
         .expect("Python runs")

@@ -1,0 +1,127 @@
+use super::*;
+use crate::support::on_a_clock;
+use tower_sealed_session::{ConfigError, SameSite, compat::EmptySecret};
+
+fn fault(error: ConfigError) -> (&'static str, Option<&'static str>) {
+    let text = error.to_string();
+    assert!(text.len() > 40 && !text.contains(OLD_SECRET), "{text}");
+    match error {
+        ConfigError::Conflict { setting, other, .. } => (setting, Some(other)),
+        ConfigError::Invalid { setting, .. } => (setting, None),
+        _ => unreachable!("there are two kinds"),
+    }
+}
+
+#[test]
+fn a_secret_is_wanted() {
+    assert_eq!(Starlette::new([""; 0]).expect_err("none"), EmptySecret);
+    assert_eq!(
+        Starlette::new(["good", ""]).expect_err("empty"),
+        EmptySecret
+    );
+}
+
+#[test]
+fn our_timeouts_have_to_be_set() {
+    let until = moment(START) + DAY;
+    for dual in [false, true] {
+        let old = |builder: SessionLayerBuilder| match dual {
+            true => builder.dual_write(old_cookie(), until),
+            false => builder.migrate(old_cookie(), until),
+        };
+        let builder = || on_a_clock().0;
+        let error = old(builder()).build().expect_err("neither is set");
+        assert_eq!(fault(error), ("idle_timeout", None));
+        let error = old(builder().idle_timeout(DAY))
+            .build()
+            .expect_err("one is not set");
+        assert_eq!(fault(error), ("absolute_timeout", None));
+        let error = old(builder().absolute_timeout(DAY))
+            .build()
+            .expect_err("one is not set");
+        assert_eq!(fault(error), ("idle_timeout", None));
+        assert!(
+            old(builder().idle_timeout(DAY).absolute_timeout(DAY))
+                .build()
+                .is_ok()
+        );
+    }
+}
+
+#[test]
+fn an_old_cookie_that_cannot_be_is_refused() {
+    let cases = [
+        (old_cookie().name("a b"), ("LegacyCookie::name", None)),
+        (old_cookie().name(""), ("LegacyCookie::name", None)),
+        (old_cookie().path("x"), ("LegacyCookie::path", None)),
+        (old_cookie().path("/;"), ("LegacyCookie::path", None)),
+        (old_cookie().domain("a b"), ("LegacyCookie::domain", None)),
+        (
+            old_cookie().same_site(SameSite::None),
+            ("LegacyCookie::same_site", Some("LegacyCookie::https_only")),
+        ),
+    ];
+    for (cookie, wanted) in cases {
+        let migrate = builder().0.migrate(cookie.clone(), moment(START));
+        assert_eq!(fault(migrate.build().expect_err("refused")), wanted);
+        let share = SignedSessionLayer::new(cookie);
+        assert_eq!(fault(share.expect_err("refused")), wanted);
+    }
+}
+
+/// Where ours came without the old one, visitors would seem to have logged out there.
+#[test]
+fn the_old_cookie_comes_wherever_ours_does() {
+    let until = moment(START) + DAY;
+    let conflict = |ours: SessionLayerBuilder, old: LegacyCookie| {
+        let error = ours.dual_write(old, until).build().expect_err("refused");
+        let (setting, other) = fault(error);
+        assert_eq!(setting, "dual_write");
+        other.expect("a conflict")
+    };
+    let ours = || builder().0;
+    assert_eq!(conflict(ours().insecure_http(), old_cookie()), "name");
+    assert_eq!(conflict(ours(), old_cookie().path("/app")), "path");
+    assert_eq!(
+        conflict(ours().path("/apple"), old_cookie().path("/app")),
+        "path"
+    );
+    assert_eq!(
+        conflict(ours().domain("example.com"), old_cookie()),
+        "domain"
+    );
+    assert_eq!(
+        conflict(ours(), old_cookie().same_site(SameSite::Strict)),
+        "same_site"
+    );
+    assert_eq!(
+        conflict(ours().partitioned(true), old_cookie()),
+        "partitioned"
+    );
+    assert_eq!(
+        conflict(
+            ours().insecure_http().name("id"),
+            old_cookie().https_only(true)
+        ),
+        "insecure_http"
+    );
+    let possible = [
+        (ours().path("/app/x"), old_cookie().path("/app")),
+        (ours().path("/app"), old_cookie().path("/app")),
+        (ours().path("/app/x"), old_cookie().path("/app/")),
+        (ours(), old_cookie().domain("example.com")),
+        (ours().same_site(SameSite::Strict), old_cookie()),
+        (ours().insecure_http().name("id"), old_cookie()),
+    ];
+    for (ours, old) in possible {
+        assert!(ours.dual_write(old, until).build().is_ok());
+    }
+}
+
+#[test]
+fn nothing_shows_a_secret() {
+    let shown = format!("{:?} {:?}", starlette(), old_cookie());
+    assert!(!shown.contains(OLD_SECRET), "{shown}");
+    let signed = starlette().open(old_value(r#"{"a":"v-a-l"}"#, START).as_bytes());
+    assert!(!format!("{signed:?}").contains("v-a-l"));
+}

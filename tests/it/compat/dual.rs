@@ -1,0 +1,336 @@
+//! The old app still serves, or may have to again.
+
+use super::*;
+use crate::support::{Events, keys};
+use tower_sealed_session::SessionLayer;
+
+const ADA: &str = r#"{"user":"ada"}"#;
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+/// The old app answers a request at that moment, and sets its cookie.
+fn old_app_writes(visitor: &mut Visitor, json: &str, seconds: i64) {
+    visitor
+        .jar
+        .insert("session".to_owned(), old_value(json, seconds));
+}
+
+#[tokio::test]
+async fn both_are_written_and_hold_the_same() {
+    let (app, clock) = dual();
+    let mut visitor = Visitor::default();
+    clock.advance(Duration::from_millis(700));
+    for (n, path) in ["/login?user=ada", "/set?key=a&value=b", "/renew"]
+        .iter()
+        .enumerate()
+    {
+        let answer = visitor.post(&app, path).await;
+        assert_eq!(sets(&answer), ["+__Host-session", "+session"], "{path}");
+        let lines = answer.header("set-cookie");
+        assert!(
+            lines[1].contains("; HttpOnly; SameSite=Lax; Path=/; Max-Age=1209"),
+            "{}",
+            lines[1]
+        );
+        let (json, signed) = visitor.old().expect("one");
+        assert_eq!(json, visitor.body(&app, "/").await);
+        // never later than ours, whose seconds count from its creation
+        assert!((START + n as i64 * 10 - 1..=START + n as i64 * 10).contains(&signed));
+        clock.advance(seconds(10));
+    }
+    for _ in 0..2 {
+        assert!(visitor.get(&app, "/").await.sets_nothing());
+    }
+    // a refresh is of both
+    clock.advance(seconds(300));
+    let answer = visitor.get(&app, "/").await;
+    assert_eq!(sets(&answer), ["+__Host-session", "+session"]);
+    assert_eq!(visitor.old().expect("one").1, START + 330);
+
+    let answer = visitor.post(&app, "/clear").await;
+    assert_eq!(
+        sets(&answer),
+        ["+__Host-session", "+session"],
+        "it has an owner"
+    );
+    let answer = visitor.post(&app, "/logout").await;
+    assert_eq!(sets(&answer), ["-__Host-session", "-session"]);
+    assert!(visitor.jar.is_empty());
+}
+
+#[tokio::test]
+async fn what_the_old_app_wrote_later_is_read_also_within_one_second() {
+    let (app, clock) = dual();
+    let mut visitor = with_old(ADA, START);
+    let answer = visitor.get(&app, "/").await;
+    assert_eq!(answer.body, ADA);
+    assert_eq!(
+        sets(&answer),
+        ["+__Host-session"],
+        "the old one holds it already"
+    );
+    for (n, wait) in [0, 0, 1, 500, 0, 1000, 9000].into_iter().enumerate() {
+        clock.advance(Duration::from_millis(wait));
+        let now = tower_sealed_session::Clock::now(&clock).unix_timestamp();
+        let json = format!(r#"{{"n":{n},"user":"ada"}}"#);
+        old_app_writes(&mut visitor, &json, now);
+        for _ in 0..2 {
+            assert_eq!(visitor.body(&app, "/").await, json);
+        }
+        visitor
+            .post(&app, &format!("/set?key=ours&value={n}"))
+            .await;
+        let json = format!(r#"{{"n":{n},"ours":"{n}","user":"ada"}}"#);
+        assert_eq!(visitor.body(&app, "/").await, json);
+        assert_eq!(visitor.old().expect("one").0, json);
+    }
+}
+
+/// A slow read must not make what the old app wrote meanwhile look older than it is.
+#[tokio::test]
+async fn reading_alone_never_hides_what_the_old_app_writes_meanwhile() {
+    let (app, clock) = dual();
+    let mut visitor = with_old(ADA, START);
+    let answer = visitor.clone().get(&app, "/").await;
+    old_app_writes(&mut visitor, r#"{"n":1,"user":"ada"}"#, START + 1);
+    clock.advance(seconds(5));
+    visitor.keep(&answer);
+    assert!(visitor.has_ours());
+    assert_eq!(visitor.body(&app, "/").await, r#"{"n":1,"user":"ada"}"#);
+}
+
+#[tokio::test]
+async fn who_logs_out_in_the_old_app_is_logged_out_here() {
+    for migrate_after in [false, true] {
+        let (app, _) = dual();
+        let mut visitor = Visitor::default();
+        visitor.post(&app, "/login?user=ada").await;
+        let copy = visitor.clone();
+        visitor.jar.remove("session");
+        let app = if migrate_after { migrating().0 } else { app };
+        let events = Events::capture();
+        let answer = visitor.get(&app, "/").await;
+        assert_eq!(answer.body, "{}");
+        assert_eq!(sets(&answer), ["-__Host-session"]);
+        assert_eq!(answer.header("cache-control"), ["no-store"]);
+        assert_eq!(events.drain(), ["legacy_logged_out", "removed"]);
+        // what was in flight does not undo it
+        let answer = copy.clone().post(&app, "/set?key=a&value=b").await;
+        assert!(answer.sets_nothing());
+        // and so is who had the old app remove the user alone
+        let (app, _) = dual();
+        let mut visitor = Visitor::default();
+        visitor.post(&app, "/login?user=ada").await;
+        old_app_writes(&mut visitor, r#"{"lang":"en"}"#, START);
+        assert_eq!(visitor.body(&app, "/owner").await, "");
+        assert_eq!(visitor.body(&app, "/").await, r#"{"lang":"en"}"#);
+    }
+}
+
+#[tokio::test]
+async fn who_logs_in_in_the_old_app_is_logged_in_here_under_a_new_id() {
+    let (app, clock) = dual();
+    let mut visitor = Visitor::default();
+    visitor.post(&app, "/set?key=lang&value=en").await;
+    let before = visitor.body(&app, "/id").await;
+    clock.advance(seconds(60));
+    old_app_writes(&mut visitor, r#"{"lang":"en","user":"ada"}"#, START + 60);
+    assert_eq!(visitor.body(&app, "/owner").await, "ada");
+    assert_ne!(visitor.body(&app, "/id").await, before);
+    assert_eq!(
+        visitor.body(&app, "/created").await,
+        (START + 60).to_string()
+    );
+    // another user's session is another session
+    clock.advance(seconds(60));
+    old_app_writes(&mut visitor, r#"{"user":"bob"}"#, START + 120);
+    assert_eq!(visitor.body(&app, "/owner").await, "bob");
+    // the same user's goes on
+    let (id, created) = (visitor.body(&app, "/id").await, START + 120);
+    clock.advance(seconds(60));
+    old_app_writes(&mut visitor, r#"{"n":1,"user":"bob"}"#, START + 180);
+    assert_eq!(visitor.body(&app, "/id").await, id);
+    assert_eq!(visitor.body(&app, "/created").await, created.to_string());
+}
+
+/// Somebody else's old cookie, planted by a host of the same domain, is not mixed with the session that is here.
+#[tokio::test]
+async fn without_a_way_to_know_the_owner_a_login_does_not_take_over_what_the_old_app_wrote() {
+    let (builder, _) = builder();
+    let layer = builder.dual_write(old_cookie(), moment(START) + DAY);
+    let app = app().layer(layer.build().expect("possible"));
+    let mut visitor = Visitor::default();
+    visitor.post(&app, "/login?user=ada").await;
+    assert_eq!(visitor.body(&app, "/owner").await, "ada");
+    old_app_writes(&mut visitor, r#"{"role":"planted"}"#, START + 1);
+    assert_eq!(visitor.body(&app, "/owner").await, "");
+}
+
+#[tokio::test]
+async fn using_the_old_app_is_using_the_session() {
+    let (builder, clock) = builder();
+    let builder = builder.idle_timeout(seconds(3600));
+    let layer = builder.dual_write(old_cookie().owner(user), moment(START) + 30 * DAY);
+    let app = app().layer(layer.build().expect("possible"));
+    let mut visitor = Visitor::default();
+    visitor.post(&app, "/login?user=ada").await;
+    let created = visitor.body(&app, "/created").await;
+    // before 1.0 each of its responses signs the same anew
+    for n in 1..=4 {
+        clock.advance(seconds(3000));
+        let json = visitor.old().expect("one").0;
+        old_app_writes(&mut visitor, &json, START + 3000 * n);
+    }
+    // more than an hour after ours was sealed
+    assert_eq!(visitor.body(&app, "/owner").await, "ada");
+    assert_eq!(visitor.body(&app, "/created").await, created);
+}
+
+/// Both have expired, to the millisecond, also in a browser that kept them whatever their ages.
+#[tokio::test]
+async fn after_our_idle_time_a_browser_with_both_or_either_is_anonymous() {
+    for offset in [0, 1, 400, 999] {
+        let (builder, clock) = builder();
+        clock.advance(Duration::from_millis(offset));
+        let builder = builder.idle_timeout(seconds(60));
+        let layer = builder.dual_write(old_cookie().owner(user), moment(START) + 30 * DAY);
+        let app = app().layer(layer.build().expect("possible"));
+        let mut visitor = Visitor::default();
+        visitor.post(&app, "/login?user=ada").await;
+        clock.advance(Duration::from_millis(2300));
+        visitor.post(&app, "/set?key=a&value=b").await;
+        let alive = clock.clone();
+        clock.advance(Duration::from_millis(58_000));
+        assert_eq!(visitor.clone().body(&app, "/owner").await, "ada");
+        alive.advance(Duration::from_millis(2000));
+        for kept in [&["session", OURS][..], &["session"], &[OURS]] {
+            let mut visitor = visitor.clone();
+            visitor.jar.retain(|name, _| kept.contains(&&**name));
+            let answer = visitor.get(&app, "/").await;
+            assert_eq!(answer.body, "{}", "{offset} {kept:?}");
+            assert!(answer.sets_nothing());
+        }
+    }
+}
+
+/// While the old app signs anew, ours still ends a day after its beginning where both come; and what we set tells the
+/// browser to forget the old one with ours.
+#[tokio::test]
+async fn our_absolute_limit_holds_beside_an_old_cookie_that_is_signed_anew() {
+    let (builder, clock) = builder();
+    let builder = builder.idle_timeout(seconds(3600)).absolute_timeout(DAY);
+    let layer = builder.dual_write(old_cookie().owner(user), moment(START) + 30 * DAY);
+    let app = app().layer(layer.build().expect("possible"));
+    let mut visitor = Visitor::default();
+    visitor.post(&app, "/login?user=ada").await;
+    for n in 1..48 {
+        clock.advance(seconds(1800));
+        old_app_writes(&mut visitor, ADA, START + 1800 * n);
+        let answer = visitor.get(&app, "/owner").await;
+        assert_eq!(answer.body, "ada", "{n}");
+        let ages = answer
+            .cookies()
+            .iter()
+            .map(|cookie| cookie.max_age())
+            .collect::<Vec<_>>();
+        assert!(ages.windows(2).all(|two| two[0] == two[1]), "{ages:?}");
+    }
+    clock.advance(seconds(1800));
+    old_app_writes(&mut visitor, ADA, START + 86_400);
+    assert_eq!(visitor.body(&app, "/owner").await, "");
+}
+
+/// What other instances of a rolling move leave behind.
+#[tokio::test]
+async fn ours_alone_is_no_logout_and_both_are_written_again() {
+    let (dual, clock) = dual();
+    let plain = SessionLayer::builder(keys()).clock(clock.clone());
+    let plain = plain.idle_timeout(FORTNIGHT).absolute_timeout(FORTNIGHT);
+    let plain = app().layer(plain.build().expect("possible"));
+    let layer = SessionLayer::builder(keys()).clock(clock.clone());
+    let layer = layer.idle_timeout(FORTNIGHT).absolute_timeout(FORTNIGHT);
+    let layer = layer.migrate(old_cookie().owner(user), moment(START) + DAY);
+    let migrating = app().layer(layer.build().expect("possible"));
+
+    let mut visitor = Visitor::default();
+    visitor.post(&dual, "/login?user=ada").await;
+    // the migrating instance reads it, and with its first write the old one goes
+    assert_eq!(visitor.body(&migrating, "/owner").await, "ada");
+    let answer = visitor.post(&migrating, "/set?key=a&value=1").await;
+    assert_eq!(sets(&answer), ["+__Host-session", "-session"]);
+    // back at a dual one, nothing is lost, and the old app would know her
+    let answer = visitor.get(&dual, "/").await;
+    assert_eq!(answer.body, r#"{"a":"1","user":"ada"}"#);
+    assert_eq!(sets(&answer), ["+__Host-session", "+session"]);
+    assert_eq!(visitor.old().expect("one").0, answer.body);
+    assert!(visitor.get(&dual, "/").await.sets_nothing());
+
+    // one without any of this writes ours alone, and the old one is stale
+    clock.advance(seconds(2));
+    visitor.post(&plain, "/set?key=a&value=2").await;
+    assert_eq!(visitor.old().expect("one").0, r#"{"a":"1","user":"ada"}"#);
+    let answer = visitor.get(&dual, "/").await;
+    assert_eq!(answer.body, r#"{"a":"2","user":"ada"}"#);
+    assert_eq!(sets(&answer), ["+__Host-session", "+session"]);
+    assert_eq!(visitor.old().expect("one").0, answer.body);
+}
+
+/// It is there, and it is none: the old app may have a new secret.
+#[tokio::test]
+async fn an_old_cookie_that_does_not_open_neither_logs_out_nor_is_replaced() {
+    let (app, _) = dual();
+    let mut visitor = Visitor::default();
+    visitor.post(&app, "/login?user=ada").await;
+    let good = visitor.jar["session"].clone();
+    for bad in [
+        &good[1..],
+        "x",
+        "a.b.c",
+        &old_value("[1]", START),
+        &old_value(ADA, START - 99 * 86_400),
+    ] {
+        visitor.jar.insert("session".to_owned(), bad.to_owned());
+        let answer = visitor.get(&app, "/owner").await;
+        assert_eq!(answer.body, "ada", "{bad}");
+        assert!(answer.sets_nothing());
+    }
+}
+
+#[tokio::test]
+async fn after_its_date_ours_is_alone() {
+    let (builder, clock) = builder();
+    let layer = builder.dual_write(old_cookie().owner(user), moment(START) + DAY);
+    let app = app().layer(layer.build().expect("possible"));
+    let mut visitor = Visitor::default();
+    visitor.post(&app, "/login?user=ada").await;
+    clock.advance(DAY);
+    visitor.jar.remove("session");
+    assert_eq!(visitor.body(&app, "/owner").await, "ada");
+    let answer = visitor.post(&app, "/set?key=a&value=b").await;
+    assert_eq!(sets(&answer), ["+__Host-session"]);
+    assert_eq!(with_old(ADA, START + 86_400).body(&app, "/").await, "{}");
+}
+
+/// Each mutator refuses what either cookie cannot hold.
+#[tokio::test]
+async fn what_does_not_fit_into_the_old_cookie_is_refused() {
+    let (app, _) = dual();
+    let mut visitor = Visitor::default();
+    // each quote takes two bytes in JSON, here and there, and a key's quotes are two more there
+    let fits = |n: usize| format!("/set?key={}&value={}", "%22".repeat(200), "x".repeat(n));
+    let mut largest = 0;
+    for n in (2000..3000).rev() {
+        let answer = visitor.post(&app, &fits(n)).await;
+        if answer.status == 200 {
+            largest = n;
+            break;
+        }
+        assert!(answer.sets_nothing());
+    }
+    assert!(largest > 2000);
+    let pair = "session".len() + visitor.jar["session"].len();
+    assert!((4088..=4096).contains(&pair), "{pair}");
+    assert_eq!(visitor.old().expect("one").0, visitor.body(&app, "/").await);
+}
