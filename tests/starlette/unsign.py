@@ -1,7 +1,8 @@
 """What itsdangerous, base64 and Starlette make of cookies: reads lines of JSON, answers each in a line.
 
 `{"b64": hex}` and `{"url": hex}`: the decoded bytes in hex, or null. `{"secrets": [...], "max_age": n, "now": n, "cookie": hex}`:
-the session's JSON in its normal form, or null where the visitor has none, or "error" where Starlette answers 500.
+the session's JSON in its normal form, or null where the visitor has none, or "error" where Starlette answers 500 or it is no JSON.
+`{"normal": text}`: the text in its normal form.
 """
 
 import base64
@@ -28,6 +29,11 @@ def decoded(decode, text):
         return None
 
 
+def refuse(constant):
+    """`NaN` and `Infinity`, which Python reads and JSON has not: to Rust that is no session."""
+    raise ValueError(constant)
+
+
 def session(ask):
     """As `SessionMiddleware.__call__` has it."""
     header = b"session=" + bytes.fromhex(ask["cookie"])
@@ -39,7 +45,7 @@ def session(ask):
     except itsdangerous.BadSignature:
         return None
     try:
-        loaded = json.loads(base64.b64decode(data))
+        loaded = json.loads(base64.b64decode(data), parse_constant=refuse)
         return json.dumps(loaded, sort_keys=True) if isinstance(loaded, dict) else "error"
     except (ValueError, RecursionError):
         return "error"
