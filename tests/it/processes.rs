@@ -63,8 +63,19 @@ fn example(name: &str) -> Command {
 
 impl Server {
     pub(crate) fn start(name: &str, env: &[(&str, &str)]) -> Self {
-        let mut child = example(name)
-            .envs(env.iter().copied())
+        Self::run(example(name).envs(env.iter().copied()))
+    }
+
+    /// An example that takes arguments.
+    #[cfg(feature = "starlette")]
+    pub(crate) fn start_with(name: &str, arguments: &[&str], env: &[(&str, &str)]) -> Self {
+        let mut command = example(name);
+        Self::run(command.args(arguments).envs(env.iter().copied()))
+    }
+
+    /// Any program whose first line ends with the port it listens on.
+    pub(crate) fn run(command: &mut Command) -> Self {
+        let mut child = command
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()

@@ -115,6 +115,12 @@ pub(crate) async fn post(app: &Router, path: &str, cookies: &str) -> Answer {
     send(app, request).await
 }
 
+#[cfg(feature = "starlette")]
+pub(crate) async fn post_body(app: &Router, path: &str, body: &str) -> Answer {
+    let body = Body::from(body.to_owned());
+    send(app, Request::post(path).body(body).expect("a request")).await
+}
+
 /// A visitor: keeps cookies as a browser does, except for their age.
 #[derive(Clone, Default)]
 pub(crate) struct Visitor {

@@ -66,7 +66,10 @@ def main():
         Route("/logout", logout, methods=["POST"]),
         Route("/normalize", normalize, methods=["POST"]),
     ]
-    listener = socket.create_server(("127.0.0.1", 0))
+    # asyncio sends at once what it knows to be TCP
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.bind(("127.0.0.1", 0))
+    listener.listen(128)
     print(listener.getsockname()[1], flush=True)
     config = uvicorn.Config(Starlette(routes=routes, middleware=[sessions]), log_level="warning")
     uvicorn.Server(config).run(sockets=[listener])

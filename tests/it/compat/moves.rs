@@ -1,1 +1,189 @@
+//! Rolling moves under load, instance by instance: old app → dual → ours alone, and back from dual.
 
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use http::Method;
+use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
+
+use super::{
+    OLD_SECRET,
+    upstream::{BEFORE_1, Http, NEWEST, old_app},
+};
+use crate::{
+    processes::Server,
+    support::{SECRET, Visitor},
+};
+
+const VISITORS: u64 = 24;
+const STAGE: Duration = Duration::from_millis(1500);
+/// How long an instance that gets no new requests is left to answer those it has.
+const DRAIN: Duration = Duration::from_millis(500);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn from_the_newest_starlette_to_ours_alone() {
+    forth(NEWEST).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn from_starlette_0_52_1_to_ours_alone() {
+    forth(BEFORE_1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn to_dual_and_back_to_the_newest_starlette() {
+    and_back(NEWEST).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn to_dual_and_back_to_starlette_0_52_1() {
+    and_back(BEFORE_1).await;
+}
+
+async fn forth(requirements: &str) {
+    let fleet = Fleet::of([old_app(requirements), old_app(requirements)]);
+    let visitors = Visitors::arrive(&fleet);
+    for mode in ["dual", "migrate"] {
+        for instance in [0, 1] {
+            tokio::time::sleep(STAGE).await;
+            fleet.replace(instance, ours(mode)).await;
+        }
+    }
+    tokio::time::sleep(STAGE).await;
+    visitors.leave().await;
+}
+
+async fn and_back(requirements: &str) {
+    let fleet = Fleet::of([old_app(requirements), old_app(requirements)]);
+    let visitors = Visitors::arrive(&fleet);
+    for instance in [0, 1] {
+        tokio::time::sleep(STAGE).await;
+        fleet.replace(instance, ours("dual")).await;
+    }
+    for instance in [0, 1] {
+        tokio::time::sleep(STAGE).await;
+        fleet.replace(instance, old_app(requirements)).await;
+    }
+    tokio::time::sleep(STAGE).await;
+    visitors.leave().await;
+}
+
+fn ours(mode: &str) -> Server {
+    let env = [("STARLETTE_SECRET", OLD_SECRET), ("SESSION_SECRET", SECRET)];
+    Server::start_with("starlette", &[mode], &env)
+}
+
+/// The instances behind a balancer that sends each request to any of them.
+struct Fleet(Mutex<[Arc<Server>; 2]>);
+
+impl Fleet {
+    fn of(instances: [Server; 2]) -> Arc<Self> {
+        Arc::new(Self(Mutex::new(instances.map(Arc::new))))
+    }
+
+    fn any(&self, rng: &mut StdRng) -> String {
+        let instances = self.0.lock().expect("no panic under it");
+        let port = instances[rng.random_range(0..2)].port;
+        format!("http://127.0.0.1:{port}")
+    }
+
+    async fn replace(&self, instance: usize, by: Server) {
+        let old = {
+            let mut instances = self.0.lock().expect("no panic under it");
+            std::mem::replace(&mut instances[instance], Arc::new(by))
+        };
+        tokio::time::sleep(DRAIN).await;
+        drop(old);
+    }
+}
+
+struct Visitors {
+    tasks: Vec<tokio::task::JoinHandle<()>>,
+    leave: Arc<AtomicBool>,
+    requests: Arc<AtomicUsize>,
+}
+
+impl Visitors {
+    fn arrive(fleet: &Arc<Fleet>) -> Self {
+        let (leave, requests) = (Arc::<AtomicBool>::default(), Arc::<AtomicUsize>::default());
+        let tasks = (0..VISITORS).map(|n| {
+            let stay = stay(n, fleet.clone(), leave.clone(), requests.clone());
+            tokio::spawn(stay)
+        });
+        Self {
+            tasks: tasks.collect(),
+            leave,
+            requests,
+        }
+    }
+
+    async fn leave(self) {
+        self.leave.store(true, Ordering::Relaxed);
+        for task in self.tasks {
+            task.await.expect("the visitor lost nothing");
+        }
+        let requests = self.requests.load(Ordering::Relaxed);
+        assert!(requests > 1000, "{requests}");
+    }
+}
+
+/// Logs in, writes and reads, and finds at each step exactly what was written; at the end, logs out.
+async fn stay(n: u64, fleet: Arc<Fleet>, leave: Arc<AtomicBool>, requests: Arc<AtomicUsize>) {
+    let mut rng = StdRng::seed_from_u64(n);
+    let (http, mut visitor) = (Http::new(), Visitor::default());
+    let mut model = serde_json::Map::new();
+    let mut step = 0;
+    let (mut key, mut value) = ("user".to_owned(), format!("visitor-{n}"));
+    while !leave.load(Ordering::Relaxed) {
+        let origin = fleet.any(&mut rng);
+        if rng.random() || step == 0 {
+            let url = format!("{origin}/set?key={key}&value={value}");
+            assert_eq!(visitor.send(&http, Method::POST, &url).await.0, 200);
+            model.insert(key, value.into());
+        } else {
+            let (status, body) = visitor
+                .send(&http, Method::GET, &format!("{origin}/"))
+                .await;
+            let shown: serde_json::Value = serde_json::from_str(&body).expect("JSON");
+            assert_eq!(
+                (status, shown.as_object()),
+                (200, Some(&model)),
+                "{origin} {n} {step}"
+            );
+        }
+        step += 1;
+        (key, value) = (format!("k{}", step % 5), format!("{step}"));
+        requests.fetch_add(1, Ordering::Relaxed);
+        tokio::time::sleep(Duration::from_millis(rng.random_range(0..60))).await;
+    }
+    let url = format!("{}/logout", fleet.any(&mut rng));
+    assert_eq!(visitor.send(&http, Method::POST, &url).await.0, 200);
+    for _ in 0..4 {
+        let url = format!("{}/", fleet.any(&mut rng));
+        assert_eq!(visitor.send(&http, Method::GET, &url).await.1, "{}");
+    }
+}
+
+impl Visitor {
+    async fn send(&mut self, http: &Http, method: Method, url: &str) -> (u16, String) {
+        let (status, body, cookies) = http
+            .send(method, url, &self.cookie_line(), String::new())
+            .await;
+        for cookie in cookies {
+            let removed =
+                cookie.max_age().is_some_and(time::Duration::is_zero) || cookie.value() == "null";
+            match removed {
+                true => self.jar.remove(cookie.name()),
+                false => self
+                    .jar
+                    .insert(cookie.name().to_owned(), cookie.value().to_owned()),
+            };
+        }
+        (status, body)
+    }
+}
