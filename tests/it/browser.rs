@@ -36,7 +36,7 @@ const PERIOD: Duration = Duration::from_millis(50);
 const ARGUMENTS: &str = "--headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run \
     --disable-background-networking --disable-component-update --disable-sync --disable-dev-shm-usage";
 
-type Outcome<T = ()> = Result<T, Box<dyn Error>>;
+pub(crate) type Outcome<T = ()> = Result<T, Box<dyn Error>>;
 
 #[tokio::test]
 async fn the_cart_survives_login_and_the_notice_shows_once() -> Outcome {
@@ -198,8 +198,8 @@ async fn serve(app: Router) -> io::Result<u16> {
     Ok(port)
 }
 
-struct Browser {
-    client: Client,
+pub(crate) struct Browser {
+    pub(crate) client: Client,
     driver: Driver,
     origin: String,
 }
@@ -210,7 +210,10 @@ impl Browser {
     }
 
     async fn at(site: Router) -> Outcome<Self> {
-        let origin = format!("http://localhost:{}", serve(site).await?);
+        Self::at_origin(format!("http://localhost:{}", serve(site).await?)).await
+    }
+
+    pub(crate) async fn at_origin(origin: String) -> Outcome<Self> {
         let driver = Driver::start()?;
         Ok(Self {
             client: driver.session().await?,
@@ -226,7 +229,7 @@ impl Browser {
         Ok(())
     }
 
-    async fn open(&self, path: &str) -> Outcome {
+    pub(crate) async fn open(&self, path: &str) -> Outcome {
         Ok(self.client.goto(&format!("{}{path}", self.origin)).await?)
     }
 
@@ -254,15 +257,15 @@ impl Browser {
         Ok(())
     }
 
-    async fn click(&self, css: &str) -> Outcome {
+    pub(crate) async fn click(&self, css: &str) -> Outcome {
         Ok(self.find(css).await?.click().await?)
     }
 
-    async fn find(&self, css: &str) -> Outcome<Element> {
+    pub(crate) async fn find(&self, css: &str) -> Outcome<Element> {
         self.wait(Locator::Css(css)).await
     }
 
-    async fn wait_for(&self, text: &str) -> Outcome {
+    pub(crate) async fn wait_for(&self, text: &str) -> Outcome {
         self.wait(Locator::XPath(&having(text))).await?;
         Ok(())
     }
@@ -270,6 +273,18 @@ impl Browser {
     async fn shows(&self, text: &str) -> Outcome<bool> {
         let found = self.client.find_all(Locator::XPath(&having(text))).await?;
         Ok(!found.is_empty())
+    }
+
+    /// Sorted.
+    #[cfg(feature = "starlette")]
+    pub(crate) async fn cookie_names(&self) -> Outcome<Vec<String>> {
+        let cookies = self.client.get_all_cookies().await?;
+        let mut names: Vec<_> = cookies
+            .iter()
+            .map(|cookie| cookie.name().to_owned())
+            .collect();
+        names.sort_unstable();
+        Ok(names)
     }
 
     async fn wait(&self, search: Locator<'_>) -> Outcome<Element> {
