@@ -17,7 +17,7 @@ use crate::{
     seal::{self, HEADROOM, TAG_LEN},
 };
 
-#[path = "../python.rs"]
+#[path = "../python/mod.rs"]
 mod python;
 
 const CONTEXTS: usize = 100;

@@ -12,7 +12,7 @@ mod failures;
 mod lifetimes;
 mod nesting;
 mod processes;
-#[path = "../python.rs"]
+#[path = "../python/mod.rs"]
 mod python;
 mod races;
 mod secrets;

@@ -347,9 +347,7 @@ fn base64ish(rng: &mut StdRng) -> Vec<u8> {
             _ => b"ABCDwxyz0189"[rng.random_range(0..12)],
         })
         .collect();
-    for _ in 0..rng.random_range(0..3) {
-        text.push(b'=');
-    }
+    text.extend(std::iter::repeat_n(b'=', rng.random_range(0..3)));
     text
 }
 
