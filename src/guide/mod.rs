@@ -5,9 +5,14 @@ pub mod shape {
     #![doc = include_str!("shape.md")]
 }
 
-/// I come from Starlette or FastAPI: what is what?
+/// I come from Starlette or FastAPI: what is what, and how do I come without logging anyone out?
 pub mod starlette {
     #![doc = include_str!("starlette.md")]
+    #![cfg_attr(feature = "starlette", doc = include_str!("starlette_move.md"))]
+    #![cfg_attr(
+        not(feature = "starlette"),
+        doc = "# Coming over without logging anyone out\n\nThe feature `starlette` brings it, and the rest of this page."
+    )]
 }
 
 /// What is promised, what is not, and what is left to me?
