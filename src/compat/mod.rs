@@ -28,6 +28,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod cookie;
 mod format;
 mod json;
 mod legacy;
@@ -35,11 +36,11 @@ mod python;
 mod starlette;
 
 pub use self::{
+    cookie::{LegacyCookie, LegacyEntries},
     format::{Format, Signed, Unreadable},
-    legacy::{LegacyCookie, LegacyEntries},
     starlette::{EmptySecret, Starlette},
 };
 pub(crate) use self::{
     json::object_len,
-    legacy::{Companion, Legacy, Mode, Newest, Read},
+    legacy::{Beside, Companion, Legacy, Mode, Newest, Read},
 };

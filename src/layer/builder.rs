@@ -53,7 +53,7 @@ pub struct SessionLayerBuilder {
     pub(super) max_remember: Duration,
     pub(super) clock: clock::Source,
     #[cfg(feature = "starlette")]
-    pub(super) legacy: Option<super::legacy::Beside>,
+    pub(super) legacy: Option<crate::compat::Beside>,
 }
 
 impl SessionLayerBuilder {
@@ -247,7 +247,7 @@ impl SessionLayerBuilder {
         #[cfg(feature = "starlette")]
         let companion = self.checked_companion(template.name(), &attributes)?;
         #[cfg(feature = "starlette")]
-        let measure = super::legacy::measure(template.name(), companion.as_ref());
+        let measure = Self::measure(template.name(), companion.as_ref());
         #[cfg(not(feature = "starlette"))]
         let measure = Measure::Sealed {
             name_len: template.name().len(),

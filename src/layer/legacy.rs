@@ -8,18 +8,12 @@ use tower_cookies::cookie::SameSite;
 use super::{ConfigError, SessionLayer, SessionLayerBuilder, check};
 use crate::{
     clock::Millis,
-    compat::{Companion, Legacy, LegacyCookie, Mode, object_len},
+    compat::{Beside, Companion, Legacy, LegacyCookie, Mode, object_len},
     cookie::Attributes,
     key::Purpose,
     session::Measure,
     slot::Form,
 };
-
-pub(super) struct Beside {
-    cookie: LegacyCookie,
-    mode: Mode,
-    until: OffsetDateTime,
-}
 
 /// # Coming from another system
 ///
@@ -117,6 +111,25 @@ impl SessionLayerBuilder {
             same_place,
         }))
     }
+
+    /// Each mutator sees to it that both cookies hold the session.
+    pub(super) fn measure(name: &str, companion: Option<&Companion>) -> Measure {
+        let name_len = name.len();
+        match companion {
+            Some(Companion {
+                legacy,
+                mode: Mode::Dual,
+                ..
+            }) => {
+                let legacy = legacy.clone();
+                Measure::Twins {
+                    name_len,
+                    legacy: Box::new(move |sizes| legacy.pair_len(object_len(sizes))),
+                }
+            }
+            _ => Measure::Sealed { name_len },
+        }
+    }
 }
 
 /// Where ours is sent and the old cookie is not, visitors would seem to have logged out in the old app.
@@ -162,28 +175,12 @@ pub(super) fn resolve(cookie: LegacyCookie) -> Result<Arc<Legacy>, ConfigError> 
             reason: "browsers take `SameSite=None` with `Secure` alone",
         });
     }
-    cookie.resolve().map(Arc::new).ok_or(ConfigError::Invalid {
-        setting: "LegacyCookie::name",
-        reason: "it may have letters, digits and !#$%&'*+-.^_`|~, at most 128",
-    })
-}
-
-pub(super) fn measure(name: &str, companion: Option<&Companion>) -> Measure {
-    let name_len = name.len();
-    match companion {
-        Some(Companion {
-            legacy,
-            mode: Mode::Dual,
-            ..
-        }) => {
-            let legacy = legacy.clone();
-            Measure::Twins {
-                name_len,
-                legacy: Box::new(move |sizes| legacy.pair_len(object_len(sizes))),
-            }
-        }
-        _ => Measure::Sealed { name_len },
-    }
+    Legacy::new(cookie)
+        .map(Arc::new)
+        .ok_or(ConfigError::Invalid {
+            setting: "LegacyCookie::name",
+            reason: "it may have letters, digits and !#$%&'*+-.^_`|~, at most 128",
+        })
 }
 
 impl SessionLayer {

@@ -2,6 +2,7 @@
 //! lives is behind [`Home`].
 
 mod access;
+mod base;
 mod life;
 mod outcome;
 mod rules;
@@ -17,9 +18,10 @@ use crate::{
 };
 
 pub(crate) use self::{
+    base::{Base, Origin},
     outcome::{Change, Outcome},
     rules::{Measure, Rules},
-    state::{Base, Origin, State},
+    state::State,
 };
 
 /// Where a session lives.

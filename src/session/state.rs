@@ -6,15 +6,14 @@ use std::{
     time::Duration,
 };
 
-use super::rules::Rules;
 #[cfg(feature = "starlette")]
 use super::whole;
+use super::{base::Base, rules::Rules};
 use crate::{
     clock::Millis,
     entries::{Entries, Merge, Splice},
     error::{Error, ErrorKind},
-    key::Age,
-    record::{Record, SessionId, Times},
+    record::{SessionId, Times},
 };
 
 /// What came in, outside the lock, and what changed, inside.
@@ -29,65 +28,6 @@ pub(crate) struct State {
     #[cfg(feature = "starlette")]
     left: Option<SessionId>,
     changes: Mutex<Changes>,
-}
-
-/// The session that a cookie brought.
-pub(crate) struct Base {
-    pub(crate) record: Record,
-    pub(crate) age: Age,
-    pub(crate) origin: Origin,
-}
-
-/// Where a session came from, and so what its response owes even if nothing changes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Origin {
-    /// Our cookie: nothing.
-    Ours,
-    /// Our cookie, set along with the old system's: nothing.
-    #[cfg(feature = "starlette")]
-    Twin,
-    /// Our cookie, where the old system's is to be and is not, or is older: both.
-    #[cfg(feature = "starlette")]
-    Alone,
-    /// The old system's cookie: ours.
-    #[cfg(feature = "starlette")]
-    Legacy,
-}
-
-impl Origin {
-    /// Whether the old system's cookie beside it ends in a time of its own, unless it is signed anew.
-    pub(super) fn ages(self) -> bool {
-        #[cfg(feature = "starlette")]
-        return self == Self::Twin;
-        #[cfg(not(feature = "starlette"))]
-        false
-    }
-
-    /// Whether the old system's cookie holds the same, or newer.
-    pub(crate) fn is_legacy(self) -> bool {
-        #[cfg(feature = "starlette")]
-        return self == Self::Legacy;
-        #[cfg(not(feature = "starlette"))]
-        false
-    }
-
-    /// Whether the response is to set cookies even if nothing changed.
-    pub(crate) fn owes(self) -> bool {
-        match self {
-            Self::Ours => false,
-            #[cfg(feature = "starlette")]
-            Self::Twin => false,
-            #[cfg(feature = "starlette")]
-            Self::Alone | Self::Legacy => true,
-        }
-    }
-}
-
-impl Base {
-    /// There is nothing in it: neither entries nor an owner.
-    pub(crate) fn is_vacant(&self) -> bool {
-        self.record.owner().is_none() && self.record.entries().as_bytes().is_empty()
-    }
 }
 
 /// `None` is as it came in.
@@ -194,8 +134,9 @@ impl State {
 
     /// The entries as the text of one JSON object.
     #[cfg(feature = "starlette")]
-    pub(crate) fn object(&self) -> Vec<u8> {
-        self.inspect(whole::to_object)
+    pub(crate) fn object(&self) -> Result<String, Error> {
+        let text = self.inspect(whole::to_object);
+        String::from_utf8(text).map_err(|_| ErrorKind::Encoding.into())
     }
 
     /// A look at the entries outside the lock.

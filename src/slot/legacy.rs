@@ -2,12 +2,12 @@
 
 use http::HeaderValue;
 
-use super::{Settings, Slot, open::Ambiguous, settings::Form};
+use super::{Slot, open::Ambiguous, settings::Form};
 use crate::{
     clock::Millis,
     compat::{Companion, Legacy, Mode, Newest, Read},
     entries::Entries,
-    error::{Error, ErrorKind},
+    error::Error,
     event::Event,
     key::{Age, Keys},
     record::{Head, Record},
@@ -23,16 +23,8 @@ impl Slot {
         now: Millis,
         events: &mut Vec<Event<'static>>,
     ) -> Result<State, Error> {
-        let mut late: Option<Base> = None;
-        let newer = |base: Base| {
-            if late
-                .as_ref()
-                .is_none_or(|late| late.issued_at() < base.issued_at())
-            {
-                late = Some(base);
-            }
-        };
-        let valid = match self.find(keys, now, events, newer) {
+        let mut late = None;
+        let valid = match self.find(keys, now, events, |expired| late = Some(expired)) {
             Ok(valid) => valid,
             Err(Ambiguous) => return self.opened_with(None, now),
         };
@@ -184,7 +176,7 @@ impl Slot {
             Mode::Dual if leave => Ok(None),
             Mode::Dual => {
                 let max_age = self.settings.max_age(head, now);
-                let json = object(state)?;
+                let json = state.object()?;
                 let line = legacy.set(&json, head.times.issued_at(), max_age)?;
                 Ok(Some(line))
             }
@@ -196,25 +188,6 @@ impl Slot {
         let companion = self.companion(state)?;
         (!companion.same_place).then(|| companion.legacy.template.remove())
     }
-}
-
-/// The `Set-Cookie` header of a session that is kept in the old system's cookie alone.
-pub(super) fn sign(
-    settings: &Settings,
-    legacy: &Legacy,
-    state: &State,
-    now: Millis,
-) -> Result<(Head, HeaderValue), Error> {
-    let (head, login) = state.begin_anew(&settings.rules, now)?;
-    let json = object(state)?;
-    if login.is_some() && login != state.with_entries(|entries| legacy.owner_of(entries)) {
-        return Err(ErrorKind::OwnerNotShared.into());
-    }
-    Ok((head, legacy.set(&json, now, None)?))
-}
-
-fn object(state: &State) -> Result<String, Error> {
-    String::from_utf8(state.object()).map_err(|_| ErrorKind::Encoding.into())
 }
 
 fn base(head: Head, owner: Option<&str>, entries: &[u8], origin: Origin) -> Base {

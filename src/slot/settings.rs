@@ -18,6 +18,7 @@ use crate::{
 #[cfg(feature = "starlette")]
 use crate::{
     compat::{Companion, Legacy},
+    error::ErrorKind,
     key::Purpose,
 };
 
@@ -111,8 +112,23 @@ impl Settings {
                 Ok((head, self.template.set(len, write, max_age)))
             }
             #[cfg(feature = "starlette")]
-            Form::Signed(legacy) => super::legacy::sign(self, legacy, state, now),
+            Form::Signed(legacy) => self.sign(legacy, state, now),
         }
+    }
+
+    /// The same, kept in the old system's cookie alone.
+    #[cfg(feature = "starlette")]
+    fn sign(
+        &self,
+        legacy: &Legacy,
+        state: &State,
+        now: Millis,
+    ) -> Result<(Head, HeaderValue), Error> {
+        let (head, login) = state.begin_anew(&self.rules, now)?;
+        if login.is_some() && login != state.with_entries(|entries| legacy.owner_of(entries)) {
+            return Err(ErrorKind::OwnerNotShared.into());
+        }
+        Ok((head, legacy.set(&state.object()?, now, None)?))
     }
 
     /// How long browsers are to keep the cookie, in seconds; `None`: until they close.

@@ -1,5 +1,5 @@
 use super::*;
-use crate::support::on_a_clock;
+use crate::support::{Events, on_a_clock};
 use tower_sealed_session::{ConfigError, SameSite, compat::EmptySecret};
 
 fn fault(error: ConfigError) -> (&'static str, Option<&'static str>) {
@@ -124,4 +124,38 @@ fn nothing_shows_a_secret() {
     assert!(!shown.contains(OLD_SECRET), "{shown}");
     let signed = starlette().open(old_value(r#"{"a":"v-a-l"}"#, START).as_bytes());
     assert!(!format!("{signed:?}").contains("v-a-l"));
+}
+
+/// Whole requests in each mode, told in full: neither secret, cookie, owner, key nor value.
+#[tokio::test]
+async fn no_event_shows_what_an_old_cookie_holds() {
+    let json = r#"{"user":"owner-canary","key-canary":"value-canary","":1}"#;
+    for (app, _) in [migrating(), dual(), sharing()] {
+        let events = Events::capture();
+        let mut visitor = with_old(json, START);
+        let old = visitor.jar["session"].clone();
+        for path in [
+            "/set?key=new-canary&value=more-canary",
+            "/login?user=other-canary",
+            "/renew",
+            "/logout",
+        ] {
+            visitor.get(&app, "/owner").await;
+            visitor.post(&app, path).await;
+        }
+        for bad in [
+            &old[1..],
+            &old_value("[\"value-canary\"]", START),
+            &old_value(json, 0),
+        ] {
+            visitor.jar.insert("session".to_owned(), bad.to_owned());
+            visitor.get(&app, "/").await;
+        }
+        let told = events.text();
+        assert!(told.contains("legacy_rejected") && told.contains("legacy_left_out"));
+        let cookie = &old[..20];
+        for secret in ["canary", OLD_SECRET, cookie] {
+            assert!(!told.contains(secret), "{told}");
+        }
+    }
 }

@@ -183,8 +183,10 @@ async fn using_the_old_app_is_using_the_session() {
         let json = visitor.old().expect("one").0;
         old_app_writes(&mut visitor, &json, START + 3000 * n);
     }
-    // more than an hour after ours was sealed
-    assert_eq!(visitor.body(&app, "/owner").await, "ada");
+    // more than an hour after ours was sealed; it is set again
+    let answer = visitor.get(&app, "/owner").await;
+    assert_eq!(answer.body, "ada");
+    assert_eq!(sets(&answer), ["+__Host-session"]);
     assert_eq!(visitor.body(&app, "/created").await, created);
 }
 
@@ -333,4 +335,34 @@ async fn what_does_not_fit_into_the_old_cookie_is_refused() {
     let pair = "session".len() + visitor.jar["session"].len();
     assert!((4088..=4096).contains(&pair), "{pair}");
     assert_eq!(visitor.old().expect("one").0, visitor.body(&app, "/").await);
+}
+
+/// Both lines of a logout inside go out, also where a layer outside cannot keep its own session.
+#[tokio::test]
+async fn both_cookies_pass_a_layer_outside_that_fails() {
+    let (builder, clock) = builder();
+    let inner = builder.dual_write(old_cookie().owner(user), moment(START) + DAY);
+    let outer = SessionLayer::builder(keys())
+        .name("outer")
+        .clock(clock.clone());
+    let handler = move |session: Session, extensions: axum::http::Extensions| {
+        let clock = clock.clone();
+        async move {
+            session.logout();
+            Session::named(&extensions, "__Host-outer")
+                .await?
+                .insert("a", 1)?;
+            clock.set(moment(-1));
+            Ok::<_, Error>(())
+        }
+    };
+    let app = Router::new()
+        .route("/", get(handler))
+        .layer(inner.build().expect("possible"))
+        .layer(outer.build().expect("possible"));
+    let answer = with_old(r#"{"user":"ada","out":1}"#, START)
+        .get(&app, "/")
+        .await;
+    assert_eq!(answer.status, 500);
+    assert_eq!(sets(&answer), ["-__Host-session", "-session"]);
 }

@@ -1,0 +1,138 @@
+use std::{fmt, sync::Arc, time::Duration};
+
+use serde::de::DeserializeOwned;
+use tower_cookies::cookie::SameSite;
+
+use super::Format;
+use crate::{cookie::Attributes, entries::Entries};
+
+/// The session cookie of the app that is to be replaced, as it was set up there.
+///
+/// Its settings are those of Starlette's `SessionMiddleware`, with its defaults.
+#[derive(Clone)]
+#[must_use]
+pub struct LegacyCookie {
+    pub(super) format: Arc<dyn Format>,
+    /// In seconds.
+    pub(super) max_age: u32,
+    pub(crate) name: String,
+    pub(crate) attributes: Attributes,
+    pub(super) browser_session: bool,
+    pub(super) owner: Option<Arc<OwnerOf>>,
+}
+
+pub(super) type OwnerOf = dyn Fn(&LegacyEntries<'_>) -> Option<String> + Send + Sync;
+
+impl LegacyCookie {
+    /// A cookie of that format, no older than `max_age` when it is read, whole seconds counted. Give one also where the old
+    /// app had none (`max_age=None`): its cookies never expired there.
+    pub fn new(format: impl Format, max_age: Duration) -> Self {
+        Self {
+            format: Arc::new(format),
+            max_age: u32::try_from(max_age.as_secs()).unwrap_or(u32::MAX),
+            name: "session".to_owned(),
+            attributes: Attributes {
+                path: "/".to_owned(),
+                domain: None,
+                same_site: SameSite::Lax,
+                secure: false,
+                partitioned: false,
+            },
+            browser_session: false,
+            owner: None,
+        }
+    }
+
+    /// The old `session_cookie`. Default: `session`.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
+        self
+    }
+
+    /// The old `path`. Default: `/`.
+    ///
+    /// Browsers keep cookies of other paths or domains apart: with other settings than the old app's, the old cookie is
+    /// not replaced and not removed.
+    pub fn path(mut self, path: impl Into<String>) -> Self {
+        self.attributes.path = path.into();
+        self
+    }
+
+    /// The old `domain`. Default: none.
+    pub fn domain(mut self, domain: impl Into<String>) -> Self {
+        self.attributes.domain = Some(domain.into());
+        self
+    }
+
+    /// The old `same_site`. Default: `Lax`.
+    pub fn same_site(mut self, same_site: SameSite) -> Self {
+        self.attributes.same_site = same_site;
+        self
+    }
+
+    /// The old `https_only`. Default: `false`.
+    pub fn https_only(mut self, https_only: bool) -> Self {
+        self.attributes.secure = https_only;
+        self
+    }
+
+    /// The old `partitioned`. Default: `false`.
+    pub fn partitioned(mut self, partitioned: bool) -> Self {
+        self.attributes.partitioned = partitioned;
+        self
+    }
+
+    /// Whether the old app had `max_age=None`, so that browsers forget the cookie when they close. Default: `false`.
+    pub fn browser_session(mut self, browser_session: bool) -> Self {
+        self.browser_session = browser_session;
+        self
+    }
+
+    /// Whose session it is, by what the old app kept in it: what [`Session::owner`](crate::Session::owner) then says.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use tower_sealed_session::compat::{LegacyCookie, Starlette};
+    /// # let cookie = LegacyCookie::new(Starlette::new(["s"])?, Duration::from_secs(1));
+    /// cookie.owner(|entries| entries.get::<u64>("user_id").map(|id| id.to_string()));
+    /// # Ok::<(), tower_sealed_session::compat::EmptySecret>(())
+    /// ```
+    ///
+    /// Without it, sessions that come from the old app have no owner, and their ids are drawn for each request that brings
+    /// one: with it, all requests that bring one cookie have one id, so that a logout or login in one of them ends it
+    /// for those in flight.
+    pub fn owner(
+        mut self,
+        owner: impl Fn(&LegacyEntries<'_>) -> Option<String> + Send + Sync + 'static,
+    ) -> Self {
+        self.owner = Some(Arc::new(owner));
+        self
+    }
+}
+
+impl fmt::Debug for LegacyCookie {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LegacyCookie")
+            .field("name", &self.name)
+            .field("attributes", &self.attributes)
+            .field("max_age", &self.max_age)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What the old app kept in a session, for [`LegacyCookie::owner`].
+pub struct LegacyEntries<'a>(pub(super) Entries<'a>);
+
+impl LegacyEntries<'_> {
+    /// An entry's value; `None` if there is none, or if it is of another type.
+    #[must_use]
+    pub fn get<T: DeserializeOwned>(&self, key: &str) -> Option<T> {
+        serde_json::from_slice(self.0.get(key)?).ok()
+    }
+}
+
+impl fmt::Debug for LegacyEntries<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}

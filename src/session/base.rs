@@ -1,0 +1,60 @@
+use crate::{key::Age, record::Record};
+
+/// The session that a cookie brought.
+pub(crate) struct Base {
+    pub(crate) record: Record,
+    pub(crate) age: Age,
+    pub(crate) origin: Origin,
+}
+
+/// Where a session came from, and so what its response owes even if nothing changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// Our cookie: nothing.
+    Ours,
+    /// Our cookie, set along with the old system's: nothing.
+    #[cfg(feature = "starlette")]
+    Twin,
+    /// Our cookie, where the old system's is to be and is not, or is older: both.
+    #[cfg(feature = "starlette")]
+    Alone,
+    /// The old system's cookie: ours.
+    #[cfg(feature = "starlette")]
+    Legacy,
+}
+
+impl Origin {
+    /// Whether the old system's cookie beside it ends in a time of its own, unless it is signed anew.
+    pub(super) fn ages(self) -> bool {
+        #[cfg(feature = "starlette")]
+        return self == Self::Twin;
+        #[cfg(not(feature = "starlette"))]
+        false
+    }
+
+    /// Whether the old system's cookie holds the same, or newer.
+    pub(crate) fn is_legacy(self) -> bool {
+        #[cfg(feature = "starlette")]
+        return self == Self::Legacy;
+        #[cfg(not(feature = "starlette"))]
+        false
+    }
+
+    /// Whether the response is to set cookies even if nothing changed.
+    pub(crate) fn owes(self) -> bool {
+        match self {
+            Self::Ours => false,
+            #[cfg(feature = "starlette")]
+            Self::Twin => false,
+            #[cfg(feature = "starlette")]
+            Self::Alone | Self::Legacy => true,
+        }
+    }
+}
+
+impl Base {
+    /// There is nothing in it: neither entries nor an owner.
+    pub(crate) fn is_vacant(&self) -> bool {
+        self.record.owner().is_none() && self.record.entries().as_bytes().is_empty()
+    }
+}
