@@ -3,7 +3,7 @@
 use crate::{clock::Millis, record::Times};
 
 /// How far ahead the clock of the instance that sealed may be.
-const SKEW: Millis = 60_000;
+pub(crate) const SKEW: Millis = 60_000;
 
 /// Browsers keep no cookie longer.
 const MAX_AGE_LIMIT: Millis = 400 * 24 * 3600 * 1000;

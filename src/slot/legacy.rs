@@ -9,6 +9,7 @@ use crate::{
     entries::Entries,
     error::Error,
     event::Event,
+    expiry::SKEW,
     key::{Age, Keys},
     record::{Head, Record},
     session::{Base, Origin, State},
@@ -129,8 +130,12 @@ impl Slot {
             ours.record.head = head;
             return Ok(Base { origin, ..ours });
         }
-        // a twin is set along with the old cookie: another one came later
-        if theirs.signed < sealed || (theirs.signed == sealed && !twins) {
+        let newer = match twins {
+            // another one than was set along with ours came later, by whatever clock the old system has
+            true => theirs.signed + SKEW >= sealed,
+            false => theirs.signed > sealed,
+        };
+        if !newer {
             return Ok(Base {
                 origin: Origin::Alone,
                 ..ours

@@ -88,6 +88,29 @@ async fn what_the_old_app_wrote_later_is_read_also_within_one_second() {
     }
 }
 
+#[tokio::test]
+async fn the_old_apps_clock_may_be_behind_by_a_minute() {
+    for (behind, read) in [(1, true), (60, true), (61, false)] {
+        let (app, clock) = dual();
+        let mut visitor = Visitor::default();
+        visitor.post(&app, "/login?user=ada").await;
+        clock.advance(seconds(100));
+        visitor.post(&app, "/set?key=a&value=ours").await;
+        old_app_writes(
+            &mut visitor,
+            r#"{"a":"theirs","user":"ada"}"#,
+            START + 100 - behind,
+        );
+        let wanted = if read { "theirs" } else { "ours" };
+        let shown = visitor.body(&app, "/").await;
+        assert_eq!(
+            shown,
+            format!(r#"{{"a":"{wanted}","user":"ada"}}"#),
+            "{behind}"
+        );
+    }
+}
+
 /// A slow read must not make what the old app wrote meanwhile look older than it is.
 #[tokio::test]
 async fn reading_alone_never_hides_what_the_old_app_writes_meanwhile() {
