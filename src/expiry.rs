@@ -86,8 +86,12 @@ impl Timeouts {
     /// Whether a refresh that is due can wait, since the request took long and the idle limit is far.
     pub(crate) fn refresh_can_wait(&self, times: Times, opened: Millis, now: Millis) -> bool {
         let gone = now.saturating_sub(times.issued_at());
+        Self::is_slow(opened, now) && self.idle_limit(times).is_none_or(|idle| gone < idle / 2)
+    }
+
+    /// Whether a request took so long that a faster one may have written meanwhile.
+    pub(crate) fn is_slow(opened: Millis, now: Millis) -> bool {
         now.saturating_sub(opened) > SLOW
-            && self.idle_limit(times).is_none_or(|idle| gone < idle / 2)
     }
 
     fn idle_limit(&self, times: Times) -> Option<Millis> {

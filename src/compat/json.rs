@@ -8,7 +8,7 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-use crate::entries::{Entries, Merge};
+use crate::entries::{Entries, MAX_VALUE_LEN, Merge};
 
 /// What an object's members are here.
 pub(super) struct Members {
@@ -20,8 +20,11 @@ pub(super) struct Members {
 
 /// Of several members of one name the last counts, as in Python. Numbers keep their digits, whatever their size.
 ///
-/// `None` where Python, or JSON, does not read an object: bare `NaN`, half a surrogate pair, a list.
+/// `None` where it is no JSON object, as with a bare `NaN`, half a surrogate pair or a list; or 2 MiB long.
 pub(super) fn parse(text: &[u8]) -> Option<Members> {
+    if text.len() > MAX_VALUE_LEN {
+        return None;
+    }
     let Object(members) = serde_json::from_str(std::str::from_utf8(text).ok()?).ok()?;
     let mut compacted = Vec::with_capacity(members.len());
     for (key, value) in &members {

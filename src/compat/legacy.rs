@@ -24,7 +24,7 @@ use crate::{
     record::{SessionId, Times},
 };
 
-/// How many cookies of the name are looked at.
+/// How many cookies of the name that are signed with a known secret are looked at.
 const MAX_TRIED: usize = 4;
 
 /// What a builder was told of the old cookie.
@@ -118,7 +118,8 @@ impl Legacy {
         let mut newest = Newest::Absent;
         // what upstream leaves where a removal did not fit
         let values = values.filter(|value| !matches!(*value, b"" | b"null"));
-        for value in values.take(MAX_TRIED) {
+        let mut signed = 0;
+        for value in values {
             match self.read(value, now, events) {
                 Ok(read) => newest = newest.or_newer(read),
                 Err(reason) => {
@@ -126,7 +127,14 @@ impl Legacy {
                     if let Newest::Absent = newest {
                         newest = Newest::Refused;
                     }
+                    if reason == Reason::Forged {
+                        continue;
+                    }
                 }
+            }
+            signed += 1;
+            if signed == MAX_TRIED {
+                break;
             }
         }
         newest
@@ -174,9 +182,14 @@ impl Legacy {
     pub(crate) fn timeouts(&self) -> Timeouts {
         Timeouts {
             idle: None,
-            absolute: (Millis::from(self.max_age) + 1) * 1000,
+            absolute: self.life(),
             max_remember: 0,
         }
+    }
+
+    /// How long after it was signed a cookie is valid.
+    pub(crate) fn life(&self) -> Millis {
+        (Millis::from(self.max_age) + 1) * 1000
     }
 
     pub(crate) fn reads(&self) -> u64 {
@@ -199,8 +212,8 @@ impl Legacy {
         owner(&LegacyEntries(entries)).filter(|owner| (1..=255).contains(&owner.len()))
     }
 
-    /// The header that sets the old cookie, signed at the second that `at` is in. Browsers forget it after `max_age` seconds,
-    /// or the old app's.
+    /// The header that sets the old cookie, signed at the second that `at` is in. Browsers forget it after `max_age` seconds, or
+    /// the old app's where those are fewer; without, or where the old app had none, when they close.
     ///
     /// # Errors
     ///
@@ -215,10 +228,8 @@ impl Legacy {
         if !value.bytes().all(is_cookie_octet) {
             return Err(ErrorKind::Encoding.into());
         }
-        let max_age = match self.browser_session {
-            true => None,
-            false => Some(max_age.unwrap_or(u64::MAX).min(self.max_age.into())),
-        };
+        let max_age = max_age.filter(|_| !self.browser_session);
+        let max_age = max_age.map(|seconds| seconds.min(self.max_age.into()));
         let write = |out: &mut Vec<u8>| out.extend_from_slice(value.as_bytes());
         Ok(self.template.set(value.len(), write, max_age))
     }

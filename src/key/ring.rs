@@ -1,5 +1,7 @@
 use std::fmt;
 
+#[cfg(feature = "starlette")]
+use super::Purpose;
 use super::{Context, EnvError, Key, KeyId, Secret};
 use crate::error::Error;
 
@@ -115,6 +117,12 @@ impl Keys {
 
     pub(crate) fn current(&self) -> &Key {
         &self.0[0]
+    }
+
+    /// The newest key of that purpose.
+    #[cfg(feature = "starlette")]
+    pub(crate) fn newest(&self, purpose: Purpose) -> Option<&Key> {
+        self.0.iter().find(|key| key.purpose == purpose)
     }
 
     /// The keys of that id; two are possible, if improbable.

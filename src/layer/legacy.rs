@@ -138,6 +138,15 @@ fn check_comes_along(old: &Attributes, ours: &Attributes) -> Result<(), ConfigEr
         let rest = ours.strip_prefix(old);
         rest.is_some_and(|rest| old.ends_with('/') || rest.is_empty() || rest.starts_with('/'))
     };
+    let reaches = |old: Option<&str>, ours: Option<&str>| match (old, ours) {
+        (_, None) => true,
+        (None, Some(_)) => false,
+        (Some(old), Some(ours)) => {
+            let [old, ours] = [old, ours].map(|name| name.trim_start_matches('.').to_lowercase());
+            let rest = ours.strip_suffix(&old);
+            rest.is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+        }
+    };
     let strictness = |same_site| match same_site {
         SameSite::Strict => 2,
         SameSite::Lax => 1,
@@ -145,7 +154,7 @@ fn check_comes_along(old: &Attributes, ours: &Attributes) -> Result<(), ConfigEr
     };
     let other = if !covers(&old.path, &ours.path) {
         "path"
-    } else if old.domain.is_none() && ours.domain.is_some() {
+    } else if !reaches(old.domain.as_deref(), ours.domain.as_deref()) {
         "domain"
     } else if strictness(old.same_site) > strictness(ours.same_site) {
         "same_site"

@@ -21,13 +21,16 @@ pub(crate) enum Origin {
     /// The old system's cookie: ours.
     #[cfg(feature = "starlette")]
     Legacy,
+    /// The old system's cookie, which is the only one: nothing. Its entries say whose it is.
+    #[cfg(feature = "starlette")]
+    Shared,
 }
 
 impl Origin {
-    /// Whether the old system's cookie beside it ends in a time of its own, unless it is signed anew.
+    /// Whether the old system's cookie is to be beside it, which ends in a time of its own unless it is signed anew.
     pub(super) fn ages(self) -> bool {
         #[cfg(feature = "starlette")]
-        return self == Self::Twin;
+        return matches!(self, Self::Twin | Self::Alone);
         #[cfg(not(feature = "starlette"))]
         false
     }
@@ -45,7 +48,7 @@ impl Origin {
         match self {
             Self::Ours => false,
             #[cfg(feature = "starlette")]
-            Self::Twin => false,
+            Self::Twin | Self::Shared => false,
             #[cfg(feature = "starlette")]
             Self::Alone | Self::Legacy => true,
         }

@@ -1,3 +1,5 @@
+#[cfg(feature = "starlette")]
+use super::base::Origin;
 use super::{
     rules::Rules,
     state::{Changes, Phase, State, sizes},
@@ -124,13 +126,23 @@ impl State {
         (!changes.logged_out() && !changes.lost).then_some((id, changes.times))
     }
 
+    /// Whether the entries say whose session it is, so that without any it is nobody's.
+    fn tells_owner(&self) -> bool {
+        #[cfg(feature = "starlette")]
+        return self
+            .base()
+            .is_some_and(|base| base.origin == Origin::Shared);
+        #[cfg(not(feature = "starlette"))]
+        false
+    }
+
     pub(super) fn outcome(&self, changes: &Changes) -> Outcome {
         if changes.logged_out() {
             return Outcome::Remove { logged_out: true };
         }
         let owner = self.current_owner(changes);
         let entries = self.entries(changes);
-        let vacant = owner.is_none() && entries.as_bytes().is_empty();
+        let vacant = entries.as_bytes().is_empty() && (owner.is_none() || self.tells_owner());
         let Some(base) = self.base.as_ref().map(|base| &base.record) else {
             return match vacant {
                 true => Outcome::Keep,

@@ -6,6 +6,7 @@ use crate::{
     ended,
     error::{Error, ErrorKind},
     event::{Drop, Event},
+    expiry::Timeouts,
     record::Head,
     session::{Change, Outcome, State},
 };
@@ -73,6 +74,10 @@ impl Slot {
     }
 
     fn send(&self, state: &State, headers: &mut HeaderMap) -> Result<Exposure, Error> {
+        #[cfg(feature = "starlette")]
+        if let Some(left) = state.left() {
+            ended::end(left);
+        }
         match state.settle() {
             Outcome::Keep => Ok(self.refresh(state, headers)),
             Outcome::Write(change) => self.write(state, change, headers),
@@ -123,8 +128,7 @@ impl Slot {
     /// Seals a session that nothing changed anew, if it is time. Where that fails nothing is lost.
     fn refresh(&self, state: &State, headers: &mut HeaderMap) -> Exposure {
         #[cfg(feature = "starlette")]
-        if let Some(left) = state.left() {
-            ended::end(left);
+        if state.left().is_some() {
             headers.append(SET_COOKIE, self.settings.template.remove());
             Event::Removed.emit();
             return Exposure::Login;
@@ -146,7 +150,7 @@ impl Slot {
         let used = match fresh {
             true => now,
             // as of then, so that it is not taken for newer than what is written meanwhile
-            false if owed => times.issued_at(),
+            false if owed && !Timeouts::is_slow(opened, now) => times.issued_at(),
             false => return Exposure::Opened,
         };
         let sealed = self.settings.set_cookie(state, used, now);

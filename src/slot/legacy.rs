@@ -36,7 +36,10 @@ impl Slot {
             return self.opened_with(valid, now);
         }
         let base = match (valid, self.newest(legacy, now, events)) {
-            (Some(ours), Newest::Absent) if ours.origin == Origin::Twin => {
+            // while browsers keep it, it is gone by the old system's will alone
+            (Some(ours), Newest::Absent)
+                if ours.origin == Origin::Twin && now < ours.issued_at() + legacy.life() =>
+            {
                 let id = ours.record.head.id;
                 events.push(Event::LegacyLoggedOut(id));
                 return Ok(State::after(&self.settings.rules, now, id));
@@ -90,7 +93,7 @@ impl Slot {
             times: rules.fresh(read.signed),
         };
         let owner = read.owner.as_deref();
-        Ok(Some(base(head, owner, &read.entries, Origin::Ours)))
+        Ok(Some(base(head, owner, &read.entries, Origin::Shared)))
     }
 
     fn newest(&self, legacy: &Legacy, now: Millis, events: &mut Vec<Event<'static>>) -> Newest {

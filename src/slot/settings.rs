@@ -10,7 +10,7 @@ use crate::{
     error::Error,
     event::{Event, Reason},
     expiry::Untimely,
-    key::Keys,
+    key::{Key, Keys},
     record::{Head, Record},
     seal::{self, Sealed, Unsealed},
     session::{Base, Origin, Rules, State},
@@ -92,8 +92,28 @@ impl Settings {
         let mut random = [0; seal::RANDOM_LEN];
         (self.random)(&mut random)?;
         let (head, bytes) = state.encode(&self.rules, now, seal::HEADROOM, seal::TAG_LEN)?;
-        let sealed = seal::seal(keys.current(), b"", &random, bytes);
+        let sealed = seal::seal(self.sealing(keys, state), b"", &random, bytes);
         Ok((head, sealed))
+    }
+
+    /// The key that seals.
+    fn sealing<'a>(&self, keys: &'a Keys, state: &State) -> &'a Key {
+        #[cfg(feature = "starlette")]
+        if let Form::Sealed {
+            companion: Some(companion),
+            ..
+        } = &self.form
+            && state
+                .opened()
+                .is_none_or(|opened| companion.until <= opened)
+            && let Some(key) = keys.newest(Purpose::COOKIE)
+        {
+            // the old system's cookie is no longer set beside it
+            return key;
+        }
+        #[cfg(not(feature = "starlette"))]
+        let _ = state;
+        keys.current()
     }
 
     /// The `Set-Cookie` header of a session used at `used`; the browser counts from `now` on.
@@ -128,7 +148,7 @@ impl Settings {
         if login.is_some() && login != state.with_entries(|entries| legacy.owner_of(entries)) {
             return Err(ErrorKind::OwnerNotShared.into());
         }
-        Ok((head, legacy.set(&state.object()?, now, None)?))
+        Ok((head, legacy.set(&state.object()?, now, Some(u64::MAX))?))
     }
 
     /// How long browsers are to keep the cookie, in seconds; `None`: until they close.

@@ -90,6 +90,12 @@ fn the_old_cookie_comes_wherever_ours_does() {
         conflict(ours().domain("example.com"), old_cookie()),
         "domain"
     );
+    for old in ["app.example.com", "ample.com", "other.com"] {
+        assert_eq!(
+            conflict(ours().domain("example.com"), old_cookie().domain(old)),
+            "domain"
+        );
+    }
     assert_eq!(
         conflict(ours(), old_cookie().same_site(SameSite::Strict)),
         "same_site"
@@ -110,6 +116,14 @@ fn the_old_cookie_comes_wherever_ours_does() {
         (ours().path("/app"), old_cookie().path("/app")),
         (ours().path("/app/x"), old_cookie().path("/app/")),
         (ours(), old_cookie().domain("example.com")),
+        (
+            ours().domain("app.example.com"),
+            old_cookie().domain(".Example.com"),
+        ),
+        (
+            ours().domain("example.com"),
+            old_cookie().domain("example.com"),
+        ),
         (ours().same_site(SameSite::Strict), old_cookie()),
         (ours().insecure_http().name("id"), old_cookie()),
     ];

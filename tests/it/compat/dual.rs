@@ -142,6 +142,16 @@ async fn who_logs_out_in_the_old_app_is_logged_out_here() {
         // what was in flight does not undo it
         let answer = copy.clone().post(&app, "/set?key=a&value=b").await;
         assert!(answer.sets_nothing());
+        for first in ["/set?key=csrf&value=1", "/logout"] {
+            let (app, _) = dual();
+            let mut visitor = Visitor::default();
+            visitor.post(&app, "/login?user=ada").await;
+            let copy = visitor.clone();
+            visitor.jar.remove("session");
+            visitor.post(&app, first).await;
+            let late = copy.clone().post(&app, "/set?key=a&value=b").await;
+            assert!(late.sets_nothing(), "{first}");
+        }
         // and so is who had the old app remove the user alone
         let (app, _) = dual();
         let mut visitor = Visitor::default();
@@ -388,4 +398,87 @@ async fn both_cookies_pass_a_layer_outside_that_fails() {
         .await;
     assert_eq!(answer.status, 500);
     assert_eq!(sets(&answer), ["-__Host-session", "-session"]);
+}
+
+/// Browsers forget the old cookie after the old `max_age`: from then on its absence says nothing.
+#[tokio::test]
+async fn a_session_that_outlives_the_old_cookie_goes_on_alone() {
+    let (builder, clock) = builder();
+    let layer = builder.dual_write(old_cookie().owner(user), moment(START) + 90 * DAY);
+    let remember = post(async |session: Session| session.remember(30 * DAY));
+    let app = app().route("/remember", remember);
+    let app = app.layer(layer.build().expect("possible"));
+    for (days, owner) in [(13, ""), (15, "ada")] {
+        let mut visitor = Visitor::default();
+        clock.set(moment(START));
+        visitor.post(&app, "/login?user=ada").await;
+        visitor.post(&app, "/remember").await;
+        visitor.jar.remove("session");
+        clock.advance(days * DAY);
+        let answer = visitor.get(&app, "/owner").await;
+        assert_eq!(answer.body, owner, "{days}");
+        if owner == "ada" {
+            assert_eq!(sets(&answer), ["+__Host-session", "+session"]);
+            assert_eq!(visitor.old().expect("one").1, START + 15 * 86_400);
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_old_cookie_ends_with_the_browser_where_either_does() {
+    for (ours, theirs) in [(true, false), (false, true)] {
+        let (builder, _) = builder();
+        let old = old_cookie().owner(user).browser_session(theirs);
+        let layer = builder
+            .browser_session(ours)
+            .dual_write(old, moment(START) + DAY);
+        let app = app().layer(layer.build().expect("possible"));
+        let answer = Visitor::default().post(&app, "/login?user=ada").await;
+        let lasts: Vec<_> = answer
+            .cookies()
+            .iter()
+            .map(|c| c.max_age().is_some())
+            .collect();
+        assert_eq!(lasts, [!ours, false]);
+    }
+}
+
+/// A faster one may have written meanwhile, here or there.
+#[tokio::test]
+async fn a_slow_read_sets_nothing() {
+    for (millis, set) in [(2000, true), (2001, false)] {
+        let until = moment(START) + DAY;
+        for dual in [true, false] {
+            let (builder, clock) = builder();
+            let layer = match dual {
+                true => builder.dual_write(old_cookie(), until),
+                false => builder.migrate(old_cookie(), until),
+            };
+            let slow = get(async move |session: Session| {
+                clock.advance(Duration::from_millis(millis));
+                session.len().to_string()
+            });
+            let app = Router::new().route("/", slow);
+            let app = app.layer(layer.build().expect("possible"));
+            let answer = with_old(r#"{"slow":1}"#, START).get(&app, "/").await;
+            assert_eq!(
+                (&*answer.body, !answer.sets_nothing()),
+                ("1", set),
+                "{millis} {dual}"
+            );
+        }
+    }
+}
+
+/// Which one of several came last is told by its content and time, not by who planted them.
+#[tokio::test]
+async fn garbage_in_front_hides_no_old_cookie() {
+    let (app, _) = migrating();
+    let good = format!("session={}", old_value(r#"{"front":1}"#, START));
+    let mut line = (0..40)
+        .map(|n| format!("session=x{n}; "))
+        .collect::<String>();
+    line.push_str(&good);
+    let answer = crate::support::get_with(&app, "/", &[line.as_bytes()]).await;
+    assert_eq!(answer.body, r#"{"front":1}"#);
 }

@@ -66,7 +66,10 @@ async fn a_login_has_to_be_told_to_the_other_side() {
     assert_eq!(visitor.body(&app, "/owner").await, "ada");
     // and so can the other side's key go again, which is a logout there
     let answer = visitor.post(&app, "/clear").await;
-    assert_eq!(answer.status, 200);
+    assert_eq!(
+        (answer.status.as_u16(), sets(&answer)),
+        (200, vec!["-session".to_owned()])
+    );
 }
 
 /// Nothing in the cookie names a session, so equal ones are not confused.
