@@ -82,7 +82,8 @@ impl LegacyCookie {
         self
     }
 
-    /// Whether the old app had `max_age=None`, so that browsers forget the cookie when they close. Default: `false`.
+    /// Whether the old app had `max_age=None`, so that browsers forget the cookie when they close, which is then a logout. Default:
+    /// `false`.
     pub fn browser_session(mut self, browser_session: bool) -> Self {
         self.browser_session = browser_session;
         self

@@ -45,6 +45,11 @@ impl SessionLayerBuilder {
     /// From `until` on, the old cookie is neither read nor written; timeouts have to be set, and visits are counted, as with
     /// [`migrate`](Self::migrate), and its limits are the same. What a session holds is also in the old cookie, which anyone
     /// who has it can read.
+    ///
+    /// # Security
+    ///
+    /// That of [`migrate`](Self::migrate), and more: while the old cookie is written, whoever keeps it alone is not bound by the absolute
+    /// timeout. [`guide::starlette`](crate::guide::starlette) says what a captured or planted one can do.
     pub fn dual_write(self, old: LegacyCookie, until: OffsetDateTime) -> Self {
         self.beside(old, Mode::Dual, until)
     }

@@ -302,6 +302,16 @@ async fn ours_alone_is_no_logout_and_both_are_written_again() {
     assert_eq!(visitor.old().expect("one").0, answer.body);
     assert!(visitor.get(&dual, "/").await.sets_nothing());
 
+    // where the old one holds the same already, ours becomes its twin, once
+    let mut equal = visitor.clone();
+    equal.jar.remove("session");
+    equal.post(&plain, "/set?key=a&value=equal").await;
+    old_app_writes(&mut equal, r#"{"a":"equal","user":"ada"}"#, START);
+    assert_eq!(sets(&equal.get(&dual, "/").await), ["+__Host-session"]);
+    assert!(equal.get(&dual, "/").await.sets_nothing());
+    equal.jar.remove("session");
+    assert_eq!(equal.body(&dual, "/").await, "{}");
+
     // one without any of this writes ours alone, and the old one is stale
     clock.advance(seconds(2));
     visitor.post(&plain, "/set?key=a&value=2").await;

@@ -170,9 +170,11 @@ async fn each_session_that_comes_over_is_counted() {
     let layer = builder.migrate(old_cookie(), moment(START) + DAY);
     let layer = layer.build().expect("possible");
     let app = app().layer(layer.clone());
+    let events = Events::capture();
     for n in 1..=3 {
         let mut visitor = with_old(ADA, START);
         visitor.get(&app, "/").await;
+        assert!(events.text().contains(&format!("count={n}")));
         visitor.get(&app, "/").await;
         assert_eq!(layer.legacy_reads(), n);
     }
