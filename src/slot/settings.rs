@@ -157,7 +157,7 @@ impl Settings {
         lasts.then(|| self.rules.timeouts.max_age(head.times, now))
     }
 
-    /// The session that a token holds, and whether it is valid now.
+    /// The session that a token holds; whether it is valid now is not asked.
     // together with `Record::parse`: else the record is copied from room to room
     #[inline]
     pub(super) fn unseal(&self, keys: &Keys, token: &[u8]) -> Result<Base, Reason> {
