@@ -185,11 +185,9 @@ impl Slot {
                 return Exposure::Opened;
             }
         }
-        append(
-            headers,
-            self.settings.template.remove(),
-            self.beside_removal(state),
-        );
+        for line in self.removals(state).into_iter().flatten() {
+            headers.append(SET_COOKIE, line);
+        }
         Event::Removed.emit();
         if logged_out {
             Exposure::Login
@@ -205,8 +203,8 @@ impl Slot {
         Ok(None)
     }
 
-    fn beside_removal(&self, _: &State) -> Option<HeaderValue> {
-        None
+    fn removals(&self, _: &State) -> [Option<HeaderValue>; 1] {
+        [Some(self.settings.template.remove())]
     }
 }
 

@@ -176,9 +176,7 @@ impl Slot {
         let legacy = &companion.legacy;
         match companion.mode {
             Mode::Migrate => {
-                let headers = self.cookies.iter();
-                let mut borne = headers.flat_map(|header| legacy.values(header.as_bytes()));
-                let in_the_way = !companion.same_place && borne.next().is_some();
+                let in_the_way = !companion.same_place && self.bears(legacy);
                 Ok(in_the_way.then(|| legacy.template.remove()))
             }
             Mode::Dual if leave => Ok(None),
@@ -191,10 +189,30 @@ impl Slot {
         }
     }
 
-    /// The header that removes the old cookie along with ours.
-    pub(super) fn beside_removal(&self, state: &State) -> Option<HeaderValue> {
-        let companion = self.companion(state)?;
-        (!companion.same_place).then(|| companion.legacy.template.remove())
+    /// The headers that remove both cookies, those last that came: curl keeps its jar as it was if what ends it is the removal
+    /// of one that it has not.
+    pub(super) fn removals(&self, state: &State) -> [Option<HeaderValue>; 2] {
+        let ours = self.settings.template.remove();
+        match self.companion(state) {
+            Some(Companion {
+                legacy,
+                same_place: false,
+                ..
+            }) => {
+                let old = legacy.template.remove();
+                match self.bears(legacy) {
+                    true => [Some(ours), Some(old)],
+                    false => [Some(old), Some(ours)],
+                }
+            }
+            _ => [Some(ours), None],
+        }
+    }
+
+    fn bears(&self, legacy: &Legacy) -> bool {
+        let headers = self.cookies.iter();
+        let mut values = headers.flat_map(|header| legacy.values(header.as_bytes()));
+        values.next().is_some()
     }
 }
 
