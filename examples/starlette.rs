@@ -40,6 +40,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let max_age = env::var("STARLETTE_MAX_AGE").map_or(Ok(1_209_600), |seconds| seconds.parse())?;
     let max_age = Duration::from_secs(max_age);
     let old = LegacyCookie::new(Starlette::new([secret])?, max_age).name("session");
+    // a fixed date, in an app
     let until = OffsetDateTime::now_utc() + max_age;
     let sealed = || -> Result<SessionLayerBuilder, Box<dyn std::error::Error>> {
         Ok(SessionLayerBuilder::from_env_or_ephemeral()?

@@ -85,7 +85,7 @@ mod slot;
 pub mod testing;
 
 /// The README's examples compile.
-#[cfg(all(doctest, feature = "axum"))]
+#[cfg(all(doctest, feature = "axum", feature = "starlette"))]
 #[doc = include_str!("../README.md")]
 pub struct Readme;
 

@@ -27,7 +27,8 @@ const _: () = assert!(FIXED_LEN == 31);
 /// The encoder pads to a multiple of this many bytes, so that lengths tell less.
 const BLOCK: usize = 16;
 
-/// Names a session: 16 random bytes from the operating system.
+/// Names a session: 16 random bytes from the operating system, or, where an owner's session came from an old system's cookie,
+/// a hash of that.
 ///
 /// It stays the same while a session is used and changes with `login` and `renew`. It opens
 /// nothing by itself. `Debug` shows what events show: the first 4 bytes of its SHA-256.

@@ -51,7 +51,10 @@ pub(crate) enum Unsealed {
 pub(crate) struct Opened {
     pub(crate) bytes: Vec<u8>,
     pub(crate) age: Age,
-    #[cfg_attr(not(feature = "starlette"), expect(dead_code, reason = "it has one"))]
+    #[cfg_attr(
+        not(feature = "starlette"),
+        expect(dead_code, reason = "nothing else tells purposes apart")
+    )]
     pub(crate) purpose: Purpose,
 }
 

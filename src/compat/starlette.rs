@@ -21,7 +21,7 @@ use crate::{event::Event, key::Secret};
 /// ```
 ///
 /// It takes what Starlette takes, base64 with junk in it included, and refuses what Starlette refuses; what makes Starlette
-/// answer 500 for ever, signed and not JSON, is [`Unreadable::Undecodable`] here.
+/// answer 500 for ever, signed and not JSON, is an empty session here.
 ///
 /// # Security
 ///
