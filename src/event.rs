@@ -51,6 +51,17 @@ pub(crate) enum Event<'a> {
     },
     /// The session could not be kept, and the response was replaced by an error.
     Failed(ErrorKind),
+    /// A call to the store failed.
+    #[cfg(feature = "store")]
+    StoreFailed {
+        call: &'a str,
+        kind: &'a str,
+    },
+    /// The store forgot sessions that had ended.
+    #[cfg(feature = "store")]
+    Pruned {
+        count: u64,
+    },
     /// A layer stands inside another of the same cookie name but other settings, which it ignores.
     Nested {
         cookie: &'a str,
@@ -177,6 +188,14 @@ impl Event<'_> {
             ),
             Self::Failed(kind) => {
                 emit!(error, "failed", kind = ?kind, "session not kept, response replaced")
+            }
+            #[cfg(feature = "store")]
+            Self::StoreFailed { call, kind } => {
+                emit!(error, "store_failed", call, kind, "call to the session store failed")
+            }
+            #[cfg(feature = "store")]
+            Self::Pruned { count } => {
+                emit!(debug, "pruned", count, "sessions that had ended pruned from the store")
             }
             Self::Nested { cookie } => emit!(
                 warn,

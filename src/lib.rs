@@ -82,6 +82,8 @@ mod seal;
 mod service;
 mod session;
 mod slot;
+#[cfg(feature = "store")]
+pub mod store;
 pub mod testing;
 
 /// The README's examples compile.

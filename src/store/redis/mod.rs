@@ -1,0 +1,3 @@
+/// Keeps sessions in Redis.
+#[derive(Clone, Debug)]
+pub struct RedisStore;

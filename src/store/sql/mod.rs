@@ -1,0 +1,3 @@
+/// Keeps sessions in SQLite.
+#[derive(Clone, Debug)]
+pub struct SqliteStore;
