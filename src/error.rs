@@ -59,6 +59,9 @@ pub enum ErrorKind {
     /// [`LegacyCookie::owner`](crate::compat::LegacyCookie::owner) makes of the entries is not what `login` was given.
     #[cfg(feature = "starlette")]
     OwnerNotShared,
+    /// Another request ended the session meanwhile: what this one changed is lost. With a store, from
+    /// [`commit`](crate::Session::commit).
+    Ended,
     /// The operating system gave no randomness.
     Entropy,
     /// The clock shows a moment before 1970.
@@ -87,6 +90,7 @@ enum Detail {
 /// All sizes are bytes. Session data grows by a third in the cookie.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TooLarge {
+    place: &'static str,
     size: usize,
     limit: usize,
     largest: Vec<(String, usize)>,
@@ -96,21 +100,29 @@ impl TooLarge {
     /// How many of the largest entries are named.
     pub(crate) const NAMED: usize = 3;
 
-    pub(crate) fn new(size: usize, limit: usize, largest: Vec<(String, usize)>) -> Self {
+    pub(crate) const COOKIE: &'static str = "would need a cookie, name and value, of";
+
+    pub(crate) fn new(
+        place: &'static str,
+        size: usize,
+        limit: usize,
+        largest: Vec<(String, usize)>,
+    ) -> Self {
         Self {
+            place,
             size,
             limit,
             largest,
         }
     }
 
-    /// What the cookie's name and value would measure together.
+    /// What the cookie's name and value would measure together; with a store, what it would be given.
     #[must_use]
     pub fn size(&self) -> usize {
         self.size
     }
 
-    /// What they may measure: 4096, above which browsers drop a cookie.
+    /// What they may measure: 4096, above which browsers drop a cookie; with a store, 65 536.
     #[must_use]
     pub fn limit(&self) -> usize {
         self.limit
@@ -153,7 +165,7 @@ impl Error {
 
     pub(crate) fn status(&self) -> StatusCode {
         match self.kind {
-            ErrorKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            ErrorKind::Unavailable | ErrorKind::Ended => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -174,6 +186,21 @@ impl Error {
     pub(crate) fn missing_layer(cookie_name: &str) -> Self {
         let cookie_name = cookie_name.to_owned();
         Self::with(ErrorKind::MissingLayer, Detail::Layer { cookie_name })
+    }
+
+    /// What the store said, if it failed.
+    #[cfg(feature = "store")]
+    #[must_use]
+    pub fn store_error(&self) -> Option<&crate::store::StoreError> {
+        match self.detail.as_deref() {
+            Some(Detail::Source(source)) => source.downcast_ref(),
+            _ => None,
+        }
+    }
+
+    #[cfg(feature = "store")]
+    pub(crate) fn store(source: crate::store::StoreError) -> Self {
+        Self::with(ErrorKind::Unavailable, Detail::Source(Box::new(source)))
     }
 
     pub(crate) fn entropy(source: getrandom::Error) -> Self {
@@ -244,6 +271,9 @@ impl fmt::Display for ErrorKind {
                 "the shared cookie does not say whose session it is: \
                  after `login`, insert the entry that `LegacyCookie::owner` reads"
             }
+            Self::Ended => {
+                "the session was ended by another request: what this one changed is lost"
+            }
             Self::Entropy => "the operating system gave no randomness",
             Self::Clock => "the clock shows a moment before 1970",
             Self::Unavailable => {
@@ -261,8 +291,8 @@ impl fmt::Display for TooLarge {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "the session would need a cookie of {} bytes, name and value, and at most {} are accepted",
-            self.size, self.limit
+            "the session {} {} bytes, and at most {} are accepted",
+            self.place, self.size, self.limit
         )?;
         for (n, (key, len)) in self.largest.iter().enumerate() {
             let lead = if n == 0 { "; largest entries: " } else { ", " };

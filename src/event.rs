@@ -51,6 +51,15 @@ pub(crate) enum Event<'a> {
     },
     /// The session could not be kept, and the response was replaced by an error.
     Failed(ErrorKind),
+    /// A session no longer fits its cookie, and is in the store from now on.
+    #[cfg(feature = "store")]
+    Overflowed(SessionId),
+    /// A row is of another key, or stands under another id than it was made for.
+    #[cfg(feature = "store")]
+    Unreadable(SessionId),
+    /// A logout did not reach the store: whoever has a copy of the cookie can go on.
+    #[cfg(feature = "store")]
+    LogoutIncomplete,
     /// A call to the store failed.
     #[cfg(feature = "store")]
     StoreFailed {
@@ -93,6 +102,15 @@ pub(crate) enum Reason {
     Future,
     /// Several valid cookies of different sessions.
     Ambiguous,
+    /// A ticket of a session that the store does not have, or no longer.
+    #[cfg(feature = "store")]
+    Gone,
+    /// A ticket of a session that was ended lately.
+    #[cfg(feature = "store")]
+    Ended,
+    /// What the store has is not for these keys.
+    #[cfg(feature = "store")]
+    Unreadable,
 }
 
 /// Why a change is lost.
@@ -190,12 +208,40 @@ impl Event<'_> {
                 emit!(error, "failed", kind = ?kind, "session not kept, response replaced")
             }
             #[cfg(feature = "store")]
+            Self::Overflowed(id) => {
+                emit!(debug, "overflowed", session = ?id, "session moved from its cookie to the store")
+            }
+            #[cfg(feature = "store")]
+            Self::Unreadable(id) => emit!(
+                error,
+                "unreadable",
+                session = ?id,
+                "stored session of an unknown key, or of another id: not read, not changed"
+            ),
+            #[cfg(feature = "store")]
+            Self::LogoutIncomplete => emit!(
+                error,
+                "logout_incomplete",
+                "logout did not reach the session store: a copy of the cookie is still valid"
+            ),
+            #[cfg(feature = "store")]
             Self::StoreFailed { call, kind } => {
-                emit!(error, "store_failed", call, kind, "call to the session store failed")
+                emit!(
+                    error,
+                    "store_failed",
+                    call,
+                    kind,
+                    "call to the session store failed"
+                )
             }
             #[cfg(feature = "store")]
             Self::Pruned { count } => {
-                emit!(debug, "pruned", count, "sessions that had ended pruned from the store")
+                emit!(
+                    debug,
+                    "pruned",
+                    count,
+                    "sessions that had ended pruned from the store"
+                )
             }
             Self::Nested { cookie } => emit!(
                 warn,
@@ -236,6 +282,12 @@ impl Reason {
             Self::Expired => "expired",
             Self::Future => "future",
             Self::Ambiguous => "ambiguous",
+            #[cfg(feature = "store")]
+            Self::Gone => "gone",
+            #[cfg(feature = "store")]
+            Self::Ended => "ended",
+            #[cfg(feature = "store")]
+            Self::Unreadable => "unreadable",
         }
     }
 }

@@ -52,6 +52,17 @@ impl Timeouts {
         }
     }
 
+    /// The same of a ticket, whose row knows when it was used.
+    pub(crate) fn check_ticket(&self, times: Times, now: Millis) -> Result<(), Untimely> {
+        if times.created > now + SKEW {
+            return Err(Untimely::Future);
+        }
+        match now < self.last(times) {
+            true => Ok(()),
+            false => Err(Untimely::Expired),
+        }
+    }
+
     /// The first moment at which the session is no longer accepted, if it is not used before.
     pub(crate) fn end(&self, times: Times) -> Millis {
         let limit = if times.remembered {
@@ -76,6 +87,13 @@ impl Timeouts {
             .div_ceil(1000)
     }
 
+    /// The same for a ticket.
+    #[cfg(feature = "store")]
+    pub(crate) fn max_age_of_ticket(&self, times: Times, now: Millis) -> u64 {
+        let left = self.last(times).saturating_sub(now);
+        left.min(MAX_AGE_LIMIT).div_ceil(1000)
+    }
+
     /// Whether a session that nothing changed is to be sealed anew.
     pub(crate) fn refresh_due(&self, times: Times, fallback_key: bool, now: Millis) -> bool {
         let idle = self.idle_limit(times);
@@ -92,6 +110,33 @@ impl Timeouts {
     /// Whether a request took so long that a faster one may have written meanwhile.
     pub(crate) fn is_slow(opened: Millis, now: Millis) -> bool {
         now.saturating_sub(opened) > SLOW
+    }
+
+    /// The first moment at which it is no longer accepted, however it is used.
+    pub(crate) fn last(&self, times: Times) -> Millis {
+        let used = Times {
+            issued: u32::MAX,
+            ..times
+        };
+        self.end(used)
+    }
+
+    /// Whether the end of a stored session, which nothing changed, is to be moved: once in a tenth of the idle limit.
+    #[cfg(feature = "store")]
+    pub(crate) fn touch_due(&self, times: Times, expires: Millis, now: Millis) -> bool {
+        let mut used = times;
+        used.issue(now);
+        let idle = self.idle_limit(times);
+        idle.is_some_and(|idle| self.end(used).abs_diff(expires) >= idle / 10)
+    }
+
+    /// The times of a stored session as of its last use, which its end tells.
+    #[cfg(feature = "store")]
+    pub(crate) fn as_of(&self, mut times: Times, expires: Millis, now: Millis) -> Times {
+        if let Some(idle) = self.idle_limit(times) {
+            times.issue(expires.saturating_sub(idle).min(now));
+        }
+        times
     }
 
     fn idle_limit(&self, times: Times) -> Option<Millis> {

@@ -8,17 +8,18 @@ use std::{
 use http::Response;
 use pin_project_lite::pin_project;
 
-use crate::slot::Slot;
+use crate::slot::{Commit, Sent, Slot};
 
 pin_project! {
     /// The response of a [`SessionService`](crate::SessionService).
-    pub struct ResponseFuture<F> {
+    pub struct ResponseFuture<F, B> {
         #[pin]
         inner: F,
         slot: Option<Arc<Slot>>,
+        waits: Option<Box<Waits<B>>>,
     }
 
-    impl<F> PinnedDrop for ResponseFuture<F> {
+    impl<F, B> PinnedDrop for ResponseFuture<F, B> {
         fn drop(this: Pin<&mut Self>) {
             if let Some(slot) = this.project().slot.take() {
                 slot.abandon();
@@ -27,13 +28,23 @@ pin_project! {
     }
 }
 
-impl<F> ResponseFuture<F> {
+/// A response, and the store that has to be told before it goes.
+struct Waits<B> {
+    response: Response<B>,
+    told: Pin<Box<dyn Future<Output = Sent> + Send>>,
+}
+
+impl<F, B> ResponseFuture<F, B> {
     pub(crate) fn new(inner: F, slot: Option<Arc<Slot>>) -> Self {
-        Self { inner, slot }
+        Self {
+            inner,
+            slot,
+            waits: None,
+        }
     }
 }
 
-impl<F, B, E> Future for ResponseFuture<F>
+impl<F, B, E> Future for ResponseFuture<F, B>
 where
     F: Future<Output = Result<Response<B>, E>>,
     B: Default,
@@ -42,17 +53,35 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let mut answer = ready!(this.inner.poll(cx));
-        if let Ok(response) = &mut answer
-            && let Some(slot) = this.slot.take()
-        {
-            slot.commit(response);
+        if this.waits.is_none() {
+            let mut answer = ready!(this.inner.poll(cx));
+            let (Ok(response), Some(slot)) = (&mut answer, &this.slot) else {
+                return Poll::Ready(answer);
+            };
+            match slot.commit(response) {
+                Commit::Done => {
+                    *this.slot = None;
+                    return Poll::Ready(answer);
+                }
+                Commit::Waits(told) => {
+                    let response = std::mem::take(response);
+                    *this.waits = Some(Box::new(Waits { response, told }));
+                }
+            }
         }
-        Poll::Ready(answer)
+        let Some(waits) = this.waits else {
+            unreachable!("it waits, or has returned")
+        };
+        let sent = ready!(waits.told.as_mut().poll(cx));
+        let mut response = std::mem::take(&mut waits.response);
+        if let Some(slot) = this.slot.take() {
+            slot.finish(&mut response, sent);
+        }
+        Poll::Ready(Ok(response))
     }
 }
 
-impl<F> fmt::Debug for ResponseFuture<F> {
+impl<F, B> fmt::Debug for ResponseFuture<F, B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ResponseFuture").finish_non_exhaustive()
     }

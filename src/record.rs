@@ -135,7 +135,7 @@ impl Record {
     }
 
     /// A record that no cookie brought.
-    #[cfg(feature = "starlette")]
+    #[cfg(any(feature = "starlette", feature = "store"))]
     pub(crate) fn of(head: Head, owner: Option<&str>, entries: Entries<'_>) -> Self {
         let bytes = encode(head, owner, entries, 0, 0);
         let plaintext = 0..bytes.len();
@@ -196,6 +196,14 @@ pub(crate) fn encode(
     }
     out.extend_from_slice(entries.as_bytes());
     out.resize(len, 0);
+    out
+}
+
+/// The bytes of a ticket, whose owner and entries are in the store under the id that it names.
+#[cfg(feature = "store")]
+pub(crate) fn encode_ticket(head: Head, headroom: usize, tail: usize) -> Vec<u8> {
+    let mut out = encode(head, None, Entries::default(), headroom, tail);
+    out[headroom] |= STORED;
     out
 }
 

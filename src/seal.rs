@@ -31,7 +31,8 @@ pub(crate) const HEADROOM: usize = RANDOM_LEN + 8;
 pub(crate) const HEAD_LEN: usize = IV_START + IV_LEN;
 const TOKEN_START: usize = HEADROOM - HEAD_LEN;
 
-const OVERHEAD: usize = HEAD_LEN + TAG_LEN;
+/// What a token's bytes have besides the plaintext.
+pub(crate) const OVERHEAD: usize = HEAD_LEN + TAG_LEN;
 const _: () = assert!(OVERHEAD == 53);
 
 /// Why a token does not open. For the operator's events alone: to a visitor all are one.
@@ -52,7 +53,7 @@ pub(crate) struct Opened {
     pub(crate) bytes: Vec<u8>,
     pub(crate) age: Age,
     #[cfg_attr(
-        not(feature = "starlette"),
+        not(any(feature = "starlette", feature = "store")),
         expect(dead_code, reason = "nothing else tells purposes apart")
     )]
     pub(crate) purpose: Purpose,
@@ -119,9 +120,14 @@ pub(crate) fn seal(
 
 /// Opens a token: length and base64 → version → key → tag → decryption, in that order.
 pub(crate) fn open(keys: &Keys, aad: &[u8], token: &[u8]) -> Result<Opened, Unsealed> {
-    let mut bytes = BASE64URL
+    let bytes = BASE64URL
         .decode_to_vec(token)
         .map_err(|_| Unsealed::Garbage)?;
+    open_bytes(keys, aad, bytes)
+}
+
+/// The same of a token's bytes.
+pub(crate) fn open_bytes(keys: &Keys, aad: &[u8], mut bytes: Vec<u8>) -> Result<Opened, Unsealed> {
     if bytes.len() < OVERHEAD {
         return Err(Unsealed::Garbage);
     }

@@ -63,7 +63,7 @@ use crate::{
 #[must_use]
 pub fn session(layer: &SessionLayer) -> Session {
     Slot::new(layer.settings().clone(), &HeaderMap::new(), None)
-        .open()
+        .open_now()
         .expect("without a cookie there is nothing that could fail")
 }
 
@@ -84,15 +84,25 @@ pub fn cookie(layer: &SessionLayer, session: &Session) -> Result<HeaderValue, Er
 /// `None` also if the response sets no session cookie, or removes it.
 #[must_use]
 pub fn received(layer: &SessionLayer, headers: &HeaderMap) -> Option<Session> {
+    let session = bearing(layer, headers)?.open_now().ok()?;
+    session.state().base().is_some().then_some(session)
+}
+
+/// The same where the session may be in the layer's store.
+#[cfg(feature = "store")]
+pub async fn received_from_store(layer: &SessionLayer, headers: &HeaderMap) -> Option<Session> {
+    let session = bearing(layer, headers)?.open().await.ok()?;
+    session.state().base().is_some().then_some(session)
+}
+
+/// A request of the visitor who got that response.
+fn bearing(layer: &SessionLayer, headers: &HeaderMap) -> Option<Arc<Slot>> {
     let name = layer.cookie_name();
     let lines = headers.get_all(SET_COOKIE).into_iter().rev();
     let mut pairs = lines.map(pair_of);
     let ours = pairs.find(|pair| scan::values(pair, name).next().is_some())?;
     let request = HeaderMap::from_iter([(COOKIE, sensitive(ours.to_vec()))]);
-    let session = Slot::new(layer.settings().clone(), &request, None)
-        .open()
-        .ok()?;
-    session.state().base().is_some().then_some(session)
+    Some(Slot::new(layer.settings().clone(), &request, None))
 }
 
 /// What precedes a `Set-Cookie`'s attributes.

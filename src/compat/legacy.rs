@@ -44,6 +44,7 @@ pub(crate) enum Mode {
 }
 
 /// The old cookie beside ours.
+#[derive(Clone)]
 pub(crate) struct Companion {
     pub(crate) legacy: Arc<Legacy>,
     pub(crate) mode: Mode,

@@ -16,6 +16,15 @@ impl Purpose {
     pub(crate) const COOKIE: Self = Self("cookie");
     /// A cookie that was set along with the old system's.
     pub(crate) const TWIN: Self = Self("cookie with a twin");
+    /// What a store keeps.
+    #[cfg(feature = "store")]
+    pub(crate) const STORE: Self = Self("store");
+    /// The same of a session whose id has been in a cookie that holds the state.
+    #[cfg(feature = "store")]
+    pub(crate) const MOVED: Self = Self("store, from a cookie");
+    /// The tags of owners.
+    #[cfg(feature = "store")]
+    pub(crate) const OWNER: Self = Self("owner");
 }
 
 /// All that a key is bound to besides its secret.

@@ -1,6 +1,6 @@
-use std::fmt;
+use std::{fmt, sync::Arc};
 
-#[cfg(feature = "starlette")]
+#[cfg(any(feature = "starlette", feature = "store"))]
 use super::Purpose;
 use super::{Context, EnvError, Key, KeyId, Secret};
 use crate::error::Error;
@@ -100,7 +100,8 @@ impl fmt::Debug for KeyRing {
 }
 
 /// A ring in one context: the current key first, never empty.
-pub(crate) struct Keys(Box<[Key]>);
+#[derive(Clone)]
+pub(crate) struct Keys(Arc<[Key]>);
 
 /// Which of the keys opened a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,7 +121,7 @@ impl Keys {
     }
 
     /// The newest key of that purpose.
-    #[cfg(feature = "starlette")]
+    #[cfg(any(feature = "starlette", feature = "store"))]
     pub(crate) fn newest(&self, purpose: Purpose) -> Option<&Key> {
         self.0.iter().find(|key| key.purpose == purpose)
     }
@@ -128,7 +129,13 @@ impl Keys {
     /// The keys of that id; two are possible, if improbable.
     pub(crate) fn by_id(&self, id: KeyId) -> impl Iterator<Item = (Age, &Key)> {
         let ages = std::iter::once(Age::Current).chain(std::iter::repeat(Age::Fallback));
-        ages.zip(&self.0).filter(move |(_, key)| key.id == id)
+        ages.zip(&*self.0).filter(move |(_, key)| key.id == id)
+    }
+
+    /// All of them, the current one first.
+    #[cfg(feature = "store")]
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Key> {
+        self.0.iter()
     }
 
     pub(crate) fn ids(&self) -> impl Iterator<Item = KeyId> {

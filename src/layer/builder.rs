@@ -9,6 +9,8 @@ use tower_cookies::cookie::SameSite;
 use super::{ConfigError, SessionLayer};
 #[cfg(not(feature = "starlette"))]
 use crate::session::Measure;
+#[cfg(feature = "store")]
+use crate::slot::Vault;
 use crate::{
     clock::{self, Clock},
     cookie::{MAX_PAIR, Prefix, Template},
@@ -244,6 +246,8 @@ impl SessionLayerBuilder {
             audience,
         });
         let keys = self.keys.derive_all(&contexts);
+        #[cfg(feature = "store")]
+        let vault = Arc::new(Vault::derive(&self.keys, template.name(), audience));
         #[cfg(feature = "starlette")]
         let companion = self.checked_companion(template.name(), &attributes)?;
         #[cfg(feature = "starlette")]
@@ -268,6 +272,8 @@ impl SessionLayerBuilder {
             limit: MAX_PAIR,
             measure,
             draw: random::from_system,
+            #[cfg(feature = "store")]
+            replays: false,
         };
         Ok(SessionLayer {
             settings: Arc::new(Settings {
@@ -275,6 +281,10 @@ impl SessionLayerBuilder {
                     keys,
                     #[cfg(feature = "starlette")]
                     companion,
+                    #[cfg(feature = "store")]
+                    vault,
+                    #[cfg(feature = "store")]
+                    storage: None,
                 },
                 template,
                 rules,

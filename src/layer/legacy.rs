@@ -129,7 +129,7 @@ impl SessionLayerBuilder {
                 let legacy = legacy.clone();
                 Measure::Twins {
                     name_len,
-                    legacy: Box::new(move |sizes| legacy.pair_len(object_len(sizes))),
+                    legacy: Arc::new(move |sizes| legacy.pair_len(object_len(sizes))),
                 }
             }
             _ => Measure::Sealed { name_len },

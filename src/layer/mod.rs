@@ -4,6 +4,8 @@ mod check;
 mod legacy;
 #[cfg(feature = "starlette")]
 mod signed;
+#[cfg(feature = "store")]
+mod store;
 
 use std::{fmt, sync::Arc};
 

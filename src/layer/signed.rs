@@ -77,10 +77,12 @@ impl SignedSessionLayer {
             rules: Rules {
                 timeouts: legacy.timeouts(),
                 limit: MAX_PAIR,
-                measure: Measure::Signed(Box::new(move |sizes| {
+                measure: Measure::Signed(Arc::new(move |sizes| {
                     measured.pair_len(object_len(sizes))
                 })),
                 draw: random::from_system,
+                #[cfg(feature = "store")]
+                replays: false,
             },
             form: Form::Signed(legacy),
             browser_session: false,

@@ -1,6 +1,6 @@
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{Session, whole};
+use super::{Session, replay::Op, whole};
 use crate::error::{Error, ErrorKind};
 
 /// # Entries
@@ -39,14 +39,14 @@ impl Session {
     pub fn insert(&self, key: &str, value: impl Serialize) -> Result<(), Error> {
         check_key(key)?;
         let json = to_json(key, &value)?;
-        self.change("insert", self.state().set(self.rules(), key, &json))?;
+        self.change("insert", self.state().set(self.rules(), key, json))?;
         Ok(())
     }
 
     /// Removes an entry, and says whether there was one.
     #[doc(alias = "delete")]
     pub fn remove(&self, key: &str) -> bool {
-        let removed = self.change("remove", self.state().remove(key));
+        let removed = self.change("remove", self.state().remove(self.rules(), key));
         removed.is_ok_and(|removed| removed == Some(true))
     }
 
@@ -71,7 +71,10 @@ impl Session {
                 return Ok(None);
             };
             let value = from_json(key, &before)?;
-            let taken = self.state().replace(self.rules(), key, Some(&before), None);
+            let op = || Op::Remove(key.into());
+            let taken = self
+                .state()
+                .replace(self.rules(), key, Some(&before), None, op);
             // too late to remove it is no reason not to show it
             if !matches!(self.change("take", taken), Ok(Some(false))) {
                 return Ok(Some(value));
@@ -111,16 +114,25 @@ impl Session {
         T: Serialize + DeserializeOwned,
     {
         check_key(key)?;
+        let mut f = Some(f);
         loop {
+            let Some(remake) = &f else {
+                unreachable!("it is taken where the loop ends")
+            };
             let before = self.state().value(key);
-            let value = f(before
-                .as_deref()
-                .map(|json| from_json(key, json))
-                .transpose()?);
-            let json = to_json(key, &value)?;
-            let replaced = self
-                .state()
-                .replace(self.rules(), key, before.as_deref(), Some(&json));
+            let (value, json) = remade(key, before.as_deref(), remake)?;
+            let op = || {
+                let (f, owned) = (f.take(), Box::<str>::from(key));
+                let key = owned.clone();
+                let remake = move |before: Option<&[u8]>| match &f {
+                    Some(f) => remade(&owned, before, f).map(|(_, json)| json),
+                    None => unreachable!("it is taken once"),
+                };
+                Op::Update(key, Box::new(remake))
+            };
+            let replaced =
+                self.state()
+                    .replace(self.rules(), key, before.as_deref(), Some(&json), op);
             if self.change("update", replaced)? != Some(false) {
                 return Ok(value);
             }
@@ -153,7 +165,7 @@ impl Session {
     ///
     /// A session without entries and owner is none: its cookie is removed.
     pub fn clear(&self) {
-        let _ = self.change("clear", self.state().clear());
+        let _ = self.change("clear", self.state().clear(self.rules()));
     }
 
     /// The whole session as one struct, whose fields are the entries.
@@ -205,6 +217,17 @@ impl Session {
         self.change("write", self.state().set_all(self.rules(), fields))?;
         Ok(())
     }
+}
+
+/// What `f` makes of an entry, and its JSON.
+fn remade<T: Serialize + DeserializeOwned>(
+    key: &str,
+    before: Option<&[u8]>,
+    f: impl Fn(Option<T>) -> T,
+) -> Result<(T, Vec<u8>), Error> {
+    let value = f(before.map(|json| from_json(key, json)).transpose()?);
+    let json = to_json(key, &value)?;
+    Ok((value, json))
 }
 
 fn check_key(key: &str) -> Result<(), Error> {

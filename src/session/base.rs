@@ -1,3 +1,5 @@
+#[cfg(feature = "store")]
+use crate::clock::Millis;
 use crate::{key::Age, record::Record};
 
 /// The session that a cookie brought.
@@ -24,6 +26,21 @@ pub(crate) enum Origin {
     /// The old system's cookie, which is the only one: nothing. Its entries say whose it is.
     #[cfg(feature = "starlette")]
     Shared,
+    /// The store.
+    #[cfg(feature = "store")]
+    Row(Held),
+}
+
+/// A session's row in the store, as this request last saw it.
+#[cfg(feature = "store")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Held {
+    pub(crate) version: u64,
+    pub(crate) expires: Millis,
+    /// Its id has been in a cookie that holds the state.
+    pub(crate) moved: bool,
+    /// The request's cookie is its ticket.
+    pub(crate) ticket: bool,
 }
 
 impl Origin {
@@ -47,6 +64,8 @@ impl Origin {
     pub(crate) fn owes(self) -> bool {
         match self {
             Self::Ours => false,
+            #[cfg(feature = "store")]
+            Self::Row(_) => false,
             #[cfg(feature = "starlette")]
             Self::Twin | Self::Shared => false,
             #[cfg(feature = "starlette")]
@@ -56,6 +75,15 @@ impl Origin {
 }
 
 impl Base {
+    /// Its row, if it came from the store.
+    #[cfg(feature = "store")]
+    pub(crate) fn held(&self) -> Option<Held> {
+        match self.origin {
+            Origin::Row(held) => Some(held),
+            _ => None,
+        }
+    }
+
     /// There is nothing in it: neither entries nor an owner.
     pub(crate) fn is_vacant(&self) -> bool {
         self.record.owner().is_none() && self.record.entries().as_bytes().is_empty()

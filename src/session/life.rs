@@ -113,7 +113,7 @@ impl Session {
     ///
     /// [`ErrorKind::Late`] if the response's head has been sent.
     pub async fn commit(&self) -> Result<(), Error> {
-        self.home.commit()
+        self.home.commit().done().await
     }
 
     /// Whether the session is valid now: for a task that holds one longer than a request takes, such as a socket.
@@ -126,6 +126,6 @@ impl Session {
     ///
     /// [`ErrorKind::Clock`] if the clock shows a moment before 1970.
     pub async fn still_valid(&self) -> Result<bool, Error> {
-        self.home.still_valid()
+        self.home.still_valid().done().await
     }
 }

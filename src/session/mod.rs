@@ -3,8 +3,11 @@
 
 mod access;
 mod base;
+#[cfg(feature = "store")]
+mod draft;
 mod life;
 mod outcome;
+mod replay;
 mod rules;
 mod state;
 mod whole;
@@ -17,6 +20,12 @@ use crate::{
     event::Event,
 };
 
+#[cfg(feature = "store")]
+pub(crate) use self::{
+    base::Held,
+    draft::{Before, Draft},
+    state::Ended,
+};
 pub(crate) use self::{
     base::{Base, Origin},
     outcome::{Change, Outcome},
@@ -28,8 +37,25 @@ pub(crate) use self::{
 pub(crate) trait Home: Send + Sync {
     fn rules(&self) -> &Rules;
     fn state(&self) -> &State;
-    fn commit(&self) -> Result<(), Error>;
-    fn still_valid(&self) -> Result<bool, Error>;
+    fn commit(&self) -> Waits<'_, ()>;
+    fn still_valid(&self) -> Waits<'_, bool>;
+}
+
+/// What a home answers at once, or after it asked a store.
+pub(crate) enum Waits<'a, T> {
+    Done(Result<T, Error>),
+    #[cfg(feature = "store")]
+    For(std::pin::Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>),
+}
+
+impl<T> Waits<'_, T> {
+    async fn done(self) -> Result<T, Error> {
+        match self {
+            Self::Done(answer) => answer,
+            #[cfg(feature = "store")]
+            Self::For(answer) => answer.await,
+        }
+    }
 }
 
 /// The session of the request's visitor: always there, possibly empty.

@@ -6,6 +6,7 @@ use super::{
 };
 use crate::{
     clock::Millis,
+    entries::Entries,
     error::Error,
     key::Age,
     record::{self, Head, SessionId, Times},
@@ -47,6 +48,11 @@ impl State {
     /// Whether it is time to seal anew what came in, if nothing changes.
     pub(crate) fn refresh_due(&self, rules: &Rules, opened: Millis) -> bool {
         self.base().is_some_and(|base| {
+            #[cfg(feature = "store")]
+            if let Some(held) = base.held() {
+                let times = base.record.head.times;
+                return rules.timeouts.touch_due(times, held.expires, opened);
+            }
             let fallback = base.age == Age::Fallback || base.origin.ages();
             !base.is_vacant()
                 && rules
@@ -136,6 +142,25 @@ impl State {
         false
     }
 
+    /// What there was: as it came in, or as the store has it since by this request's own doing.
+    pub(super) fn before<'a>(
+        &'a self,
+        changes: &'a Changes,
+    ) -> Option<(Head, Option<&'a str>, Entries<'a>)> {
+        #[cfg(feature = "store")]
+        if let Some(kept) = &changes.kept {
+            return Some((
+                kept.head,
+                kept.owner.as_deref(),
+                Entries::trusted(&kept.entries),
+            ));
+        }
+        #[cfg(not(feature = "store"))]
+        let _ = changes;
+        let record = &self.base.as_ref()?.record;
+        Some((record.head, record.owner(), record.entries()))
+    }
+
     pub(super) fn outcome(&self, changes: &Changes) -> Outcome {
         if changes.logged_out() {
             return Outcome::Remove { logged_out: true };
@@ -143,7 +168,7 @@ impl State {
         let owner = self.current_owner(changes);
         let entries = self.entries(changes);
         let vacant = entries.as_bytes().is_empty() && (owner.is_none() || self.tells_owner());
-        let Some(base) = self.base.as_ref().map(|base| &base.record) else {
+        let Some((head, owner_before, entries_before)) = self.before(changes) else {
             return match vacant {
                 true => Outcome::Keep,
                 false if changes.logged_in => Outcome::Write(Change::LoggedIn),
@@ -151,7 +176,7 @@ impl State {
             };
         };
         let same_content =
-            !changes.any_content() || (owner == base.owner() && entries == base.entries());
+            !changes.any_content() || (owner == owner_before && entries == entries_before);
         if vacant {
             return if same_content {
                 Outcome::Keep
@@ -162,10 +187,10 @@ impl State {
         if changes.logged_in {
             return Outcome::Write(Change::LoggedIn);
         }
-        if changes.id != Some(base.head.id) {
+        if changes.id != Some(head.id) {
             return Outcome::Write(Change::Renewed);
         }
-        match same_content && changes.times == base.head.times {
+        match same_content && changes.times == head.times {
             true => Outcome::Keep,
             false => Outcome::Write(Change::Content),
         }

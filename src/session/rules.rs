@@ -1,3 +1,6 @@
+#[cfg(feature = "starlette")]
+use std::sync::Arc;
+
 use crate::{
     clock::Millis,
     error::{Error, TooLarge},
@@ -7,15 +10,20 @@ use crate::{
 };
 
 /// What a layer demands of every session.
+#[derive(Clone)]
 pub(crate) struct Rules {
     pub(crate) timeouts: Timeouts,
     /// What the cookie's name and value may measure together.
     pub(crate) limit: usize,
     pub(crate) measure: Measure,
     pub(crate) draw: fn(&mut [u8]) -> Result<(), Error>,
+    /// Whether changes may have to be made again, on what another request wrote to the store meanwhile.
+    #[cfg(feature = "store")]
+    pub(crate) replays: bool,
 }
 
-/// How long a cookie's name and value are together.
+/// How long a cookie's name and value are together, or a row.
+#[derive(Clone)]
 pub(crate) enum Measure {
     /// Of a sealed cookie, whose name is so long.
     Sealed { name_len: usize },
@@ -25,11 +33,14 @@ pub(crate) enum Measure {
     /// Of the old system's cookie.
     #[cfg(feature = "starlette")]
     Signed(LenOf),
+    /// Of what a store keeps.
+    #[cfg(feature = "store")]
+    Stored,
 }
 
 /// The length for a JSON object of entries, given as keys and lengths of values.
 #[cfg(feature = "starlette")]
-type LenOf = Box<dyn Fn(&[(String, usize)]) -> usize + Send + Sync>;
+type LenOf = Arc<dyn Fn(&[(String, usize)]) -> usize + Send + Sync>;
 
 impl Measure {
     fn sealed(name_len: usize, owner: Option<&str>, entries: usize) -> usize {
@@ -47,6 +58,14 @@ impl Rules {
             lifetime,
             remembered: false,
         }
+    }
+
+    /// Whether changes may have to be made again.
+    pub(super) fn replays(&self) -> bool {
+        #[cfg(feature = "store")]
+        return self.replays;
+        #[cfg(not(feature = "store"))]
+        false
     }
 
     pub(crate) fn draw_id(&self) -> Result<SessionId, Error> {
@@ -81,12 +100,33 @@ impl Rules {
                 let sizes = sizes();
                 (legacy(&sizes), sizes)
             }
+            #[cfg(feature = "store")]
+            Measure::Stored => {
+                let size = seal::OVERHEAD + record::encoded_len(owner.map(str::len), entries);
+                if size <= self.limit {
+                    return Ok(());
+                }
+                (size, sizes())
+            }
         };
         if size <= self.limit {
             return Ok(());
         }
         largest.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
         largest.truncate(TooLarge::NAMED);
-        Err(Error::larger_than(TooLarge::new(size, self.limit, largest)))
+        let place = match self.measure {
+            #[cfg(feature = "store")]
+            Measure::Stored => "would measure",
+            _ => TooLarge::COOKIE,
+        };
+        Err(Error::larger_than(TooLarge::new(
+            place, size, self.limit, largest,
+        )))
+    }
+
+    /// Whether it fits a cookie whose name has that length, and how much of it that takes.
+    #[cfg(feature = "store")]
+    pub(crate) fn cookie_len(name_len: usize, owner: Option<&str>, entries: usize) -> usize {
+        Measure::sealed(name_len, owner, entries)
     }
 }

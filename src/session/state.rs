@@ -2,13 +2,17 @@
 
 use std::{
     borrow::Cow,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 #[cfg(feature = "starlette")]
 use super::whole;
-use super::{base::Base, rules::Rules};
+use super::{base::Base, replay::Op, rules::Rules};
+#[cfg(feature = "store")]
+use super::{draft::Kept, outcome::Change};
+#[cfg(feature = "store")]
+use crate::record::Head;
 use crate::{
     clock::Millis,
     entries::{Entries, Merge, Splice},
@@ -27,6 +31,9 @@ pub(crate) struct State {
     /// The session that the old system ended, whose cookie is to go.
     #[cfg(feature = "starlette")]
     left: Option<SessionId>,
+    /// The session whose ticket came, which has ended.
+    #[cfg(feature = "store")]
+    ended: Option<Ended>,
     changes: Mutex<Changes>,
 }
 
@@ -36,10 +43,33 @@ pub(super) struct Changes {
     pub(super) id: Option<SessionId>,
     pub(super) times: Times,
     pub(super) owner: Option<Box<str>>,
-    entries: Option<Vec<u8>>,
+    pub(super) entries: Option<Vec<u8>>,
     pub(super) logged_in: bool,
+    /// What was asked of the entries since they were opened or kept.
+    #[cfg(feature = "store")]
+    pub(super) log: Vec<Arc<Op>>,
+    /// What the store keeps by this request's own doing.
+    #[cfg(feature = "store")]
+    pub(super) kept: Option<Kept>,
+    /// Why the response owes a cookie for that.
+    #[cfg(feature = "store")]
+    pub(super) owed: Option<Change>,
+    /// The store was told of the logout.
+    #[cfg(feature = "store")]
+    pub(super) told: bool,
     /// It was not sent, or was seen to be ended by another request.
     pub(super) lost: bool,
+}
+
+/// A session that ended while a visitor still bears it.
+#[cfg(feature = "store")]
+#[derive(Clone, Copy)]
+pub(crate) struct Ended {
+    pub(crate) id: SessionId,
+    /// Under what it went on: itself if it did not.
+    pub(crate) successor: Head,
+    /// Requests may still be in flight that bore it when it was alive.
+    pub(crate) fresh: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,6 +108,14 @@ impl State {
             owner: None,
             entries: None,
             logged_in: false,
+            #[cfg(feature = "store")]
+            log: Vec::new(),
+            #[cfg(feature = "store")]
+            kept: None,
+            #[cfg(feature = "store")]
+            owed: None,
+            #[cfg(feature = "store")]
+            told: false,
             lost: false,
         };
         Self {
@@ -85,6 +123,8 @@ impl State {
             base,
             #[cfg(feature = "starlette")]
             left: None,
+            #[cfg(feature = "store")]
+            ended: None,
             changes: Mutex::new(changes),
         }
     }
@@ -101,6 +141,20 @@ impl State {
     #[cfg(feature = "starlette")]
     pub(crate) fn left(&self) -> Option<SessionId> {
         self.left
+    }
+
+    /// The empty session of a visitor whose session has ended.
+    #[cfg(feature = "store")]
+    pub(crate) fn outliving(rules: &Rules, opened: Millis, ended: Ended) -> Self {
+        Self {
+            ended: Some(ended),
+            ..Self::new(rules, Some(opened), None)
+        }
+    }
+
+    #[cfg(feature = "store")]
+    pub(crate) fn ended(&self) -> Option<Ended> {
+        self.ended
     }
 
     pub(crate) fn opened(&self) -> Option<Millis> {
@@ -164,12 +218,13 @@ impl State {
     }
 
     /// Sets one entry; the value was serialized outside the lock.
-    pub(super) fn set(&self, rules: &Rules, key: &str, value: &[u8]) -> Result<(), Refused> {
+    pub(super) fn set(&self, rules: &Rules, key: &str, value: Vec<u8>) -> Result<(), Refused> {
         let mut changes = self.changeable()?;
-        let splice = Splice::new(self.entries(&changes), key, Some(value));
+        let splice = Splice::new(self.entries(&changes), key, Some(&value));
         self.check(rules, &changes, &splice)?;
         let bytes = splice.apply();
         changes.entries = Some(bytes);
+        changes.note(rules, || Op::Set(key.into(), value));
         Ok(())
     }
 
@@ -180,6 +235,7 @@ impl State {
         key: &str,
         before: Option<&[u8]>,
         value: Option<&[u8]>,
+        op: impl FnOnce() -> Op,
     ) -> Result<bool, Refused> {
         let mut changes = self.changeable()?;
         let entries = self.entries(&changes);
@@ -192,11 +248,12 @@ impl State {
         }
         let bytes = splice.apply();
         changes.entries = Some(bytes);
+        changes.note(rules, op);
         Ok(true)
     }
 
     /// Removes one entry, and says whether there was one.
-    pub(super) fn remove(&self, key: &str) -> Result<bool, Refused> {
+    pub(super) fn remove(&self, rules: &Rules, key: &str) -> Result<bool, Refused> {
         let mut changes = self.changeable()?;
         let entries = self.entries(&changes);
         if entries.get(key).is_none() {
@@ -204,6 +261,7 @@ impl State {
         }
         let bytes = Splice::new(entries, key, None).apply();
         changes.entries = Some(bytes);
+        changes.note(rules, || Op::Remove(key.into()));
         Ok(true)
     }
 
@@ -214,16 +272,22 @@ impl State {
         values: Vec<(&str, Option<&[u8]>)>,
     ) -> Result<(), Refused> {
         let mut changes = self.changeable()?;
+        let op = rules.replays().then(|| Op::set_all(&values));
         let merge = Merge::new(self.entries(&changes), values);
         let owner = self.current_owner(&changes);
         rules.check(owner, merge.len(), || merge.sizes())?;
         let bytes = merge.apply();
         changes.entries = Some(bytes);
+        if let Some(op) = op {
+            changes.note(rules, || op);
+        }
         Ok(())
     }
 
-    pub(super) fn clear(&self) -> Result<(), Refused> {
-        self.changeable()?.entries = Some(Vec::new());
+    pub(super) fn clear(&self, rules: &Rules) -> Result<(), Refused> {
+        let mut changes = self.changeable()?;
+        changes.entries = Some(Vec::new());
+        changes.note(rules, || Op::Clear);
         Ok(())
     }
 
@@ -244,6 +308,7 @@ impl State {
         rules.check(Some(owner), entries.as_bytes().len(), || sizes(entries))?;
         if !keeps {
             changes.entries = Some(Vec::new());
+            changes.note(rules, || Op::Clear);
         }
         changes.id = None;
         changes.times = times;
@@ -326,6 +391,16 @@ impl Changes {
     /// Whether owner or entries were set, maybe to what they were.
     pub(super) fn any_content(&self) -> bool {
         self.owner.is_some() || self.entries.is_some()
+    }
+
+    /// Remembers what was asked, where it may have to be asked again.
+    fn note(&mut self, rules: &Rules, op: impl FnOnce() -> Op) {
+        #[cfg(feature = "store")]
+        if rules.replays {
+            self.log.push(Arc::new(op()));
+        }
+        #[cfg(not(feature = "store"))]
+        let _ = (rules, op);
     }
 
     pub(super) fn id(&mut self, rules: &Rules) -> Result<SessionId, Error> {

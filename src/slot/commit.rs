@@ -1,8 +1,10 @@
+use std::{pin::Pin, sync::Arc};
+
 use http::{HeaderMap, HeaderValue, Response, header::SET_COOKIE};
 
 use super::Slot;
 use crate::{
-    cookie::{cache, cache::Exposure},
+    cookie::cache::{self, Exposure},
     ended,
     error::{Error, ErrorKind},
     event::{Drop, Event},
@@ -16,21 +18,83 @@ use crate::{
 #[derive(Clone, Default)]
 struct SetInside(Vec<HeaderValue>);
 
+/// The second door: at once, or after a store was told.
+pub(crate) enum Commit {
+    Done,
+    #[cfg_attr(
+        not(feature = "store"),
+        expect(dead_code, reason = "no store, no waiting")
+    )]
+    Waits(Pin<Box<dyn Future<Output = Sent> + Send>>),
+}
+
+/// What goes out with the response.
+pub(crate) struct Sent {
+    pub(super) exposure: Exposure,
+    pub(super) lines: Vec<HeaderValue>,
+    /// What replaces the response.
+    pub(super) error: Option<Error>,
+}
+
 impl Slot {
-    /// The second door: tells the browser what became of the session.
-    pub(crate) fn commit<B: Default>(&self, response: &mut Response<B>) {
+    /// The second door: tells the browser what became of the session. If a store has to be told first, the rest is for
+    /// [`finish`](Self::finish).
+    pub(crate) fn commit<B: Default>(self: &Arc<Self>, response: &mut Response<B>) -> Commit {
         self.mark_done();
-        let before = match &self.outer {
+        let before = self.lines_inside(response);
+        let sent = match self.opened.get() {
+            None => return Commit::Done,
+            Some(Err(_)) => Ok(Exposure::Opened),
+            Some(Ok(state)) => {
+                let outcome = state.settle();
+                #[cfg(feature = "store")]
+                if self.settings.storage().is_some() {
+                    let public = cache::is_public(response.headers());
+                    if self.waits(state, outcome, public) {
+                        return Commit::Waits(self.clone().tell_store(outcome, public));
+                    }
+                }
+                self.send(state, outcome, response.headers_mut())
+                    .inspect_err(|_| state.lose())
+            }
+        };
+        self.conclude(response, before, sent);
+        Commit::Done
+    }
+
+    /// Sends what came of telling the store.
+    pub(crate) fn finish<B: Default>(&self, response: &mut Response<B>, sent: Sent) {
+        let before = self.lines_inside(response);
+        let append = |response: &mut Response<B>| {
+            let lines = sent.lines.into_iter().map(|line| (SET_COOKIE, line));
+            response.headers_mut().extend(lines);
+        };
+        match sent.error {
+            None => {
+                append(response);
+                self.conclude(response, before, Ok(sent.exposure));
+            }
+            Some(error) => {
+                self.conclude(response, before, Err(error));
+                append(response);
+            }
+        }
+    }
+
+    /// How many cookies layers inside have set.
+    fn lines_inside<B>(&self, response: &Response<B>) -> usize {
+        match &self.outer {
             Some(_) => response.headers().get_all(SET_COOKIE).iter().count(),
             None => 0,
-        };
-        let sent = match self.opened.get() {
-            None => return,
-            Some(Err(_)) => Ok(Exposure::Opened),
-            Some(Ok(state)) => self
-                .send(state, response.headers_mut())
-                .inspect_err(|_| state.lose()),
-        };
+        }
+    }
+
+    fn conclude<B: Default>(
+        &self,
+        response: &mut Response<B>,
+        before: usize,
+        sent: Result<Exposure, Error>,
+    ) {
         match sent {
             Ok(exposure) => {
                 cache::mark(response, exposure, self.outer.is_some());
@@ -73,12 +137,19 @@ impl Slot {
         }
     }
 
-    fn send(&self, state: &State, headers: &mut HeaderMap) -> Result<Exposure, Error> {
+    fn send(
+        &self,
+        state: &State,
+        outcome: Outcome,
+        headers: &mut HeaderMap,
+    ) -> Result<Exposure, Error> {
         #[cfg(feature = "starlette")]
         if let Some(left) = state.left() {
             ended::end(left);
         }
-        match state.settle() {
+        match outcome {
+            #[cfg(feature = "store")]
+            Outcome::Keep if state.held().is_some() => self.carry(state, headers),
             Outcome::Keep => Ok(self.refresh(state, headers)),
             Outcome::Write(change) => self.write(state, change, headers),
             Outcome::Remove { logged_out } => Ok(self.remove(state, logged_out, headers)),
@@ -262,7 +333,7 @@ mod tests {
         clock.advance(std::time::Duration::from_secs(600));
         let open = || {
             let slot = Slot::new(settings.clone(), &headers, None);
-            let session = slot.open().expect("it opens");
+            let session = slot.open_now().expect("it opens");
             assert_eq!(session.len(), 2);
             (slot, session)
         };

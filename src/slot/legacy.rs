@@ -2,7 +2,11 @@
 
 use http::HeaderValue;
 
-use super::{Slot, open::Ambiguous, settings::Form};
+use super::{
+    Slot,
+    open::{Ambiguous, Look},
+    settings::Form,
+};
 use crate::{
     clock::Millis,
     compat::{Companion, Legacy, Mode, Newest, Read},
@@ -23,17 +27,17 @@ impl Slot {
         companion: &Companion,
         now: Millis,
         events: &mut Vec<Event<'static>>,
-    ) -> Result<State, Error> {
+    ) -> Result<Look, Error> {
         let mut late = None;
         let valid = match self.find(keys, now, events, |expired| late = Some(expired)) {
             Ok(valid) => valid,
-            Err(Ambiguous) => return self.opened_with(None, now),
+            Err(Ambiguous) => return Ok(Look::at(now, None)),
         };
         let legacy = &companion.legacy;
         if let (Mode::Migrate, Some(ours)) = (companion.mode, &valid)
             && ours.origin == Origin::Ours
         {
-            return self.opened_with(valid, now);
+            return Ok(Look::at(now, valid));
         }
         let base = match (valid, self.newest(legacy, now, events)) {
             // while browsers keep it, it is gone by the old system's will alone
@@ -42,7 +46,10 @@ impl Slot {
             {
                 let id = ours.record.head.id;
                 events.push(Event::LegacyLoggedOut(id));
-                return Ok(State::after(&self.settings.rules, now, id));
+                return Ok(Look {
+                    left: Some(id),
+                    ..Look::at(now, None)
+                });
             }
             (Some(ours), Newest::Absent) => Some(Base {
                 origin: Origin::Alone,
@@ -62,6 +69,7 @@ impl Slot {
         };
         let timeouts = &self.settings.rules.timeouts;
         let base = base.filter(|base| match timeouts.check(base.record.head.times, now) {
+            _ if base.record.stored => true,
             Ok(()) => true,
             Err(untimely) => {
                 events.push(Event::LegacyRejected(untimely.into()));
@@ -74,7 +82,7 @@ impl Slot {
         {
             legacy.count_read(events);
         }
-        self.opened_with(base, now)
+        Ok(Look::at(now, base))
     }
 
     /// The session of the old system's cookie, which is the only one.

@@ -3,10 +3,18 @@
 //! This is the one place that knows where the state lives.
 
 mod commit;
+#[cfg(feature = "store")]
+mod fetch;
+#[cfg(feature = "store")]
+mod keep;
 #[cfg(feature = "starlette")]
 mod legacy;
 mod open;
+#[cfg(feature = "store")]
+mod rows;
 mod settings;
+#[cfg(feature = "store")]
+mod vault;
 
 use std::sync::{
     Arc, OnceLock,
@@ -19,10 +27,18 @@ use crate::{
     ended,
     error::{Error, ErrorKind},
     event::Event,
-    session::{Home, Rules, Session, State},
+    session::{Home, Rules, Session, State, Waits},
 };
 
-pub(crate) use self::settings::{Form, Settings};
+pub(crate) use self::{
+    commit::{Commit, Sent},
+    settings::{Form, Settings},
+};
+#[cfg(feature = "store")]
+pub(crate) use self::{
+    rows::{Mode, Storage},
+    vault::Vault,
+};
 
 /// One request's session, closed until a handler asks for it.
 pub(crate) struct Slot {
@@ -109,10 +125,21 @@ impl Slot {
     }
 
     /// The first door: finds, unseals and checks the session.
+    pub(crate) async fn open(self: &Arc<Self>) -> Result<Session, Error> {
+        #[cfg(feature = "store")]
+        if self.opened.get().is_none()
+            && let Some(rows) = self.settings.rows()
+        {
+            self.open_from(rows).await;
+        }
+        self.open_now()
+    }
+
+    /// The same where no store has to be asked.
     ///
     /// Extractors that race load once, and the one that did tells what was found: after that, since a subscriber may ask
     /// for the session in turn.
-    pub(crate) fn open(self: &Arc<Self>) -> Result<Session, Error> {
+    pub(crate) fn open_now(self: &Arc<Self>) -> Result<Session, Error> {
         let mut events = Vec::new();
         let opened = self.opened.get_or_init(|| self.load(&mut events));
         events.into_iter().for_each(Event::emit);
@@ -142,14 +169,31 @@ impl Home for Slot {
         }
     }
 
-    fn commit(&self) -> Result<(), Error> {
-        match self.state().is_sent() {
-            true => Err(ErrorKind::Late.into()),
-            false => Ok(()),
+    fn commit(&self) -> Waits<'_, ()> {
+        if self.state().is_sent() {
+            return Waits::Done(Err(ErrorKind::Late.into()));
         }
+        #[cfg(feature = "store")]
+        if self.settings.rows().is_some() {
+            return Waits::For(Box::pin(self.keep_early(self.state())));
+        }
+        Waits::Done(Ok(()))
     }
 
-    fn still_valid(&self) -> Result<bool, Error> {
+    fn still_valid(&self) -> Waits<'_, bool> {
+        #[cfg(feature = "store")]
+        if let Some(rows) = self.settings.rows()
+            && let Some(id) = self.state().stored_id()
+        {
+            return Waits::For(Box::pin(self.still_stored(rows, id)));
+        }
+        Waits::Done(self.stands())
+    }
+}
+
+impl Slot {
+    /// Whether the session is valid now, as far as this process knows.
+    fn stands(&self) -> Result<bool, Error> {
         let Some((id, times)) = self.state().standing() else {
             return Ok(false);
         };
@@ -182,7 +226,7 @@ impl Session {
     /// this layer does not have.
     pub async fn from_extensions(extensions: &Extensions) -> Result<Self, Error> {
         match extensions.get::<Innermost>() {
-            Some(Innermost(slot)) => slot.open(),
+            Some(Innermost(slot)) => slot.open().await,
             None => Err(ErrorKind::MissingLayer.into()),
         }
     }
@@ -209,7 +253,7 @@ impl Session {
     pub async fn named(extensions: &Extensions, cookie_name: &str) -> Result<Self, Error> {
         let innermost = extensions.get::<Innermost>();
         match innermost.and_then(|Innermost(slot)| slot.named(cookie_name)) {
-            Some(slot) => slot.open(),
+            Some(slot) => slot.open().await,
             None => Err(Error::missing_layer(cookie_name)),
         }
     }

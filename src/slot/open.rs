@@ -1,4 +1,6 @@
 use super::{Slot, settings::Form};
+#[cfg(feature = "starlette")]
+use crate::record::SessionId;
 use crate::{
     clock::Millis,
     cookie::scan,
@@ -12,16 +14,43 @@ use crate::{
 /// Of several cookies with our name and a key that we know, so many are tried; whoever sends more is nobody.
 const MAX_TRIED: usize = 4;
 
+/// What a request's cookies say.
+#[derive(Default)]
+pub(super) struct Look {
+    /// `None` before 1970.
+    pub(super) now: Option<Millis>,
+    pub(super) base: Option<Base>,
+    /// The session that the old system ended.
+    #[cfg(feature = "starlette")]
+    pub(super) left: Option<SessionId>,
+}
+
+impl Look {
+    pub(super) fn at(now: Millis, base: Option<Base>) -> Self {
+        Self {
+            now: Some(now),
+            base,
+            #[cfg(feature = "starlette")]
+            left: None,
+        }
+    }
+}
+
 /// The request bears different sessions, or too many cookies.
 pub(super) struct Ambiguous;
 
 impl Slot {
-    /// The session, and what there is to tell if this load is the one that counts.
+    /// The session, where no store has to be asked, and what there is to tell if this load is the one that counts.
     pub(super) fn load(&self, events: &mut Vec<Event<'static>>) -> Result<State, Error> {
-        let rules = &self.settings.rules;
+        let look = self.look(events)?;
+        self.opened_with(look)
+    }
+
+    /// What the request's cookies say.
+    pub(super) fn look(&self, events: &mut Vec<Event<'static>>) -> Result<Look, Error> {
         let Some(now) = self.settings.clock.now() else {
             events.push(Event::Clock);
-            return Ok(State::new(rules, None, None));
+            return Ok(Look::default());
         };
         let base = match &self.settings.form {
             #[cfg(feature = "starlette")]
@@ -30,19 +59,25 @@ impl Slot {
             Form::Sealed {
                 keys,
                 companion: Some(companion),
+                ..
             } if now < companion.until => {
                 return self.load_either(keys, companion, now, events);
             }
             Form::Sealed { keys, .. } => self.find(keys, now, events, |_| {}).unwrap_or(None),
         };
-        self.opened_with(base, now)
+        Ok(Look::at(now, base))
     }
 
-    pub(super) fn opened_with(&self, base: Option<Base>, now: Millis) -> Result<State, Error> {
-        if base.as_ref().is_some_and(|base| base.record.stored) {
+    pub(super) fn opened_with(&self, look: Look) -> Result<State, Error> {
+        let rules = &self.settings.rules;
+        #[cfg(feature = "starlette")]
+        if let (Some(now), Some(left)) = (look.now, look.left) {
+            return Ok(State::after(rules, now, left));
+        }
+        if look.base.as_ref().is_some_and(|base| base.record.stored) {
             return Err(ErrorKind::Unavailable.into());
         }
-        Ok(State::new(&self.settings.rules, Some(now), base))
+        Ok(State::new(rules, look.now, look.base))
     }
 
     /// The one valid session that the request bears. Everything else is an anonymous visitor, and an event; those that have
@@ -85,7 +120,13 @@ impl Slot {
                     continue;
                 }
             };
-            if let Err(untimely) = settings.rules.timeouts.check(base.record.head.times, now) {
+            let times = base.record.head.times;
+            let timely = match base.record.stored {
+                // the rest is for its row to say
+                true => settings.rules.timeouts.check_ticket(times, now),
+                false => settings.rules.timeouts.check(times, now),
+            };
+            if let Err(untimely) = timely {
                 events.push(Event::Rejected(untimely.into()));
                 if untimely == Untimely::Expired {
                     expired(base);

@@ -1,9 +1,16 @@
-#[cfg(feature = "starlette")]
+#[cfg(any(feature = "starlette", feature = "store"))]
 use std::sync::Arc;
 use std::sync::Once;
 
 use http::HeaderValue;
 
+#[cfg(feature = "store")]
+use super::{
+    rows::{Mode, Rows, Storage},
+    vault::Vault,
+};
+#[cfg(any(feature = "starlette", feature = "store"))]
+use crate::error::ErrorKind;
 use crate::{
     clock::{self, Millis},
     cookie::Template,
@@ -18,9 +25,10 @@ use crate::{
 #[cfg(feature = "starlette")]
 use crate::{
     compat::{Companion, Legacy},
-    error::ErrorKind,
     key::Purpose,
 };
+#[cfg(feature = "store")]
+use crate::{cookie::MAX_PAIR, record, session::Measure, store};
 
 /// What a layer's builder settled on, ready for use by every request.
 pub(crate) struct Settings {
@@ -35,12 +43,17 @@ pub(crate) struct Settings {
 }
 
 /// What the cookie's value is.
+#[derive(Clone)]
 pub(crate) enum Form {
     /// A token of these keys; maybe with the old system's cookie beside it.
     Sealed {
         keys: Keys,
         #[cfg(feature = "starlette")]
         companion: Option<Companion>,
+        #[cfg(feature = "store")]
+        vault: Arc<Vault>,
+        #[cfg(feature = "store")]
+        storage: Option<Storage>,
     },
     /// The old system's value.
     #[cfg(feature = "starlette")]
@@ -65,6 +78,87 @@ impl Form {
             #[cfg(feature = "starlette")]
             _ => false,
         }
+    }
+}
+
+#[cfg(feature = "store")]
+impl Settings {
+    /// The same with a store.
+    pub(crate) fn with_storage(&self, with: Storage) -> Self {
+        let mut form = self.form.clone();
+        match &mut form {
+            Form::Sealed { storage, .. } => *storage = Some(with.clone()),
+            #[cfg(feature = "starlette")]
+            Form::Signed(_) => unreachable!("such a layer takes no store"),
+        }
+        let mut rules = self.rules.clone();
+        rules.replays = true;
+        match with.mode {
+            Mode::Store | Mode::Overflow => {
+                (rules.measure, rules.limit) = (Measure::Stored, store::MAX_BYTES);
+            }
+            Mode::ReadFrom => {}
+        }
+        Self {
+            form,
+            template: self.template.clone(),
+            rules,
+            browser_session: self.browser_session,
+            clock: self.clock.clone(),
+            random: self.random,
+            nested: Once::new(),
+        }
+    }
+
+    pub(crate) fn storage(&self) -> Option<(&Vault, &Storage)> {
+        match &self.form {
+            Form::Sealed { vault, storage, .. } => Some((vault, storage.as_ref()?)),
+            #[cfg(feature = "starlette")]
+            Form::Signed(_) => None,
+        }
+    }
+
+    pub(super) fn rows(&self) -> Option<Rows<'_>> {
+        let (vault, storage) = self.storage()?;
+        Some(Rows {
+            settings: self,
+            vault,
+            storage,
+        })
+    }
+
+    pub(super) fn name_len(&self) -> usize {
+        self.template.name().len()
+    }
+
+    /// Whether a session whose cookie would have that length goes into one. What is in the store comes back when it takes half
+    /// the room, so that it does not go to and fro.
+    pub(super) fn fits(&self, cookie_len: usize, in_store: bool) -> bool {
+        cookie_len <= if in_store { MAX_PAIR / 2 } else { MAX_PAIR }
+    }
+
+    /// The `Set-Cookie` header of a ticket, which lives as long as its session may.
+    pub(super) fn ticket(
+        &self,
+        state: &State,
+        head: Head,
+        now: Millis,
+    ) -> Result<HeaderValue, Error> {
+        let keys = match &self.form {
+            Form::Sealed { keys, .. } => keys,
+            #[cfg(feature = "starlette")]
+            Form::Signed(_) => return Err(ErrorKind::Unavailable.into()),
+        };
+        let mut random = [0; seal::RANDOM_LEN];
+        (self.random)(&mut random)?;
+        let buffer = record::encode_ticket(head, seal::HEADROOM, seal::TAG_LEN);
+        let bytes = seal::seal(self.sealing(keys, state), b"", &random, buffer);
+        let write = |out: &mut Vec<u8>| seal::append_text(&bytes, out);
+        let lasts = !self.browser_session || head.times.remembered;
+        let max_age = lasts.then(|| self.rules.timeouts.max_age_of_ticket(head.times, now));
+        Ok(self
+            .template
+            .set(seal::text_len(bytes.len()), write, max_age))
     }
 }
 

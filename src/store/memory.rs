@@ -179,7 +179,10 @@ impl Store for MemoryStore {
 
     async fn delete_owner(&self, owner: OwnerTag) -> Result<u64, StoreError> {
         let mut rows = self.lock();
-        let theirs = rows.by_key.iter().filter(|(_, row)| row.owner == Some(owner));
+        let theirs = rows
+            .by_key
+            .iter()
+            .filter(|(_, row)| row.owner == Some(owner));
         let theirs: Vec<_> = theirs.map(|(key, _)| *key).collect();
         Ok(rows.remove(&theirs))
     }

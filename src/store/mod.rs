@@ -7,6 +7,7 @@
 //! [`SessionLayer::store`](crate::SessionLayer::store).
 
 mod error;
+mod keeper;
 #[cfg(feature = "memory")]
 mod memory;
 mod operate;
@@ -14,6 +15,7 @@ mod operate;
 mod redis;
 #[cfg(feature = "sqlite")]
 mod sql;
+mod turns;
 
 use std::{fmt, future::Future};
 
@@ -28,6 +30,10 @@ pub use self::sql::SqliteStore;
 pub use self::{
     error::{StoreError, StoreErrorKind},
     operate::{Operate, Statistics, prune_every},
+};
+pub(crate) use self::{
+    keeper::{Keeper, Row},
+    turns::Turn,
 };
 
 /// The most bytes that are ever given to a store as one session: 64 KiB.
@@ -116,10 +122,8 @@ pub trait Store: Send + Sync + 'static {
 
     /// Forgets all sessions of an owner that are there when it is called, also those that move to another key
     /// meanwhile, and says how many there were.
-    fn delete_owner(
-        &self,
-        owner: OwnerTag,
-    ) -> impl Future<Output = Result<u64, StoreError>> + Send;
+    fn delete_owner(&self, owner: OwnerTag)
+    -> impl Future<Output = Result<u64, StoreError>> + Send;
 }
 
 /// A session as a store has it.

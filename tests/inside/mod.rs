@@ -13,11 +13,14 @@ use std::{io::Read as _, sync::Arc};
 
 use http::Response;
 
-use crate::slot::Slot;
+use crate::slot::{Commit, Slot};
 
 /// The handler's response as it goes out.
-pub(crate) fn sent<B: Default>(slot: &Slot, mut response: Response<B>) -> Response<B> {
-    slot.commit(&mut response);
+pub(crate) fn sent<B: Default>(slot: &Arc<Slot>, mut response: Response<B>) -> Response<B> {
+    assert!(
+        matches!(slot.commit(&mut response), Commit::Done),
+        "there is no store"
+    );
     response
 }
 

@@ -66,7 +66,7 @@ fn settings(layer: SessionLayer, ids: Source, hedge: Source) -> Arc<Settings> {
 /// A new visitor's request, whose handler inserts.
 fn insert(settings: &Arc<Settings>) -> Response<Vec<u8>> {
     let slot = Slot::new(settings.clone(), &HeaderMap::new(), None);
-    let session = slot.open().expect("anonymous");
+    let session = slot.open_now().expect("anonymous");
     session.insert("a", 1).expect("small");
     sent(&slot, Response::new(Vec::from(*b"body")))
 }
@@ -106,7 +106,7 @@ fn without_randomness_readers_are_served() {
     let settings = settings(layer, fails, fails);
     for headers in [HeaderMap::new(), HeaderMap::from_iter([(COOKIE, cookie)])] {
         let slot = Slot::new(settings.clone(), &headers, None);
-        slot.open().expect("a session").len();
+        slot.open_now().expect("a session").len();
         let (response, told) = told(|| sent(&slot, Response::new(())));
         assert_eq!(response.status(), StatusCode::OK);
         assert!(!response.headers().contains_key(SET_COOKIE));
@@ -132,7 +132,7 @@ fn without_randomness_login_and_renewal_fail_and_the_session_stays() {
             let headers = HeaderMap::from_iter([(COOKIE, cookie)]);
             let open = || {
                 let slot = Slot::new(settings.clone(), &headers, None);
-                let session = slot.open().expect("a session");
+                let session = slot.open_now().expect("a session");
                 (slot, session)
             };
             let (slot, session) = open();
@@ -173,7 +173,7 @@ fn a_source_that_fails_at_times_makes_no_half_cookie() {
                 &HeaderMap::from_iter([(COOKIE, header)]),
                 None,
             );
-            let session = slot.open().expect("a session");
+            let session = slot.open_now().expect("a session");
             assert_eq!(session.get::<u8>("a").expect("a number"), Some(1));
             assert!(ids.insert(session.id().expect("it has one")));
         }

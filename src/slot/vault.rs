@@ -1,0 +1,112 @@
+//! What a store is given of a session: names that are hashes, and sealed rows.
+
+use sha2::{Digest as _, Sha256};
+
+use crate::{
+    key::{Context, Key, KeyRing, Keys, Purpose},
+    record::{self, Head, Record, SessionId},
+    seal::{self, RANDOM_LEN, Sealed},
+    store::{OwnerTag, StoreKey},
+};
+
+const LABEL: &[u8] = b"tower-sealed-session/v1 store";
+
+/// The keys of a layer's rows, and how they are named.
+pub(crate) struct Vault {
+    rows: Keys,
+    owners: Keys,
+    /// `LABEL ‖ LP(name) ‖ LP(audience)`
+    names: Sha256,
+}
+
+/// What a row holds.
+pub(super) enum Row {
+    /// A session; `moved`: its id has been in a cookie that holds the state.
+    Live { record: Record, moved: bool },
+    /// A tombstone: the session ended, and went on under this head, which is its own if it did not.
+    Ended(Head),
+}
+
+/// A row of another key, or that stands under another one than it was sealed for.
+pub(super) struct Unreadable;
+
+impl Vault {
+    pub(crate) fn derive(ring: &KeyRing, cookie_name: &str, audience: &str) -> Self {
+        let context = |purpose| Context {
+            purpose,
+            cookie_name,
+            audience,
+        };
+        let mut names = Sha256::new_with_prefix(LABEL);
+        for part in [cookie_name, audience] {
+            let len = u16::try_from(part.len()).expect("the builder bounds names and audiences");
+            names.update(len.to_be_bytes());
+            names.update(part);
+        }
+        Self {
+            rows: ring.derive_all(&[Purpose::STORE, Purpose::MOVED].map(context)),
+            owners: ring.derive_all(&[context(Purpose::OWNER)]),
+            names,
+        }
+    }
+
+    pub(super) fn key(&self, id: SessionId) -> StoreKey {
+        let hash = self.names.clone().chain_update(id.as_bytes()).finalize();
+        StoreKey::new(*hash.first_chunk().expect("a hash is longer than a key"))
+    }
+
+    pub(super) fn tag(&self, owner: &str) -> OwnerTag {
+        tag(self.owners.current(), owner)
+    }
+
+    /// The owner's tag under each secret, since rows keep the one that they were written with.
+    pub(crate) fn tags(&self, owner: &str) -> impl Iterator<Item = OwnerTag> {
+        self.owners.iter().map(move |key| tag(key, owner))
+    }
+
+    /// Seals `buffer`, a record after [`seal::HEADROOM`] bytes, for the row of that key.
+    pub(super) fn seal(
+        &self,
+        key: StoreKey,
+        moved: bool,
+        random: &[u8; RANDOM_LEN],
+        buffer: Vec<u8>,
+    ) -> Sealed {
+        let purpose = if moved {
+            Purpose::MOVED
+        } else {
+            Purpose::STORE
+        };
+        let sealing = self.rows.newest(purpose).expect("both are derived");
+        seal::seal(sealing, key.as_bytes(), random, buffer)
+    }
+
+    /// A tombstone for the row of that key, of a session that went on under `successor`.
+    pub(super) fn tombstone(
+        &self,
+        key: StoreKey,
+        successor: Head,
+        random: &[u8; RANDOM_LEN],
+    ) -> Sealed {
+        let buffer = record::encode_ticket(successor, seal::HEADROOM, seal::TAG_LEN);
+        self.seal(key, false, random, buffer)
+    }
+
+    pub(super) fn open(&self, key: StoreKey, bytes: Vec<u8>) -> Result<Row, Unreadable> {
+        let opened = seal::open_bytes(&self.rows, key.as_bytes(), bytes).map_err(|_| Unreadable)?;
+        let plaintext = opened.plaintext();
+        let record = Record::parse(opened.bytes, plaintext).map_err(|_| Unreadable)?;
+        Ok(match record.stored {
+            true => Row::Ended(record.head),
+            false => Row::Live {
+                record,
+                moved: opened.purpose == Purpose::MOVED,
+            },
+        })
+    }
+}
+
+fn tag(key: &Key, owner: &str) -> OwnerTag {
+    let hash = key.mac.hash([owner.as_bytes()]);
+    OwnerTag::new(*hash.first_chunk().expect("a hash is longer than a tag"))
+}

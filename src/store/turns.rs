@@ -1,0 +1,120 @@
+//! One change of a session at a time, of those that this process makes: without it, as many requests as change one session
+//! at once would try again and again, since one of them wins at a time.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Instant,
+};
+
+use tokio::sync::OwnedMutexGuard;
+
+use super::{StoreError, StoreKey};
+
+/// The sessions that are being changed.
+#[derive(Default)]
+pub(crate) struct Turns(Mutex<HashMap<StoreKey, Arc<Queue>>>);
+
+#[derive(Default)]
+struct Queue {
+    line: Arc<tokio::sync::Mutex<()>>,
+    /// When the store failed whoever had the turn: those who wait would only wait for the same.
+    failed: Mutex<Option<(Instant, StoreError)>>,
+}
+
+/// The turn, until it is dropped.
+pub(crate) struct Turn {
+    turns: Arc<Turns>,
+    key: StoreKey,
+    queue: Arc<Queue>,
+    guard: Option<OwnedMutexGuard<()>>,
+}
+
+impl Turns {
+    /// Waits for the turn. The error is that of another who had it meanwhile.
+    pub(crate) async fn wait(self: &Arc<Self>, key: StoreKey) -> Result<Turn, StoreError> {
+        let since = Instant::now();
+        let queue = self.lock().entry(key).or_default().clone();
+        let mut turn = Turn {
+            turns: self.clone(),
+            key,
+            queue,
+            guard: None,
+        };
+        turn.guard = Some(turn.queue.line.clone().lock_owned().await);
+        match &*turn.queue.failed() {
+            Some((at, error)) if *at >= since => return Err(error.clone()),
+            _ => {}
+        }
+        Ok(turn)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<StoreKey, Arc<Queue>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Queue {
+    fn failed(&self) -> MutexGuard<'_, Option<(Instant, StoreError)>> {
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Turn {
+    /// Tells those who wait that the store failed.
+    pub(crate) fn fail(&self, error: &StoreError) {
+        *self.queue.failed() = Some((Instant::now(), error.clone()));
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.guard = None;
+        let mut queues = self.turns.lock();
+        // the table's and this one: nobody else waits
+        if Arc::strong_count(&self.queue) == 2 {
+            queues.remove(&self.key);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::StoreErrorKind;
+
+    #[tokio::test]
+    async fn one_has_the_turn_and_nothing_is_left_after_it() {
+        let turns = Arc::new(Turns::default());
+        let key = StoreKey::new([1; 16]);
+        let first = turns.wait(key).await.expect("free");
+        let second = tokio::spawn({
+            let turns = turns.clone();
+            async move { turns.wait(key).await.map(|_| ()) }
+        });
+        let _other = turns.wait(StoreKey::new([2; 16])).await.expect("free");
+        tokio::task::yield_now().await;
+        assert!(!second.is_finished());
+        drop(first);
+        assert!(second.await.expect("no panic").is_ok());
+        assert_eq!(turns.lock().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_failure_of_the_store_reaches_all_who_wait() {
+        let turns = Arc::new(Turns::default());
+        let key = StoreKey::new([1; 16]);
+        let first = turns.wait(key).await.expect("free");
+        let waits =
+            |turns: Arc<Turns>| tokio::spawn(async move { turns.wait(key).await.map(|_| ()) });
+        let waiting = [waits(turns.clone()), waits(turns.clone())];
+        tokio::task::yield_now().await;
+        first.fail(&StoreError::new(StoreErrorKind::TimedOut));
+        drop(first);
+        for waiting in waiting {
+            let error = waiting.await.expect("no panic").expect_err("told");
+            assert_eq!(error.kind(), StoreErrorKind::TimedOut);
+        }
+        assert!(turns.wait(key).await.is_ok(), "who comes later tries");
+    }
+}
