@@ -41,12 +41,20 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 }
 
 pub(crate) fn app(sessions: SessionLayer) -> Router {
+    around(pages(), sessions)
+}
+
+pub(crate) fn pages() -> Router {
     Router::new()
         .route("/", get(shop))
         .route("/me", get(me))
         .route("/cart", post(add_to_cart))
         .route("/login", post(login))
         .route("/logout", post(logout))
+}
+
+pub(crate) fn around(pages: Router, sessions: SessionLayer) -> Router {
+    pages
         .layer(sessions)
         // SameSite does not protect a login form, since a forged login needs no cookie: the last layer is
         // the outermost, and turns other sites' forms away before anything else runs.

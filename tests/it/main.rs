@@ -9,6 +9,8 @@ mod compat;
 mod config;
 mod cost;
 mod failures;
+#[cfg(any(feature = "starlette", feature = "store"))]
+mod http_client;
 mod lifetimes;
 mod nesting;
 mod processes;
@@ -21,5 +23,7 @@ mod shape;
 mod shop;
 mod sizes;
 mod starlette;
+#[cfg(all(feature = "memory", feature = "redis", feature = "sqlite"))]
+mod stores;
 mod support;
 mod tink;

@@ -13,9 +13,10 @@ use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 
 use super::{
     OLD_SECRET,
-    upstream::{BEFORE_1, Http, NEWEST, old_app},
+    upstream::{BEFORE_1, NEWEST, old_app},
 };
 use crate::{
+    http_client::Http,
     processes::Server,
     support::{SECRET, Visitor},
 };

@@ -2,18 +2,11 @@
 
 use std::process::Command;
 
-use axum::body::Bytes;
-use http::{Method, Request, header::COOKIE};
-use http_body_util::{BodyExt as _, Full};
-use hyper_util::{
-    client::legacy::{Client, connect::HttpConnector},
-    rt::TokioExecutor,
-};
+use http::Method;
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
-use tower_cookies::Cookie;
 
 use super::*;
-use crate::{processes::Server, python::python, support::get_with};
+use crate::{http_client::Http, processes::Server, python::python, support::get_with};
 
 const SESSIONS: usize = 10_000;
 /// How many requests are on their way at once.
@@ -32,45 +25,6 @@ pub(super) fn old_app(requirements: &str) -> Server {
             ))
             .env("STARLETTE_SECRET", OLD_SECRET),
     )
-}
-
-/// A client that keeps its connections.
-#[derive(Clone)]
-pub(super) struct Http(Client<HttpConnector, Full<Bytes>>);
-
-impl Http {
-    pub(super) fn new() -> Self {
-        let mut connector = HttpConnector::new();
-        // head and body are two writes, and the second would wait for an acknowledgement
-        connector.set_nodelay(true);
-        Self(Client::builder(TokioExecutor::new()).build(connector))
-    }
-
-    /// Sends those cookies; the body, and the cookies that are set.
-    pub(super) async fn send(
-        &self,
-        method: Method,
-        url: &str,
-        cookies: &str,
-        body: String,
-    ) -> (u16, String, Vec<Cookie<'static>>) {
-        let mut request = Request::builder().method(method).uri(url);
-        if !cookies.is_empty() {
-            request = request.header(COOKIE, cookies);
-        }
-        let request = request.body(Full::from(body)).expect("a request");
-        let response = self.0.request(request).await.expect("it answers");
-        let (head, body) = response.into_parts();
-        let lines = head.headers.get_all("set-cookie").into_iter();
-        let cookies = lines.map(|line| {
-            let line = line.to_str().expect("ASCII").to_owned();
-            Cookie::parse(line).expect("a cookie")
-        });
-        let cookies = cookies.collect();
-        let body = body.collect().await.expect("a body").to_bytes();
-        let body = String::from_utf8(body.into()).expect("UTF-8");
-        (head.status.as_u16(), body, cookies)
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,0 +1,49 @@
+//! An HTTP client for servers that run as processes of their own.
+
+use axum::body::Bytes;
+use http::{Method, Request, header::COOKIE};
+use http_body_util::{BodyExt as _, Full};
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::TokioExecutor,
+};
+use tower_cookies::Cookie;
+
+/// A client that keeps its connections.
+#[derive(Clone)]
+pub(crate) struct Http(Client<HttpConnector, Full<Bytes>>);
+
+impl Http {
+    pub(crate) fn new() -> Self {
+        let mut connector = HttpConnector::new();
+        // head and body are two writes, and the second would wait for an acknowledgement
+        connector.set_nodelay(true);
+        Self(Client::builder(TokioExecutor::new()).build(connector))
+    }
+
+    /// Sends those cookies; the body, and the cookies that are set.
+    pub(crate) async fn send(
+        &self,
+        method: Method,
+        url: &str,
+        cookies: &str,
+        body: String,
+    ) -> (u16, String, Vec<Cookie<'static>>) {
+        let mut request = Request::builder().method(method).uri(url);
+        if !cookies.is_empty() {
+            request = request.header(COOKIE, cookies);
+        }
+        let request = request.body(Full::from(body)).expect("a request");
+        let response = self.0.request(request).await.expect("it answers");
+        let (head, body) = response.into_parts();
+        let lines = head.headers.get_all("set-cookie").into_iter();
+        let cookies = lines.map(|line| {
+            let line = line.to_str().expect("ASCII").to_owned();
+            Cookie::parse(line).expect("a cookie")
+        });
+        let cookies = cookies.collect();
+        let body = body.collect().await.expect("a body").to_bytes();
+        let body = String::from_utf8(body.into()).expect("UTF-8");
+        (head.status.as_u16(), body, cookies)
+    }
+}

@@ -1,0 +1,204 @@
+//! Logout is final: whatever requests are in flight, on whichever instance, the session and its copies stay ended.
+
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use axum::{Router, extract::Path, routing::get};
+use futures_util::future::join_all;
+use http::StatusCode;
+use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
+use tower_sealed_session::{
+    Error, OffsetDateTime, Session,
+    store::{Creation, OwnerTag, Saving, Store, StoreError, StoreKey, Stored, Version},
+};
+
+use super::backend::{Backend, layer, on_every_store};
+use crate::support::{Visitor, layer as in_cookies};
+
+on_every_store! {
+    nothing_brings_a_session_back_after_its_logout;
+}
+
+/// Each call waits for a random while before it is made and after it: so that every order has its chance.
+#[derive(Clone)]
+struct Shuffled<S> {
+    store: S,
+    rng: Arc<Mutex<StdRng>>,
+}
+
+impl<S> Shuffled<S> {
+    async fn wait(&self) {
+        wander(&self.rng).await;
+    }
+}
+
+async fn wander(rng: &Mutex<StdRng>) {
+    let steps = rng.lock().expect("no panic").random_range(0..12);
+    for _ in 0..steps {
+        tokio::task::yield_now().await;
+    }
+}
+
+macro_rules! shuffled {
+    ($($name:ident($($argument:ident: $type:ty),*) -> $answer:ty;)*) => {
+        impl<S: Store> Store for Shuffled<S> {
+            $(async fn $name(&self, $($argument: $type),*) -> Result<$answer, StoreError> {
+                self.wait().await;
+                let answer = self.store.$name($($argument),*).await;
+                self.wait().await;
+                answer
+            })*
+        }
+    };
+}
+
+shuffled! {
+    load(key: StoreKey) -> Option<Stored>;
+    create(key: StoreKey, bytes: &[u8], expires: OffsetDateTime, owner: Option<OwnerTag>) -> Creation;
+    save(
+        key: StoreKey, expected: Version, bytes: &[u8], expires: OffsetDateTime, owner: Option<OwnerTag>
+    ) -> Saving;
+    touch(key: StoreKey, expires: OffsetDateTime) -> bool;
+    delete(key: StoreKey) -> bool;
+    delete_owner(owner: OwnerTag) -> u64;
+}
+
+fn app(store: impl Store, rng: &Arc<Mutex<StdRng>>) -> Router {
+    let waits = rng.clone();
+    let act = async move |session: Session, Path(what): Path<String>| -> Result<String, Error> {
+        wander(&waits).await;
+        match what.as_str() {
+            "canary" => return Ok(session.get::<String>("canary")?.unwrap_or_default()),
+            "who" => return Ok(session.owner().unwrap_or_default()),
+            "write" => session.insert("other", 1)?,
+            "count" => drop(session.update("n", |n: Option<u64>| n.unwrap_or(0) + 1)?),
+            "renew" => session.renew(),
+            "remember" => session.remember(std::time::Duration::from_secs(9999)),
+            "login" => session.login("ada")?,
+            "kept" => {
+                session.insert("kept", 1)?;
+                session.commit().await?;
+                session.insert("kept", 2)?;
+            }
+            "logout" => session.logout(),
+            "read" => {}
+            other => unreachable!("{other}"),
+        }
+        wander(&waits).await;
+        Ok(String::new())
+    };
+    async fn begin(session: Session, Path(canary): Path<String>) -> Result<(), Error> {
+        session.login("ada")?;
+        session.insert("canary", canary)
+    }
+    Router::new()
+        .route("/begin/{canary}", get(begin))
+        .route("/{what}", get(act))
+        .layer(layer(store))
+}
+
+/// `SESSION_TEST_ROUNDS` says how many, 500 unless it does.
+fn rounds() -> u64 {
+    let rounds = std::env::var("STORE_ROUNDS");
+    rounds.map_or(500, |rounds| rounds.parse().expect("a number"))
+}
+
+async fn nothing_brings_a_session_back_after_its_logout(backend: Backend) {
+    let from_cookies = {
+        async fn begin(session: Session, Path(canary): Path<String>) -> Result<(), Error> {
+            session.login("ada")?;
+            session.insert("canary", canary)
+        }
+        Router::new()
+            .route("/begin/{canary}", get(begin))
+            .layer(in_cookies())
+    };
+    let rng = Arc::new(Mutex::new(StdRng::seed_from_u64(0)));
+    let mut instances = Vec::new();
+    for _ in 0..2 {
+        let store = backend.open().await;
+        let rng = rng.clone();
+        instances.push(app(
+            Shuffled {
+                store,
+                rng: rng.clone(),
+            },
+            &rng,
+        ));
+    }
+    let mut carried = 0;
+    for round in 0..rounds() {
+        *rng.lock().expect("no panic") = StdRng::seed_from_u64(round);
+        let mut plan = StdRng::seed_from_u64(1_000_000 + round);
+        let canary = format!("canary-{round}");
+        let mut visitor = Visitor::default();
+        // some come with the state in their cookie, which is to move to the store
+        let beginning = match plan.random_ratio(1, 3) {
+            true => &from_cookies,
+            false => &instances[0],
+        };
+        visitor.get(beginning, &format!("/begin/{canary}")).await;
+        let first = visitor.clone();
+
+        // what the visitor's browser has at each moment, and every cookie that was ever set
+        let browser = Mutex::new(visitor);
+        let seen = Mutex::new(vec![first.clone()]);
+        let logged_out = AtomicUsize::new(0);
+        let kinds = [
+            "write", "count", "renew", "login", "read", "remember", "kept", "renew", "login",
+        ];
+        let mut requests: Vec<(&str, bool)> = (0..plan.random_range(2..7))
+            .map(|_| {
+                (
+                    kinds[plan.random_range(0..kinds.len())],
+                    plan.random_ratio(1, 3),
+                )
+            })
+            .collect();
+        let at = plan.random_range(0..=requests.len());
+        requests.insert(at, ("logout", plan.random_ratio(1, 4)));
+        let requests = requests.into_iter().enumerate().map(|(n, (kind, later))| {
+            let app = &instances[plan.random_range(0..2)];
+            let (browser, seen, logged_out, rng) = (&browser, &seen, &logged_out, &rng);
+            let first = first.clone();
+            async move {
+                let mut own = first;
+                if later {
+                    for _ in 0..n {
+                        wander(rng).await;
+                    }
+                    own = browser.lock().expect("no panic").clone();
+                }
+                let answer = own.get(app, &format!("/{kind}")).await;
+                let late = answer.status == StatusCode::SERVICE_UNAVAILABLE && kind == "kept";
+                assert!(
+                    answer.status == StatusCode::OK || late,
+                    "round {round}, {kind}: {}",
+                    answer.status
+                );
+                browser.lock().expect("no panic").keep(&answer);
+                seen.lock().expect("no panic").push(own);
+                if kind == "logout" {
+                    logged_out.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+        });
+        join_all(requests).await;
+        assert_eq!(logged_out.into_inner(), 1);
+        for mut bearer in seen.into_inner().expect("no panic") {
+            for app in &instances {
+                let answer = bearer.clone().get(app, "/canary").await;
+                assert_eq!(
+                    (answer.status, &*answer.body),
+                    (StatusCode::OK, ""),
+                    "round {round}"
+                );
+            }
+            carried += usize::from(bearer.get(&instances[0], "/who").await.body == "ada");
+        }
+    }
+    // a login that came after the logout is a session of its own, without anything of the old one
+    assert!(carried > 0, "no round had a login after the logout");
+}

@@ -1,0 +1,65 @@
+//! No acknowledged write is lost.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use axum::{Router, extract::Path, routing::get};
+use http::StatusCode;
+use tower_sealed_session::{Error, Session};
+
+use super::backend::{Backend, layer, on_every_store};
+use crate::support::{Visitor, get_with};
+
+on_every_store! {
+    writes_of_64_tasks_through_two_instances_are_all_kept;
+}
+
+fn app(store: super::backend::Any) -> Router {
+    async fn set(session: Session, Path((key, value)): Path<(String, u64)>) -> Result<(), Error> {
+        session.update("n", |n: Option<u64>| n.unwrap_or(0) + 1)?;
+        session.insert(&key, value)
+    }
+    async fn all(session: Session) -> Result<String, Error> {
+        let all: BTreeMap<String, u64> = session.read()?;
+        Ok(serde_json::to_string(&all).expect("JSON"))
+    }
+    Router::new()
+        .route("/", get(all))
+        .route("/{key}/{value}", get(set))
+        .layer(layer(store))
+}
+
+async fn writes_of_64_tasks_through_two_instances_are_all_kept(backend: Backend) {
+    const TASKS: usize = 64;
+    const WRITES: usize = 100;
+    let instances = Arc::new([app(backend.open().await), app(backend.open().await)]);
+    let mut visitor = Visitor::default();
+    assert_eq!(
+        visitor.get(&instances[0], "/start/1").await.status,
+        StatusCode::OK
+    );
+    let cookie = Arc::new(visitor.cookie_line());
+    let tasks = (0..TASKS).map(|task| {
+        let (instances, cookie) = (instances.clone(), cookie.clone());
+        tokio::spawn(async move {
+            for write in 0..WRITES {
+                let app = &instances[(task + write) % 2];
+                let path = format!("/k{task}-{write}/{write}");
+                let answer = get_with(app, &path, &[cookie.as_bytes()]).await;
+                assert_eq!(answer.status, StatusCode::OK, "task {task}, write {write}");
+                assert!(answer.sets_nothing(), "a ticket is not sent again");
+            }
+        })
+    });
+    for task in tasks.collect::<Vec<_>>() {
+        task.await.expect("all are acknowledged");
+    }
+    let all = visitor.get(&instances[1], "/").await.body;
+    let all: BTreeMap<String, u64> = serde_json::from_str(&all).expect("JSON");
+    assert_eq!(all["n"], (TASKS * WRITES + 1) as u64);
+    assert_eq!(all.len(), TASKS * WRITES + 2);
+    for task in 0..TASKS {
+        for write in 0..WRITES {
+            assert_eq!(all[&format!("k{task}-{write}")], write as u64);
+        }
+    }
+}
