@@ -66,6 +66,14 @@ pub(crate) enum Event<'a> {
         call: &'a str,
         kind: &'a str,
     },
+    /// `REDIS_URL` is not set.
+    #[cfg(feature = "redis")]
+    DefaultServer {
+        url: &'a str,
+    },
+    /// The server may forget any session when its memory is full.
+    #[cfg(feature = "redis")]
+    Evicts,
     /// The store forgot sessions that had ended.
     #[cfg(feature = "store")]
     Pruned {
@@ -234,6 +242,21 @@ impl Event<'_> {
                     "call to the session store failed"
                 )
             }
+            #[cfg(feature = "redis")]
+            Self::DefaultServer { url } => {
+                emit!(
+                    info,
+                    "default_server",
+                    url,
+                    "REDIS_URL is not set: the local server is used"
+                )
+            }
+            #[cfg(feature = "redis")]
+            Self::Evicts => emit!(
+                warn,
+                "evicts",
+                "the Redis server's maxmemory-policy is allkeys-…: when its memory is full it logs visitors out at random"
+            ),
             #[cfg(feature = "store")]
             Self::Pruned { count } => {
                 emit!(

@@ -19,7 +19,7 @@ impl Purpose {
     /// What a store keeps.
     #[cfg(feature = "store")]
     pub(crate) const STORE: Self = Self("store");
-    /// The same of a session whose id has been in a cookie that holds the state.
+    /// The same of what says where a session is that came in a cookie.
     #[cfg(feature = "store")]
     pub(crate) const MOVED: Self = Self("store, from a cookie");
     /// The tags of owners.

@@ -37,8 +37,6 @@ pub(crate) enum Origin {
 pub(crate) struct Held {
     pub(crate) version: u64,
     pub(crate) expires: Millis,
-    /// Its id has been in a cookie that holds the state.
-    pub(crate) moved: bool,
     /// The request's cookie is its ticket.
     pub(crate) ticket: bool,
 }

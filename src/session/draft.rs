@@ -218,6 +218,24 @@ impl Draft {
         self.check(rules)
     }
 
+    /// Whether it only goes from its cookie to the store, or back: the same session under another id.
+    pub(crate) fn moves(&self) -> bool {
+        matches!(
+            self.outcome,
+            Outcome::Keep | Outcome::Write(Change::Content)
+        )
+    }
+
+    /// Goes on from the session of that id, and under it if it `stays` the same session.
+    pub(crate) fn follow(&mut self, id: SessionId, stays: bool) {
+        if let Some(before) = &mut self.before {
+            before.head.id = id;
+        }
+        if stays {
+            self.head.id = id;
+        }
+    }
+
     /// Whether it goes on under its id, for as long as before.
     pub(crate) fn stays(&self) -> bool {
         self.before.is_some_and(|Before { head, .. }| {

@@ -45,16 +45,23 @@ impl Slot {
         let (Some(now), Some(base)) = (look.now, look.base) else {
             return Ok(State::new(&self.settings.rules, look.now, None));
         };
-        let (rules, ticket) = (&self.settings.rules, base.record.stored);
-        let id = base.record.head.id;
+        let rules = &self.settings.rules;
+        let mut ticket = base.record.stored;
+        let mut id = base.record.head.id;
+        let mut found = rows.find(id).await.map_err(Error::store)?;
+        if let Some(Found::Moved(head)) = found {
+            (id, ticket) = (head.id, false);
+            let there = rows.find(id).await.map_err(Error::store)?;
+            found = there.or(Some(Found::Ended(head)));
+        }
         let mut reject = |reason| {
             events.push(Event::Rejected(reason));
             State::new(rules, Some(now), None)
         };
-        Ok(match rows.find(id).await.map_err(Error::store)? {
+        Ok(match found {
             None if ticket => reject(Reason::Gone),
             None => State::new(rules, Some(now), Some(base)),
-            Some(Found::Unreadable) => reject(Reason::Unreadable),
+            Some(Found::Unreadable | Found::Moved(_)) => reject(Reason::Unreadable),
             Some(Found::Ended(successor)) => {
                 events.push(Event::Rejected(Reason::Ended));
                 State::outliving(rules, now, Ended::new(id, successor, now))

@@ -252,10 +252,10 @@ impl<'a> Keeping<'a> {
         }
         let mut made = None;
         let kept = self.write_in_turn(draft, &mut made).await;
-        if !matches!(kept, Ok(Kept::Row(_)))
-            && let Some(head) = made
+        if let Some(made) = made
+            && !(matches!(kept, Ok(Kept::Row(_))) && made == draft.head.id)
         {
-            self.rows.forget(head).await;
+            self.rows.forget(made).await;
         }
         if let (Err(error), Some(turn)) = (&kept, turn) {
             error
@@ -291,49 +291,21 @@ impl<'a> Keeping<'a> {
                 && before.head.id == draft.head.id
             {
                 match (in_store, before.held) {
-                    (true, Some(held)) => {
-                        match self.rows.save(draft, held.version, held.moved).await? {
-                            Turned::Done(version) => {
-                                return Ok(Kept::Row(self.held(draft, version, held)));
-                            }
-                            Turned::Met(Found::Live(record, now_held)) => {
-                                let held = Held {
-                                    ticket: held.ticket,
-                                    ..now_held
-                                };
-                                draft.rebase(rules, self.now, &record, held)?;
-                                continue;
-                            }
-                            Turned::Met(Found::Unreadable) => return Err(unreadable()),
-                            Turned::Met(Found::Ended(_)) | Turned::Gone => {
-                                return Ok(Kept::Dropped);
-                            }
+                    (true, Some(held)) => match self.rows.save(draft, held.version).await? {
+                        Turned::Done(version) => {
+                            return Ok(Kept::Row(self.held(draft, version, held.ticket)));
                         }
-                    }
-                    (true, None) if self.rows.storage.mode == Mode::Store => {
-                        if let Some(version) = self.rows.create(draft, true).await? {
-                            let held = Held {
-                                version,
-                                expires: 0,
-                                moved: true,
-                                ticket: false,
-                            };
-                            return Ok(Kept::Row(self.held(draft, version, held)));
+                        Turned::Met(Found::Live(record, now_held)) => {
+                            let ticket = held.ticket;
+                            let held = Held { ticket, ..now_held };
+                            draft.rebase(rules, self.now, &record, held)?;
+                            continue;
                         }
-                        match self.rows.find(before.head.id).await.map_err(Error::store)? {
-                            Some(Found::Live(record, held)) => {
-                                let held = Held {
-                                    ticket: false,
-                                    ..held
-                                };
-                                draft.rebase(rules, self.now, &record, held)?;
-                            }
-                            Some(Found::Ended(_)) => return Ok(Kept::Dropped),
-                            Some(Found::Unreadable) => return Err(unreadable()),
-                            None => {}
+                        Turned::Met(Found::Unreadable) => return Err(unreadable()),
+                        Turned::Met(Found::Ended(_) | Found::Moved(_)) | Turned::Gone => {
+                            return Ok(Kept::Dropped);
                         }
-                        continue;
-                    }
+                    },
                     // between cookie and store it goes under a new id
                     (true, None) | (false, Some(_)) => draft.head.id = rules.draw_id()?,
                     (false, None) => return Ok(Kept::Cookie),
@@ -342,14 +314,14 @@ impl<'a> Keeping<'a> {
             if in_store {
                 row = Some(match row {
                     None => {
-                        let Some(version) = self.rows.create(draft, false).await? else {
+                        let Some(version) = self.rows.create(draft).await? else {
                             draft.head.id = rules.draw_id()?;
                             continue;
                         };
                         *made = Some(draft.head.id);
                         version
                     }
-                    Some(version) => match self.rows.save(draft, version, false).await? {
+                    Some(version) => match self.rows.save(draft, version).await? {
                         Turned::Done(version) => version,
                         // all sessions of its owner were ended meanwhile
                         _ => return Ok(Kept::Dropped),
@@ -363,13 +335,7 @@ impl<'a> Keeping<'a> {
             match (old, row) {
                 (Old::Changed, _) => {}
                 (Old::Ended, Some(version)) => {
-                    let held = Held {
-                        version,
-                        expires: 0,
-                        moved: false,
-                        ticket: false,
-                    };
-                    return Ok(Kept::Row(self.held(draft, version, held)));
+                    return Ok(Kept::Row(self.held(draft, version, false)));
                 }
                 (Old::Ended, None) => return Ok(Kept::Cookie),
                 (Old::Lost, _) if draft.outcome == Outcome::Write(Change::LoggedIn) => {
@@ -384,15 +350,22 @@ impl<'a> Keeping<'a> {
     /// Ends what a draft replaces, which goes on under `successor`. If another request changed it, the draft is made again on
     /// that.
     async fn end(&self, draft: &mut Draft, successor: Head) -> Result<Old, Error> {
+        let rules = &self.slot.settings.rules;
         let Some(Before { head, held }) = draft.before else {
             return Ok(Old::Ended);
         };
-        let met = match held {
-            Some(held) => match self.rows.end(head, held, successor, self.now).await? {
-                Turned::Done(_) => return Ok(Old::Ended),
-                Turned::Met(found) => Some(found),
-                Turned::Gone => return Ok(Old::Lost),
-            },
+        let (found, ticket) = match held {
+            Some(held) => {
+                match self
+                    .rows
+                    .end(head.id, held.version, successor, self.now)
+                    .await?
+                {
+                    Turned::Done(_) => return Ok(Old::Ended),
+                    Turned::Met(found) => (found, held.ticket),
+                    Turned::Gone => return Ok(Old::Lost),
+                }
+            }
             None if self.rows.storage.mode != Mode::Store => {
                 // as where no store is
                 let first = ended::end(head.id);
@@ -403,22 +376,44 @@ impl<'a> Keeping<'a> {
                     },
                 );
             }
-            None => match self.rows.forbid(head, successor, self.now).await? {
-                true => return Ok(Old::Ended),
-                false => self.rows.find(head.id).await.map_err(Error::store)?,
-            },
+            None => {
+                let moves = draft.moves();
+                if self.rows.leave(head, successor, moves, self.now).await? {
+                    return Ok(Old::Ended);
+                }
+                match self.find(head.id).await? {
+                    Some(Found::Moved(there)) => match self.find(there.id).await? {
+                        Some(Found::Live(record, held)) => {
+                            // another request moved it first: this one goes on there
+                            let held = Held {
+                                ticket: false,
+                                ..held
+                            };
+                            draft.rebase(rules, self.now, &record, held)?;
+                            draft.follow(there.id, moves);
+                            return Ok(Old::Changed);
+                        }
+                        Some(Found::Unreadable) => return Err(unreadable()),
+                        _ => return Ok(Old::Lost),
+                    },
+                    Some(found) => (found, false),
+                    None => return Ok(Old::Changed),
+                }
+            }
         };
-        match met {
-            Some(Found::Live(record, now_held)) => {
-                let ticket = held.is_some_and(|held| held.ticket);
-                let held = Held { ticket, ..now_held };
-                draft.rebase(&self.slot.settings.rules, self.now, &record, held)?;
+        match found {
+            Found::Live(record, held) => {
+                let held = Held { ticket, ..held };
+                draft.rebase(rules, self.now, &record, held)?;
                 Ok(Old::Changed)
             }
-            Some(Found::Ended(_)) => Ok(Old::Lost),
-            Some(Found::Unreadable) => Err(unreadable()),
-            None => Ok(Old::Changed),
+            Found::Ended(_) | Found::Moved(_) => Ok(Old::Lost),
+            Found::Unreadable => Err(unreadable()),
         }
+    }
+
+    async fn find(&self, id: SessionId) -> Result<Option<Found>, Error> {
+        self.rows.find(id).await.map_err(Error::store)
     }
 
     /// Ends the session that the request bore, and all that it went on as meanwhile.
@@ -439,6 +434,10 @@ impl<'a> Keeping<'a> {
                 self.state.note_told();
                 return Ok(());
             };
+            if before.held.is_none() && self.rows.storage.mode != Mode::Store {
+                // as where no store is
+                ended::end(before.head.id);
+            }
             let _turn = self.rows.wait(before.head.id).await?;
             next = self.end_for_good(before).await?;
         }
@@ -451,24 +450,24 @@ impl<'a> Keeping<'a> {
         for tries in 0..TRIES {
             self.pause(tries).await?;
             let found = match held {
-                Some(held) => match self.rows.end(head, held, head, self.now).await? {
+                Some(held) => match self.rows.end(head.id, held.version, head, self.now).await? {
                     Turned::Done(_) | Turned::Gone => return Ok(None),
                     Turned::Met(found) => Some(found),
                 },
-                None => match self.rows.forbid(head, head, self.now).await? {
+                None => match self.rows.leave(head, head, false, self.now).await? {
                     true => return Ok(None),
-                    false => self.rows.find(head.id).await.map_err(Error::store)?,
+                    false => self.find(head.id).await?,
                 },
             };
             match found {
                 Some(Found::Live(_, now_held)) => held = Some(now_held),
-                Some(Found::Ended(successor)) if successor.id != head.id => {
+                Some(Found::Ended(next) | Found::Moved(next)) if next.id != head.id => {
                     return Ok(Some(Before {
-                        head: successor,
+                        head: next,
                         held: None,
                     }));
                 }
-                Some(Found::Ended(_)) => return Ok(None),
+                Some(Found::Ended(_) | Found::Moved(_)) => return Ok(None),
                 Some(Found::Unreadable) => return Err(unreadable()),
                 None => held = None,
             }
@@ -484,14 +483,7 @@ impl<'a> Keeping<'a> {
             return Ok(Sent::nothing());
         };
         let Some(held) = held else {
-            let draft = self.state.draft(&settings.rules, self.now)?;
-            return match self.rows.create(&draft, true).await {
-                Ok(Some(_)) => self
-                    .slot
-                    .ticket(self.state, draft.head, self.now, Exposure::Cookie),
-                // another request was first, or the next one tries again
-                Ok(None) | Err(_) => Ok(Sent::nothing()),
-            };
+            return self.move_in(head).await;
         };
         if settings
             .rules
@@ -516,6 +508,25 @@ impl<'a> Keeping<'a> {
                 _ => Ok(Sent::nothing()),
             },
             false => Ok(Sent::nothing()),
+        }
+    }
+
+    /// Moves a session that nothing changed from its cookie to the store. If that fails, the next request tries again.
+    async fn move_in(&self, head: Head) -> Result<Sent, Error> {
+        let rules = &self.slot.settings.rules;
+        let mut draft = self.state.draft(rules, self.now)?;
+        draft.head.id = rules.draw_id()?;
+        let Ok(Some(_)) = self.rows.create(&draft).await else {
+            return Ok(Sent::nothing());
+        };
+        match self.rows.leave(head, draft.head, true, self.now).await {
+            Ok(true) => self
+                .slot
+                .ticket(self.state, draft.head, self.now, Exposure::Cookie),
+            Ok(false) | Err(_) => {
+                self.rows.forget(draft.head.id).await;
+                Ok(Sent::nothing())
+            }
         }
     }
 
@@ -593,11 +604,11 @@ impl<'a> Keeping<'a> {
         }
     }
 
-    fn held(&self, draft: &Draft, version: u64, held: Held) -> Held {
+    fn held(&self, draft: &Draft, version: u64, ticket: bool) -> Held {
         Held {
             version,
             expires: self.slot.settings.rules.timeouts.end(draft.head.times),
-            ..held
+            ticket,
         }
     }
 

@@ -46,6 +46,8 @@ pub(super) struct Rows<'a> {
 /// What is under an id.
 pub(super) enum Found {
     Live(Record, Held),
+    /// It came in a cookie, and is under this head.
+    Moved(Head),
     /// It ended, and went on under this head, which is its own if it did not.
     Ended(Head),
     /// A row that these keys do not open.
@@ -69,54 +71,46 @@ impl Rows<'_> {
     }
 
     /// Makes a row of a draft; `None`: the id has one.
-    pub(super) async fn create(&self, draft: &Draft, moved: bool) -> Result<Option<u64>, Error> {
-        let key = self.vault.key(draft.head.id);
-        let sealed = self.seal(draft, moved)?;
-        let version = self
-            .storage
-            .keeper
-            .create(key, &self.row(draft, &sealed))
-            .await;
-        Ok(version.map_err(Error::store)?.map(Version::get))
+    pub(super) async fn create(&self, draft: &Draft) -> Result<Option<u64>, Error> {
+        let sealed = self.seal(draft)?;
+        let row = self.row(draft, &sealed);
+        self.insert(draft.head.id, &row).await
     }
 
     /// Replaces a row by a draft.
-    pub(super) async fn save(
-        &self,
-        draft: &Draft,
-        version: u64,
-        moved: bool,
-    ) -> Result<Turned, Error> {
-        let sealed = self.seal(draft, moved)?;
+    pub(super) async fn save(&self, draft: &Draft, version: u64) -> Result<Turned, Error> {
+        let sealed = self.seal(draft)?;
         let row = self.row(draft, &sealed);
-        self.turn(draft.head.id, version, &row).await
+        self.replace(draft.head.id, version, &row).await
     }
 
-    /// Makes a tombstone of a row.
+    /// Makes a tombstone of a row, whose session goes on under `successor`, or nowhere.
     pub(super) async fn end(
         &self,
-        head: Head,
-        held: Held,
+        id: SessionId,
+        version: u64,
         successor: Head,
         now: Millis,
     ) -> Result<Turned, Error> {
-        let sealed = self.tombstone(head.id, successor, now)?;
-        let row = self.tombstone_row(head, held.moved, now, &sealed);
-        self.turn(head.id, held.version, &row).await
+        let sealed = self.pointer(id, successor, false, now)?;
+        let row = pointer_row(&sealed, now.saturating_add(MEMORY));
+        self.replace(id, version, &row).await
     }
 
-    /// Leaves a tombstone for an id that has been in a cookie which holds the state; `false`: it has a row.
-    pub(super) async fn forbid(
+    /// Leaves word for those who come with the cookie that held a session: it is in the store under `successor`, or it ended.
+    /// `false`: there is word already.
+    pub(super) async fn leave(
         &self,
         head: Head,
         successor: Head,
+        moved: bool,
         now: Millis,
     ) -> Result<bool, Error> {
-        let sealed = self.tombstone(head.id, successor, now)?;
-        let row = self.tombstone_row(head, true, now, &sealed);
-        let key = self.vault.key(head.id);
-        let version = self.storage.keeper.create(key, &row).await;
-        Ok(version.map_err(Error::store)?.is_some())
+        let sealed = self.pointer(head.id, successor, moved, now)?;
+        // a copy of the cookie is valid until then
+        let end = self.settings.rules.timeouts.last(head.times);
+        let row = pointer_row(&sealed, end.max(now.saturating_add(MEMORY)));
+        Ok(self.insert(head.id, &row).await?.is_some())
     }
 
     /// Moves a row's end. Where that fails nothing is lost.
@@ -136,18 +130,20 @@ impl Rows<'_> {
         turn.map_err(Error::store)
     }
 
-    async fn turn(
+    async fn insert(&self, id: SessionId, row: &store::Row<'_>) -> Result<Option<u64>, Error> {
+        let key = self.vault.key(id);
+        let version = self.storage.keeper.create(key, row).await;
+        Ok(version.map_err(Error::store)?.map(Version::get))
+    }
+
+    async fn replace(
         &self,
         id: SessionId,
         version: u64,
         row: &store::Row<'_>,
     ) -> Result<Turned, Error> {
-        let key = self.vault.key(id);
-        let saving = self
-            .storage
-            .keeper
-            .save(key, Version::new(version), row)
-            .await;
+        let (key, version) = (self.vault.key(id), Version::new(version));
+        let saving = self.storage.keeper.save(key, version, row).await;
         Ok(match saving.map_err(Error::store)? {
             Saving::Saved(version) => Turned::Done(version.get()),
             Saving::Conflict(stored) => Turned::Met(self.read(id, stored)),
@@ -162,16 +158,16 @@ impl Rows<'_> {
             expires,
         } = stored;
         match self.vault.open(self.vault.key(id), bytes) {
-            Ok(Row::Live { mut record, moved }) => {
+            Ok(Row::Live(mut record)) => {
                 record.head.id = id;
                 let held = Held {
                     version: version.get(),
                     expires: u64::try_from(expires.unix_timestamp_nanos() / 1_000_000).unwrap_or(0),
-                    moved,
                     ticket: true,
                 };
                 Found::Live(record, held)
             }
+            Ok(Row::Moved(head)) => Found::Moved(head),
             Ok(Row::Ended(successor)) => Found::Ended(successor),
             Err(Unreadable) => {
                 Event::Unreadable(id).emit();
@@ -180,12 +176,12 @@ impl Rows<'_> {
         }
     }
 
-    fn seal(&self, draft: &Draft, moved: bool) -> Result<seal::Sealed, Error> {
-        let mut random = [0; seal::RANDOM_LEN];
-        (self.settings.random)(&mut random)?;
+    fn seal(&self, draft: &Draft) -> Result<seal::Sealed, Error> {
+        let random = self.settings.draw()?;
         let buffer = draft.encode(seal::HEADROOM, seal::TAG_LEN);
-        let key = self.vault.key(draft.head.id);
-        Ok(self.vault.seal(key, moved, &random, buffer))
+        Ok(self
+            .vault
+            .seal(self.vault.key(draft.head.id), &random, buffer))
     }
 
     fn row<'a>(&self, draft: &Draft, sealed: &'a [u8]) -> store::Row<'a> {
@@ -198,36 +194,23 @@ impl Rows<'_> {
     }
 
     /// It is as of `now`, so that whoever meets it knows how fresh it is.
-    fn tombstone(
+    fn pointer(
         &self,
         id: SessionId,
-        mut successor: Head,
-        now: Millis,
-    ) -> Result<seal::Sealed, Error> {
-        let mut random = [0; seal::RANDOM_LEN];
-        (self.settings.random)(&mut random)?;
-        successor.times.issue(now);
-        let key = self.vault.key(id);
-        Ok(self.vault.tombstone(key, successor, &random))
-    }
-
-    fn tombstone_row<'a>(
-        &self,
-        head: Head,
+        mut head: Head,
         moved: bool,
         now: Millis,
-        sealed: &'a [u8],
-    ) -> store::Row<'a> {
-        let least = now.saturating_add(MEMORY);
-        let end = match moved {
-            // a copy of the cookie is valid until then
-            true => least.max(self.settings.rules.timeouts.last(head.times)),
-            false => least,
-        };
-        store::Row {
-            bytes: sealed,
-            expires: moment(end),
-            owner: None,
-        }
+    ) -> Result<seal::Sealed, Error> {
+        let random = self.settings.draw()?;
+        head.times.issue(now);
+        Ok(self.vault.pointer(self.vault.key(id), head, moved, &random))
+    }
+}
+
+fn pointer_row(sealed: &[u8], end: Millis) -> store::Row<'_> {
+    store::Row {
+        bytes: sealed,
+        expires: moment(end),
+        owner: None,
     }
 }

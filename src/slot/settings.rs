@@ -149,8 +149,7 @@ impl Settings {
             #[cfg(feature = "starlette")]
             Form::Signed(_) => return Err(ErrorKind::Unavailable.into()),
         };
-        let mut random = [0; seal::RANDOM_LEN];
-        (self.random)(&mut random)?;
+        let random = self.draw()?;
         let buffer = record::encode_ticket(head, seal::HEADROOM, seal::TAG_LEN);
         let bytes = seal::seal(self.sealing(keys, state), b"", &random, buffer);
         let write = |out: &mut Vec<u8>| seal::append_text(&bytes, out);
@@ -183,11 +182,17 @@ impl Settings {
         state: &State,
         now: Millis,
     ) -> Result<(Head, Sealed), Error> {
-        let mut random = [0; seal::RANDOM_LEN];
-        (self.random)(&mut random)?;
+        let random = self.draw()?;
         let (head, bytes) = state.encode(&self.rules, now, seal::HEADROOM, seal::TAG_LEN)?;
         let sealed = seal::seal(self.sealing(keys, state), b"", &random, bytes);
         Ok((head, sealed))
+    }
+
+    /// What a seal takes.
+    pub(super) fn draw(&self) -> Result<[u8; seal::RANDOM_LEN], Error> {
+        let mut random = [0; seal::RANDOM_LEN];
+        (self.random)(&mut random)?;
+        Ok(random)
     }
 
     /// The key that seals.

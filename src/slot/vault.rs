@@ -21,8 +21,9 @@ pub(crate) struct Vault {
 
 /// What a row holds.
 pub(super) enum Row {
-    /// A session; `moved`: its id has been in a cookie that holds the state.
-    Live { record: Record, moved: bool },
+    Live(Record),
+    /// A session that came in a cookie is under this head.
+    Moved(Head),
     /// A tombstone: the session ended, and went on under this head, which is its own if it did not.
     Ended(Head),
 }
@@ -65,12 +66,17 @@ impl Vault {
     }
 
     /// Seals `buffer`, a record after [`seal::HEADROOM`] bytes, for the row of that key.
-    pub(super) fn seal(
+    pub(super) fn seal(&self, key: StoreKey, random: &[u8; RANDOM_LEN], buffer: Vec<u8>) -> Sealed {
+        seal::seal(self.rows.current(), key.as_bytes(), random, buffer)
+    }
+
+    /// For the row of that key: the session is under `head`, since it ended here, or since it `moved` here from its cookie.
+    pub(super) fn pointer(
         &self,
         key: StoreKey,
+        head: Head,
         moved: bool,
         random: &[u8; RANDOM_LEN],
-        buffer: Vec<u8>,
     ) -> Sealed {
         let purpose = if moved {
             Purpose::MOVED
@@ -78,31 +84,20 @@ impl Vault {
             Purpose::STORE
         };
         let sealing = self.rows.newest(purpose).expect("both are derived");
+        let buffer = record::encode_ticket(head, seal::HEADROOM, seal::TAG_LEN);
         seal::seal(sealing, key.as_bytes(), random, buffer)
-    }
-
-    /// A tombstone for the row of that key, of a session that went on under `successor`.
-    pub(super) fn tombstone(
-        &self,
-        key: StoreKey,
-        successor: Head,
-        random: &[u8; RANDOM_LEN],
-    ) -> Sealed {
-        let buffer = record::encode_ticket(successor, seal::HEADROOM, seal::TAG_LEN);
-        self.seal(key, false, random, buffer)
     }
 
     pub(super) fn open(&self, key: StoreKey, bytes: Vec<u8>) -> Result<Row, Unreadable> {
         let opened = seal::open_bytes(&self.rows, key.as_bytes(), bytes).map_err(|_| Unreadable)?;
         let plaintext = opened.plaintext();
         let record = Record::parse(opened.bytes, plaintext).map_err(|_| Unreadable)?;
-        Ok(match record.stored {
-            true => Row::Ended(record.head),
-            false => Row::Live {
-                record,
-                moved: opened.purpose == Purpose::MOVED,
-            },
-        })
+        match (record.stored, opened.purpose) {
+            (false, Purpose::STORE) => Ok(Row::Live(record)),
+            (true, Purpose::STORE) => Ok(Row::Ended(record.head)),
+            (true, _) => Ok(Row::Moved(record.head)),
+            (false, _) => Err(Unreadable),
+        }
     }
 }
 

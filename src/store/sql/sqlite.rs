@@ -1,0 +1,314 @@
+use std::{fmt, str::FromStr as _, time::Duration};
+
+use sqlx::{
+    SqlitePool,
+    error::DatabaseError,
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+};
+use time::OffsetDateTime;
+
+use super::{BATCH, Columns, failure, id, millis, number, stored, tag};
+use crate::store::{
+    Creation, Operate, OwnerTag, Saving, Statistics, Store, StoreError, StoreErrorKind, StoreKey,
+    Stored, Version,
+};
+
+/// Keeps sessions in an SQLite file: for one machine, whose processes share it.
+///
+/// ```no_run
+/// # async fn start() -> Result<(), Box<dyn std::error::Error>> {
+/// use std::time::Duration;
+/// use tower_sealed_session::{SessionLayer, store::{SqliteStore, prune_every}};
+///
+/// let store = SqliteStore::connect("sqlite:sessions.db").await?;
+/// store.create_schema().await?;
+/// tokio::spawn(prune_every(Duration::from_secs(600), store.clone()));
+/// let sessions = SessionLayer::from_env()?.store(store);
+/// # Ok(()) }
+/// ```
+///
+/// The table is `sessions`, and `sessions_readable` a view of it for humans; [`SCHEMA`](Self::SCHEMA) is the SQL. Clones are one store.
+///
+/// The file is in WAL mode: back it up by `sqlite3 sessions.db ".backup copy.db"`, not by copying it. What was committed last can
+/// be lost if the machine loses power, but not if a process is killed.
+#[derive(Clone)]
+pub struct SqliteStore {
+    readers: SqlitePool,
+    /// One connection: those who write wait in line, rather than for a lock that they would have to poll.
+    writer: SqlitePool,
+}
+
+/// How long a statement waits for the writer of another process.
+const BUSY: Duration = Duration::from_millis(200);
+
+const READERS: u32 = 4;
+
+impl SqliteStore {
+    /// The SQL that makes table, indexes and view, where they are not there yet.
+    pub const SCHEMA: &str = include_str!("sqlite.sql");
+
+    /// Opens a file, such as `sqlite:sessions.db`, and makes it if there is none; or `sqlite::memory:`, which ends with the process.
+    ///
+    /// # Errors
+    ///
+    /// A URL that is none, a file that cannot be opened, or is no database, or has another app's table `sessions`.
+    pub async fn connect(url: &str) -> Result<Self, StoreError> {
+        let options = SqliteConnectOptions::from_str(url).map_err(|error| {
+            StoreError::new(StoreErrorKind::Config)
+                .told("the URL is not one of SQLite: write `sqlite:sessions.db`, or `sqlite:/path/to/it`")
+                .because(error)
+        })?;
+        let in_memory = url.contains(":memory:") || url.contains("mode=memory");
+        let options = options.busy_timeout(BUSY);
+        let options = match in_memory {
+            true => options,
+            false if url.contains("mode=ro") || url.contains("immutable=") => options,
+            false => options
+                .create_if_missing(!url.contains("mode=rw") || url.contains("mode=rwc"))
+                .journal_mode(SqliteJournalMode::Wal)
+                .synchronous(SqliteSynchronous::Normal),
+        };
+        let pool = |connections| {
+            SqlitePoolOptions::new()
+                .min_connections(1)
+                .max_connections(connections)
+                .acquire_timeout(Duration::from_secs(1))
+                .test_before_acquire(false)
+                .idle_timeout(None)
+                .max_lifetime(None)
+                .connect_with(options.clone())
+        };
+        let writer = pool(1).await.map_err(|error| {
+            let error = failed(error);
+            match error.kind() {
+                StoreErrorKind::Other | StoreErrorKind::Unreachable | StoreErrorKind::TimedOut => {
+                    let file = options.get_filename().display();
+                    error.told(format!(
+                        "the SQLite file {file} cannot be opened: does its folder exist, may this user write it, and is it a database?"
+                    ))
+                }
+                _ => error,
+            }
+        })?;
+        let readers = match in_memory {
+            // each connection would have a memory of its own
+            true => writer.clone(),
+            false => pool(READERS).await.map_err(failed)?,
+        };
+        let store = Self { readers, writer };
+        match store.check().await {
+            Err(error) if error.kind() == StoreErrorKind::Schema && !store.has_table().await? => {}
+            checked => checked?,
+        }
+        Ok(store)
+    }
+
+    /// The same of the URL in `SESSION_DB_URL`.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`connect`](Self::connect), and that it is not set.
+    pub async fn from_env() -> Result<Self, StoreError> {
+        match std::env::var("SESSION_DB_URL") {
+            Ok(url) if !url.is_empty() => Self::connect(&url).await,
+            _ => Err(StoreError::new(StoreErrorKind::Config)
+                .told("SESSION_DB_URL is not set: set it to a file, such as `sqlite:sessions.db`")),
+        }
+    }
+
+    /// A store that uses the app's own pool, and leaves its settings as they are.
+    #[must_use]
+    pub fn from_pool(pool: SqlitePool) -> Self {
+        Self {
+            readers: pool.clone(),
+            writer: pool,
+        }
+    }
+
+    /// Makes table, indexes and view where they are not there yet. Several instances may do so at once.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreErrorKind::Schema`] if there is a table `sessions` of another app; [`StoreErrorKind::ReadOnly`], and those of every call.
+    pub async fn create_schema(&self) -> Result<(), StoreError> {
+        if !self.has_table().await? {
+            let made = sqlx::raw_sql(Self::SCHEMA).execute(&self.writer).await;
+            made.map_err(failed)?;
+        }
+        self.check().await?;
+        let made = sqlx::raw_sql(Self::SCHEMA).execute(&self.writer).await;
+        made.map(drop).map_err(failed)
+    }
+
+    async fn has_table(&self) -> Result<bool, StoreError> {
+        let count: Result<i64, _> =
+            sqlx::query_scalar("select count(*) from sqlite_schema where name = 'sessions'")
+                .fetch_one(&self.writer)
+                .await;
+        Ok(count.map_err(failed)? > 0)
+    }
+
+    /// Whether the table is there, and of this form.
+    async fn check(&self) -> Result<(), StoreError> {
+        let columns = sqlx::query(
+            "select id, user_id, encrypted_data, expires_at, created_at, version from sessions limit 0",
+        );
+        let checked = columns.execute(&self.writer).await.map_err(failed);
+        checked.map(drop).map_err(|error| match error.kind() {
+            StoreErrorKind::Schema => error.told(
+                "there is no table `sessions` of this form: call `create_schema`; if another app has a table of that name, \
+                 give sessions a file of their own",
+            ),
+            _ => error,
+        })
+    }
+}
+
+impl Store for SqliteStore {
+    async fn load(&self, key: StoreKey) -> Result<Option<Stored>, StoreError> {
+        let row: Result<Option<Columns>, _> =
+            sqlx::query_as("select version, encrypted_data, expires_at from sessions where id = ?")
+                .bind(id(&key))
+                .fetch_optional(&self.readers)
+                .await;
+        Ok(row.map_err(failed)?.map(stored))
+    }
+
+    async fn create(
+        &self,
+        key: StoreKey,
+        bytes: &[u8],
+        expires: OffsetDateTime,
+        owner: Option<OwnerTag>,
+    ) -> Result<Creation, StoreError> {
+        let made = sqlx::query(
+            "insert into sessions (id, user_id, encrypted_data, expires_at, version) values (?, ?, ?, ?, 1) \
+             on conflict do nothing",
+        )
+        .bind(id(&key))
+        .bind(tag(&owner))
+        .bind(bytes)
+        .bind(millis(expires))
+        .execute(&self.writer)
+        .await;
+        Ok(match made.map_err(failed)?.rows_affected() {
+            0 => Creation::Exists,
+            _ => Creation::Created(Version::new(1)),
+        })
+    }
+
+    async fn save(
+        &self,
+        key: StoreKey,
+        expected: Version,
+        bytes: &[u8],
+        expires: OffsetDateTime,
+        owner: Option<OwnerTag>,
+    ) -> Result<Saving, StoreError> {
+        let saved = sqlx::query(
+            "update sessions set user_id = ?, encrypted_data = ?, expires_at = ?, version = version + 1 \
+             where id = ? and version = ?",
+        )
+        .bind(tag(&owner))
+        .bind(bytes)
+        .bind(millis(expires))
+        .bind(id(&key))
+        .bind(number(expected))
+        .execute(&self.writer)
+        .await;
+        if saved.map_err(failed)?.rows_affected() > 0 {
+            return Ok(Saving::Saved(expected.next()));
+        }
+        Ok(self.load(key).await?.map_or(Saving::Gone, Saving::Conflict))
+    }
+
+    async fn touch(&self, key: StoreKey, expires: OffsetDateTime) -> Result<bool, StoreError> {
+        let touched = sqlx::query("update sessions set expires_at = ? where id = ?")
+            .bind(millis(expires))
+            .bind(id(&key))
+            .execute(&self.writer)
+            .await;
+        Ok(touched.map_err(failed)?.rows_affected() > 0)
+    }
+
+    async fn delete(&self, key: StoreKey) -> Result<bool, StoreError> {
+        let deleted = sqlx::query("delete from sessions where id = ?")
+            .bind(id(&key))
+            .execute(&self.writer)
+            .await;
+        Ok(deleted.map_err(failed)?.rows_affected() > 0)
+    }
+
+    async fn delete_owner(&self, owner: OwnerTag) -> Result<u64, StoreError> {
+        let mut count = 0;
+        loop {
+            let deleted = sqlx::query("delete from sessions where user_id = ?")
+                .bind(&owner.as_bytes()[..])
+                .execute(&self.writer)
+                .await;
+            match deleted.map_err(failed)?.rows_affected() {
+                0 => return Ok(count),
+                // a session may have moved to another key meanwhile
+                some => count += some,
+            }
+        }
+    }
+}
+
+impl Operate for SqliteStore {
+    async fn prune(&self, now: OffsetDateTime) -> Result<u64, StoreError> {
+        let pruned = sqlx::query(
+            "delete from sessions where id in (select id from sessions where expires_at <= ? limit ?)",
+        )
+        .bind(millis(now))
+        .bind(BATCH)
+        .execute(&self.writer)
+        .await;
+        Ok(pruned.map_err(failed)?.rows_affected())
+    }
+
+    async fn statistics(&self, now: OffsetDateTime) -> Result<Statistics, StoreError> {
+        let counts: Result<(i64, i64), _> = sqlx::query_as(
+            "select count(*), count(*) filter (where expires_at <= ?) from sessions",
+        )
+        .bind(millis(now))
+        .fetch_one(&self.readers)
+        .await;
+        let (all, expired) = counts.map_err(failed)?;
+        Ok(Statistics::new(
+            (all - expired).cast_unsigned(),
+            expired.cast_unsigned(),
+        ))
+    }
+}
+
+impl fmt::Debug for SqliteStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqliteStore")
+            .field("connections", &self.readers.size())
+            .finish_non_exhaustive()
+    }
+}
+
+fn failed(error: sqlx::Error) -> StoreError {
+    failure(error, kind)
+}
+
+/// What SQLite's result codes mean, of which the lowest byte is the primary one.
+fn kind(error: &dyn DatabaseError) -> StoreErrorKind {
+    let code = error.code();
+    let code = code.and_then(|code| code.parse::<u32>().ok()).unwrap_or(0);
+    match code & 0xff {
+        // SQLITE_ERROR: of a statement that is right, since it names what is not there
+        1 => StoreErrorKind::Schema,
+        // PERM, AUTH
+        3 | 23 => StoreErrorKind::Denied,
+        // BUSY, LOCKED
+        5 | 6 => StoreErrorKind::TimedOut,
+        8 => StoreErrorKind::ReadOnly,
+        13 => StoreErrorKind::Full,
+        // IOERR, CANTOPEN
+        10 | 14 => StoreErrorKind::Unreachable,
+        _ => StoreErrorKind::Other,
+    }
+}
