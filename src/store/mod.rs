@@ -6,6 +6,8 @@
 //! Anyone can write one: implement [`Store`], hold it to the suite of the feature `conformance`, and hand it to
 //! [`SessionLayer::store`](crate::SessionLayer::store).
 
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod error;
 mod keeper;
 #[cfg(feature = "memory")]

@@ -3,20 +3,28 @@
 use tower_sealed_session::{
     OffsetDateTime, SessionLayer, SessionLayerBuilder,
     store::{
-        Creation, MemoryStore, OwnerTag, Saving, Store, StoreError, StoreKey, Stored, Version,
+        Creation, MemoryStore, Operate, OwnerTag, RedisStore, Saving, SqliteStore, Statistics,
+        Store, StoreError, StoreKey, Stored, Version,
     },
 };
+
+use super::redis_server::RedisServer;
+use crate::processes::Folder;
 
 /// One of the stores, as one instance has it.
 #[derive(Clone)]
 pub(super) enum Any {
     Memory(MemoryStore),
+    Sqlite(SqliteStore),
+    Redis(RedisStore),
 }
 
 macro_rules! each {
     ($any:expr, $store:ident => $call:expr) => {
         match $any {
             Any::Memory($store) => $call,
+            Any::Sqlite($store) => $call,
+            Any::Redis($store) => $call,
         }
     };
 }
@@ -60,9 +68,21 @@ impl Store for Any {
     }
 }
 
+impl Operate for Any {
+    async fn prune(&self, now: OffsetDateTime) -> Result<u64, StoreError> {
+        each!(self, store => store.prune(now).await)
+    }
+
+    async fn statistics(&self, now: OffsetDateTime) -> Result<Statistics, StoreError> {
+        each!(self, store => store.statistics(now).await)
+    }
+}
+
 /// A store that instances open, with what it needs to run.
 pub(super) enum Backend {
     Memory(MemoryStore),
+    Sqlite(Folder),
+    Redis(RedisServer),
 }
 
 impl Backend {
@@ -70,10 +90,36 @@ impl Backend {
         Self::Memory(MemoryStore::new())
     }
 
+    pub(super) async fn sqlite() -> Self {
+        let backend = Self::Sqlite(Folder::new());
+        let Any::Sqlite(store) = backend.open().await else {
+            unreachable!("it is SQLite")
+        };
+        store.create_schema().await.expect("a schema");
+        backend
+    }
+
+    pub(super) async fn redis() -> Self {
+        Self::Redis(RedisServer::start(&[]))
+    }
+
+    /// Where it is, for other processes; the memory of this one has no place.
+    pub(super) fn url(&self) -> String {
+        match self {
+            Self::Memory(_) => "memory:".to_owned(),
+            Self::Sqlite(folder) => format!("sqlite:{}", folder.0.join("sessions.db").display()),
+            Self::Redis(server) => server.url(),
+        }
+    }
+
     /// The store as another instance opens it.
     pub(super) async fn open(&self) -> Any {
         match self {
             Self::Memory(store) => Any::Memory(store.clone()),
+            Self::Sqlite(_) => {
+                Any::Sqlite(SqliteStore::connect(&self.url()).await.expect("a file"))
+            }
+            Self::Redis(_) => Any::Redis(RedisStore::connect(&self.url()).await.expect("a server")),
         }
     }
 }
@@ -89,13 +135,18 @@ pub(super) fn built(builder: SessionLayerBuilder) -> SessionLayer {
 
 /// Each claim on each store.
 macro_rules! on_every_store {
-    ($($(#[$attribute:meta])* $claim:ident;)*) => {
-        mod memory {
-            $($(#[$attribute])* #[tokio::test]
-            async fn $claim() {
-                super::$claim(crate::stores::backend::Backend::memory().await).await;
+    ($($claim:ident;)*) => {
+        on_every_store! { @ memory sqlite redis: $($claim;)* }
+    };
+    (@ $($store:ident)*: $claim:ident; $($rest:tt)*) => {
+        mod $claim {
+            $(#[tokio::test]
+            async fn $store() {
+                super::$claim(crate::stores::backend::Backend::$store().await).await;
             })*
         }
+        on_every_store! { @ $($store)*: $($rest)* }
     };
+    (@ $($store:ident)*:) => {};
 }
 pub(super) use on_every_store;

@@ -1,0 +1,108 @@
+//! A real Redis server of a test's own.
+
+use std::{
+    net::{TcpListener, TcpStream},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use crate::processes::Folder;
+
+/// A server on a port of its own, whose files are in a folder of its own; it ends with this value.
+pub(super) struct RedisServer {
+    folder: Folder,
+    pub(super) port: u16,
+    arguments: Vec<String>,
+    child: Option<Child>,
+}
+
+impl RedisServer {
+    pub(super) fn start(arguments: &[&str]) -> Self {
+        let free = TcpListener::bind(("127.0.0.1", 0)).and_then(|socket| socket.local_addr());
+        let mut server = Self {
+            folder: Folder::new(),
+            port: free.expect("a free port").port(),
+            arguments: arguments
+                .iter()
+                .map(|&argument| argument.to_owned())
+                .collect(),
+            child: None,
+        };
+        server.restart();
+        server
+    }
+
+    /// Starts it again, on the same port and with what its files have.
+    pub(super) fn restart(&mut self) {
+        let program = std::env::var("REDIS_SERVER_BIN").unwrap_or_else(|_| "redis-server".into());
+        let child = Command::new(&program)
+            .args(["--port", &self.port.to_string(), "--bind", "127.0.0.1"])
+            .args(["--appendonly", "yes", "--save", "", "--loglevel", "warning"])
+            .arg("--dir")
+            .arg(&self.folder.0)
+            .args(&self.arguments)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap_or_else(|error| {
+                panic!("{program} does not start ({error}): install it by `apt-get install -y redis-server`")
+            });
+        self.child = Some(child);
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
+            assert!(Instant::now() < deadline, "{program} does not listen");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    pub(super) fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}/0", self.port)
+    }
+
+    /// `kill -9`
+    pub(super) fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.kill().expect("it runs");
+            child.wait().expect("it ran");
+        }
+    }
+
+    /// It stands still, its sockets open.
+    pub(super) fn stop(&self) {
+        self.signal("-STOP");
+    }
+
+    pub(super) fn go_on(&self) {
+        self.signal("-CONT");
+    }
+
+    /// What its files hold.
+    pub(super) fn files(&self) -> Vec<u8> {
+        let mut all = Vec::new();
+        let mut folders = vec![self.folder.0.clone()];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).expect("a folder") {
+                let path = entry.expect("an entry").path();
+                match path.is_dir() {
+                    true => folders.push(path),
+                    false => all.extend(std::fs::read(path).expect("a file")),
+                }
+            }
+        }
+        all
+    }
+
+    fn signal(&self, signal: &str) {
+        let child = self.child.as_ref().expect("it runs");
+        let status = Command::new("kill")
+            .args([signal, &child.id().to_string()])
+            .status();
+        assert!(status.expect("kill runs").success());
+    }
+}
+
+impl Drop for RedisServer {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
