@@ -356,12 +356,20 @@ impl<'a> Keeping<'a> {
         };
         let (found, ticket) = match held {
             Some(held) => {
-                match self
-                    .rows
-                    .end(head.id, held.version, successor, self.now)
-                    .await?
-                {
+                let ending = self.rows.end(head.id, held.version, successor, self.now);
+                let turned = match ending.await {
+                    Ok(turned) => turned,
+                    // it may be done all the same, and the answer be lost
+                    Err(error) => match self.find(head.id).await {
+                        Ok(Some(found)) => Turned::Met(found),
+                        Ok(None) | Err(_) => return Err(error),
+                    },
+                };
+                match turned {
                     Turned::Done(_) => return Ok(Old::Ended),
+                    Turned::Met(Found::Ended(next)) if next.id == successor.id => {
+                        return Ok(Old::Ended);
+                    }
                     Turned::Met(found) => (found, held.ticket),
                     Turned::Gone => return Ok(Old::Lost),
                 }

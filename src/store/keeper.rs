@@ -72,9 +72,6 @@ impl<S: Store> AnyStore for S {
 /// How long a call may take, unless the application says otherwise.
 pub(crate) const TIMEOUT: Duration = Duration::from_millis(250);
 
-/// Before a call that met a broken connection is made once more: a fresh one is there by then, or is not to be waited for.
-const BEFORE_RETRY: Duration = Duration::from_millis(10);
-
 /// A store, and how long a call to it may take.
 #[derive(Clone)]
 pub(crate) struct Keeper {
@@ -166,10 +163,7 @@ impl Keeper {
     ) -> Result<T, StoreError> {
         let twice = async {
             match make().await {
-                Err(error) if error.kind() == StoreErrorKind::Unreachable => {
-                    tokio::time::sleep(BEFORE_RETRY).await;
-                    make().await
-                }
+                Err(error) if error.kind() == StoreErrorKind::Unreachable => make().await,
                 answer => answer,
             }
         };

@@ -46,4 +46,16 @@ impl Http {
         let body = String::from_utf8(body.into()).expect("UTF-8");
         (head.status.as_u16(), body, cookies)
     }
+
+    /// The status of an answer to a GET, if there is one.
+    #[cfg(feature = "store")]
+    pub(crate) async fn try_send(&self, method: Method, url: &str, cookies: &str) -> Option<u16> {
+        let request = Request::builder()
+            .method(method)
+            .uri(url)
+            .header(COOKIE, cookies);
+        let request = request.body(Full::default()).expect("a request");
+        let response = self.0.request(request).await.ok()?;
+        Some(response.status().as_u16())
+    }
 }

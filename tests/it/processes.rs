@@ -50,7 +50,7 @@ fn examples() -> &'static Path {
     })
 }
 
-fn example(name: &str) -> Command {
+pub(crate) fn example(name: &str) -> Command {
     let mut command = Command::new(examples().join(name));
     for (variable, _) in std::env::vars_os() {
         if variable.to_string_lossy().starts_with("SESSION_") {
@@ -71,6 +71,11 @@ impl Server {
     pub(crate) fn start_with(name: &str, arguments: &[&str], env: &[(&str, &str)]) -> Self {
         let mut command = example(name);
         Self::run(command.args(arguments).envs(env.iter().copied()))
+    }
+
+    #[cfg(feature = "store")]
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// Any program whose first line ends with the port it listens on.

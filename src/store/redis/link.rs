@@ -30,6 +30,9 @@ const MOST_PAUSE: Duration = Duration::from_millis(250);
 /// A call that is given up after so long says something about the connection; sooner, about the client who left.
 const SUSPICIOUS: Duration = Duration::from_millis(100);
 
+/// How long a call on a connection that broke waits for another one.
+const AFTER_BREAK: Duration = Duration::from_millis(20);
+
 /// Calls that are sent and not yet answered: the rest wait their turn in the process.
 const BUFFER: usize = 1024;
 
@@ -40,6 +43,8 @@ pub(super) struct Link {
     /// The server answered since the last look.
     heard: AtomicBool,
     trouble: Arc<Notify>,
+    /// There is a connection again.
+    restored: Notify,
 }
 
 impl Link {
@@ -51,6 +56,7 @@ impl Link {
             connection: Mutex::new(Some(connection)),
             heard: AtomicBool::new(true),
             trouble: Arc::default(),
+            restored: Notify::new(),
         });
         tokio::spawn(look_after(Arc::downgrade(&link), link.trouble.clone()));
         Ok(link)
@@ -58,6 +64,14 @@ impl Link {
 
     pub(super) fn connection(&self) -> Option<MultiplexedConnection> {
         self.lock().clone()
+    }
+
+    /// Waits for another connection, and not for long.
+    pub(super) async fn restored(&self) {
+        let restored = self.restored.notified();
+        if self.lock().is_none() {
+            let _ = timeout(AFTER_BREAK, restored).await;
+        }
     }
 
     /// For the time of a call.
@@ -140,6 +154,7 @@ async fn look_after(link: Weak<Link>, trouble: Arc<Notify>) {
             if let Ok(connection) = dial(&link.client).await {
                 link.set(Some(connection));
                 link.heard.store(true, Ordering::Relaxed);
+                link.restored.notify_waiters();
                 break;
             }
             drop(link);

@@ -186,7 +186,11 @@ impl RedisStore {
         let watch = link.watch();
         let answer = call(&mut Wire(Box::new(connection))).await;
         match &answer {
-            Err(error) if error.is_io_error() || error.is_unrecoverable_error() => watch.broke(),
+            Err(error) if error.is_io_error() || error.is_unrecoverable_error() => {
+                watch.broke();
+                // for whoever was on it: mostly there is another one at once
+                link.restored().await;
+            }
             _ => watch.heard(),
         }
         answer.map_err(failed)

@@ -4,6 +4,69 @@ mod backend;
 mod conformance;
 mod finality;
 mod modes;
+mod outage;
+mod processes;
+mod proxy;
 mod redis_server;
+mod rest;
+mod sqlite;
+mod steps;
 mod trips;
 mod writes;
+
+use std::time::Duration;
+
+use axum::{Router, extract::Path, http::StatusCode, routing::get};
+use tower_sealed_session::{Error, Session, SessionLayer};
+
+/// An app that does with its session what the path says.
+fn app(layer: SessionLayer) -> Router {
+    async fn set(
+        session: Session,
+        Path((key, value)): Path<(String, String)>,
+    ) -> Result<(), Error> {
+        session.insert(&key, value)
+    }
+    async fn read(
+        session: Session,
+        Path(key): Path<String>,
+    ) -> Result<Result<String, StatusCode>, Error> {
+        Ok(session.get::<String>(&key)?.ok_or(StatusCode::NOT_FOUND))
+    }
+    async fn big(session: Session, Path(len): Path<usize>) -> Result<(), Error> {
+        session.insert("big", "x".repeat(len))
+    }
+    async fn login(session: Session, Path(who): Path<String>) -> Result<(), Error> {
+        session.login(who)
+    }
+    async fn act(session: Session, Path(what): Path<String>) -> Result<String, Error> {
+        match what.as_str() {
+            "who" => return Ok(session.owner().unwrap_or_default()),
+            "id" => return Ok(format!("{:?}", session.id()?)),
+            "len" => return Ok(session.len().to_string()),
+            "count" => return Ok(session.update("n", |n| n.unwrap_or(0) + 1)?.to_string()),
+            "logout" => session.logout(),
+            "renew" => session.renew(),
+            "clear" => session.clear(),
+            "remember" => session.remember(Duration::from_secs(20 * 24 * 3600)),
+            "commit" => {
+                session.insert("committed", "1")?;
+                session.commit().await?;
+            }
+            "logout-and-commit" => {
+                session.logout();
+                session.commit().await?;
+            }
+            other => unreachable!("{other}"),
+        }
+        Ok(String::new())
+    }
+    Router::new()
+        .route("/untouched", get(|| async { "untouched" }))
+        .route("/set/{key}/{value}", get(set))
+        .route("/get/{key}", get(read))
+        .route("/big/{len}", get(big))
+        .route("/login/{who}", get(login))
+        .route("/{what}", get(act))
+        .layer(layer)
+}

@@ -1,1 +1,341 @@
+//! From cookies to a store and back: every mode reads the others' cookies.
 
+use std::time::Duration;
+
+use axum::Router;
+use http::StatusCode;
+use tower_sealed_session::{SessionLayer, store::MemoryStore};
+
+use super::{
+    app,
+    backend::{Backend, built, on_every_store},
+    trips::Counted,
+};
+use crate::support::{Events, NAME, Visitor, keys, on_a_clock};
+
+on_every_store! {
+    an_app_moves_to_a_store_and_back_instance_by_instance;
+    what_does_not_fit_its_cookie_goes_to_the_store_and_comes_back;
+    a_cookie_from_before_the_move_leads_to_the_session_or_to_nothing;
+    an_owner_s_sessions_end_everywhere;
+}
+
+fn layer() -> SessionLayer {
+    built(SessionLayer::builder(keys()))
+}
+
+/// Cookies of 200 bytes and less are tickets: the sessions of these tests are larger.
+fn is_ticket(visitor: &Visitor) -> bool {
+    visitor.jar[NAME].len() < 150
+}
+
+const FILL: &str =
+    "/set/fill/0123456789012345678901234567890123456789012345678901234567890123456789";
+
+async fn an_app_moves_to_a_store_and_back_instance_by_instance(backend: Backend) {
+    let cookie = || app(layer());
+    let stores = [
+        backend.open().await,
+        backend.open().await,
+        backend.open().await,
+    ];
+    let [reads, overflows, in_store] = [
+        app(layer().read_from(stores[0].clone())),
+        app(layer().overflow(stores[1].clone())),
+        app(layer().store(stores[2].clone())),
+    ];
+    // each step is a time when instances of two kinds serve the same visitors
+    let steps: [[&Router; 2]; 6] = [
+        [&cookie(), &reads],
+        [&reads, &in_store],
+        [&in_store, &in_store],
+        [&in_store, &overflows],
+        [&in_store, &reads],
+        [&reads, &cookie()],
+    ];
+    let mut visitors = vec![Visitor::default(); 3];
+    let mut counts = [0; 3];
+    for (step, instances) in steps.iter().enumerate() {
+        for turn in 0..8 {
+            for (n, visitor) in visitors.iter_mut().enumerate() {
+                let instance = instances[(turn + n) % 2];
+                if step == 0 && turn == 0 {
+                    visitor.get(instance, &format!("/login/user-{n}")).await;
+                    visitor.get(instance, FILL).await;
+                }
+                if turn == 3 && n == 1 {
+                    visitor.get(instance, "/renew").await;
+                }
+                counts[n] += 1;
+                let answer = visitor.get(instance, "/count").await;
+                assert_eq!(
+                    answer.body,
+                    counts[n].to_string(),
+                    "step {step}, turn {turn}, visitor {n}"
+                );
+                assert!(!answer.removes());
+                assert_eq!(
+                    visitor.get(instance, "/who").await.body,
+                    format!("user-{n}")
+                );
+                assert_eq!(visitor.get(instances[turn % 2], "/len").await.body, "2");
+            }
+        }
+        if step == 2 {
+            assert!(visitors.iter().all(is_ticket), "all have moved");
+        }
+    }
+    assert!(!visitors.iter().any(is_ticket), "all are back");
+}
+
+async fn what_does_not_fit_its_cookie_goes_to_the_store_and_comes_back(backend: Backend) {
+    let events = Events::capture();
+    let instances = [
+        app(layer().overflow(backend.open().await)),
+        app(layer().overflow(backend.open().await)),
+    ];
+    let mut visitor = Visitor::default();
+    visitor.get(&instances[0], "/login/ada").await;
+    visitor.get(&instances[0], FILL).await;
+    assert!(!is_ticket(&visitor));
+    events.drain();
+    assert_eq!(
+        visitor.get(&instances[1], "/big/20000").await.status,
+        StatusCode::OK
+    );
+    assert!(is_ticket(&visitor));
+    assert!(events.drain().iter().any(|event| event == "overflowed"));
+    assert_eq!(visitor.get(&instances[0], "/who").await.body, "ada");
+    assert_eq!(visitor.get(&instances[0], "/len").await.body, "2");
+    // a bit less than a cookie holds would soon be too large again
+    visitor.get(&instances[0], "/big/2500").await;
+    assert!(is_ticket(&visitor));
+    visitor.get(&instances[0], "/big/100").await;
+    assert!(!is_ticket(&visitor));
+    assert_eq!(visitor.get(&instances[1], "/len").await.body, "2");
+
+    let answer = visitor.get(&instances[1], "/big/66000").await;
+    assert_eq!(
+        answer.status,
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "64 KiB are the limit of a store"
+    );
+    assert_eq!(visitor.get(&instances[1], "/len").await.body, "2");
+    visitor.get(&instances[1], "/big/60000").await;
+    let stored = visitor.clone();
+    assert!(visitor.get(&instances[0], "/logout").await.removes());
+    assert_eq!(stored.clone().get(&instances[1], "/who").await.body, "");
+}
+
+/// Sealed when the state was in it, or by a login that came before: whoever has a copy has no more than the store allows.
+async fn a_cookie_from_before_the_move_leads_to_the_session_or_to_nothing(backend: Backend) {
+    let cookie = app(layer());
+    let instances = [
+        app(layer().store(backend.open().await)),
+        app(layer().store(backend.open().await)),
+    ];
+    let start = async || {
+        let mut visitor = Visitor::default();
+        visitor.get(&cookie, "/login/ada").await;
+        visitor.get(&cookie, "/set/a/1").await;
+        let inline = visitor.clone();
+        // reading moves it
+        assert_eq!(visitor.get(&instances[0], "/get/a").await.body, "1");
+        assert_ne!(visitor.jar, inline.jar);
+        (visitor, inline)
+    };
+    let (mut visitor, inline) = start().await;
+    visitor.get(&instances[0], "/set/a/2").await;
+    assert_eq!(
+        inline.clone().get(&instances[1], "/get/a").await.body,
+        "2",
+        "the store wins"
+    );
+    assert_eq!(inline.clone().get(&instances[1], "/count").await.body, "1");
+    assert_eq!(
+        visitor.get(&instances[0], "/count").await.body,
+        "2",
+        "it is one session"
+    );
+
+    for end in ["/logout", "/renew", "/login/ada", "/login/bob"] {
+        let (mut visitor, mut inline) = start().await;
+        let mut ticket = visitor.clone();
+        visitor.get(&instances[1], end).await;
+        for old in [&mut inline, &mut ticket] {
+            let answer = old.get(&instances[0], "/get/a").await;
+            assert!(
+                answer.status == StatusCode::NOT_FOUND && answer.sets_nothing(),
+                "after {end}"
+            );
+            assert!(
+                old.get(&instances[0], "/set/a/9").await.sets_nothing(),
+                "after {end}"
+            );
+        }
+        let goes_on = end == "/renew" || end == "/login/ada";
+        let answer = visitor.get(&instances[0], "/get/a").await;
+        assert_eq!(answer.status == StatusCode::OK, goes_on, "after {end}");
+    }
+
+    // whoever bears the old cookie still logs all of it out
+    let (mut visitor, mut inline) = start().await;
+    let ticket = visitor.clone();
+    visitor.get(&instances[0], "/renew").await;
+    assert!(inline.get(&instances[1], "/logout").await.removes());
+    for mut bearer in [visitor, ticket] {
+        assert_eq!(bearer.get(&instances[0], "/who").await.body, "");
+    }
+
+    // a ticket from before `remember` is held to what the store has
+    let (mut visitor, _) = start().await;
+    let mut before = visitor.clone();
+    let answer = visitor.get(&instances[0], "/remember").await;
+    let max_age = answer.cookies()[0]
+        .max_age()
+        .expect("it is kept")
+        .whole_days();
+    assert_eq!(max_age, 20);
+    assert_eq!(before.get(&instances[1], "/get/a").await.body, "1");
+    visitor.get(&instances[0], "/logout").await;
+    assert_eq!(before.get(&instances[1], "/who").await.body, "");
+}
+
+async fn an_owner_s_sessions_end_everywhere(backend: Backend) {
+    let sessions = layer().store(backend.open().await);
+    let instances = [
+        app(sessions.clone()),
+        app(layer().store(backend.open().await)),
+    ];
+    let cookie = app(layer());
+    let mut adas = Vec::new();
+    for n in 0..4 {
+        let mut visitor = Visitor::default();
+        match n {
+            // one whose session came from a cookie
+            0 => {
+                visitor.get(&cookie, "/login/ada").await;
+                adas.push(visitor.clone());
+                visitor.get(&instances[0], "/who").await;
+            }
+            n => drop(visitor.get(&instances[n % 2], "/login/ada").await),
+        }
+        adas.push(visitor);
+    }
+    let mut bob = Visitor::default();
+    bob.get(&instances[0], "/login/bob").await;
+    assert_eq!(sessions.delete_owner("ada").await.expect("a store"), 4);
+    for ada in &mut adas {
+        assert_eq!(
+            ada.get(&instances[1], "/who").await.body,
+            "",
+            "the old cookie leads nowhere, too"
+        );
+    }
+    assert_eq!(bob.get(&instances[1], "/who").await.body, "bob");
+    assert_eq!(sessions.delete_owner("ada").await.expect("a store"), 0);
+    assert_eq!(sessions.delete_owner("nobody").await.expect("a store"), 0);
+}
+
+#[tokio::test]
+async fn a_ticket_is_unavailable_where_there_is_no_store_and_stays() {
+    let mut visitor = Visitor::default();
+    visitor
+        .get(&app(layer().store(MemoryStore::new())), "/login/ada")
+        .await;
+    let answer = visitor.get(&app(layer()), "/who").await;
+    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(answer.sets_nothing());
+    assert!(
+        layer().delete_owner("ada").await.is_err(),
+        "there is none to ask"
+    );
+}
+
+#[tokio::test]
+async fn overflow_asks_its_store_for_tickets_alone() {
+    let store = Counted::new(MemoryStore::new());
+    let app = app(layer().overflow(store.clone()));
+    let mut visitor = Visitor::default();
+    for path in [
+        "/login/ada",
+        "/set/a/1",
+        "/get/a",
+        "/count",
+        "/renew",
+        "/remember",
+    ] {
+        visitor.get(&app, path).await;
+        assert_eq!(store.take(), [0; 6], "{path}");
+    }
+    // so that a store that is the only place later on knows
+    visitor.get(&app, "/logout").await;
+    assert_eq!(store.take(), [0, 1, 0, 0, 0, 0]);
+}
+
+#[tokio::test]
+async fn a_session_logged_out_of_its_cookie_is_not_taken_in_by_the_store_later() {
+    let store = MemoryStore::new();
+    for before in [
+        layer().overflow(store.clone()),
+        layer().read_from(store.clone()),
+    ] {
+        let before = app(before);
+        let mut visitor = Visitor::default();
+        visitor.get(&before, "/login/ada").await;
+        let mut copy = visitor.clone();
+        visitor.get(&before, "/logout").await;
+        assert_eq!(
+            copy.get(&app(layer().store(store.clone())), "/who")
+                .await
+                .body,
+            ""
+        );
+    }
+}
+
+#[tokio::test]
+async fn tighter_timeouts_act_on_stored_sessions() {
+    let store = MemoryStore::new();
+    let (builder, clock) = on_a_clock();
+    let before = app(built(builder).store(store.clone()));
+    let tighter = |idle, absolute| {
+        let builder = SessionLayer::builder(keys()).clock(clock.clone());
+        let builder = builder.idle_timeout(Duration::from_secs(idle));
+        app(built(builder.absolute_timeout(Duration::from_secs(absolute))).store(store.clone()))
+    };
+    let mut visitor = Visitor::default();
+    visitor.get(&before, "/login/ada").await;
+    clock.advance(Duration::from_secs(600));
+    assert_eq!(
+        visitor.clone().get(&tighter(60, 500), "/who").await.body,
+        ""
+    );
+    // used once, it has the new idle limit
+    assert_eq!(visitor.get(&tighter(60, 5000), "/who").await.body, "ada");
+    clock.advance(Duration::from_secs(60));
+    assert_eq!(visitor.get(&before, "/who").await.body, "");
+}
+
+#[tokio::test]
+async fn commit_keeps_at_once_and_what_comes_after_it_as_well() {
+    let store = MemoryStore::new();
+    let sessions = layer().store(store.clone());
+    let app = app(sessions.clone());
+    let mut visitor = Visitor::default();
+    let answer = visitor.get(&app, "/commit").await;
+    assert!(!answer.sets_nothing(), "the ticket of what was kept");
+    assert_eq!(visitor.get(&app, "/get/committed").await.body, "1");
+    let mut copy = visitor.clone();
+    assert!(visitor.get(&app, "/logout-and-commit").await.removes());
+    assert_eq!(
+        copy.get(&app, "/get/committed").await.status,
+        StatusCode::NOT_FOUND
+    );
+}
+
+#[test]
+#[should_panic(expected = "`store_timeout` comes after")]
+fn a_time_out_wants_a_store() {
+    let _ = layer().store_timeout(Duration::from_secs(1));
+}

@@ -1,1 +1,265 @@
+//! How often a request goes to its store.
 
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use tower_sealed_session::{
+    KeyRing, OffsetDateTime, Secret, SessionLayer,
+    store::{
+        Creation, MemoryStore, OwnerTag, Saving, Store, StoreError, StoreKey, Stored, Version,
+    },
+};
+
+use super::{
+    app,
+    backend::{Any, Backend, built},
+};
+use crate::support::{NAME, OTHER_SECRET, Visitor, get_with, on_a_clock, secret};
+
+/// Counts the calls, by name.
+#[derive(Clone)]
+pub(super) struct Counted<S> {
+    store: S,
+    calls: Arc<[AtomicU64; 6]>,
+}
+
+impl<S> Counted<S> {
+    pub(super) fn new(store: S) -> Self {
+        let calls = Arc::default();
+        Self { store, calls }
+    }
+
+    /// How often each was called since the last time: load, create, save, touch, delete, delete_owner.
+    pub(super) fn take(&self) -> [u64; 6] {
+        std::array::from_fn(|n| self.calls[n].swap(0, Ordering::Relaxed))
+    }
+}
+
+macro_rules! counted {
+    ($($n:literal $name:ident($($argument:ident: $type:ty),*) -> $answer:ty;)*) => {
+        impl<S: Store> Store for Counted<S> {
+            $(async fn $name(&self, $($argument: $type),*) -> Result<$answer, StoreError> {
+                self.calls[$n].fetch_add(1, Ordering::Relaxed);
+                self.store.$name($($argument),*).await
+            })*
+        }
+    };
+}
+
+counted! {
+    0 load(key: StoreKey) -> Option<Stored>;
+    1 create(key: StoreKey, bytes: &[u8], expires: OffsetDateTime, owner: Option<OwnerTag>) -> Creation;
+    2 save(
+        key: StoreKey, expected: Version, bytes: &[u8], expires: OffsetDateTime, owner: Option<OwnerTag>
+    ) -> Saving;
+    3 touch(key: StoreKey, expires: OffsetDateTime) -> bool;
+    4 delete(key: StoreKey) -> bool;
+    5 delete_owner(owner: OwnerTag) -> u64;
+}
+
+#[tokio::test]
+async fn each_request_makes_so_many_calls_and_no_more() {
+    let store = Counted::new(MemoryStore::new());
+    let (builder, _) = on_a_clock();
+    let app = app(built(builder).store(store.clone()));
+    let mut visitor = Visitor::default();
+    for (path, calls) in [
+        ("/untouched", [0; 6]),
+        // an anonymous reader
+        ("/get/a", [0; 6]),
+        // the first write of a visitor
+        ("/set/a/1", [0, 1, 0, 0, 0, 0]),
+        ("/untouched", [0; 6]),
+        ("/get/a", [1, 0, 0, 0, 0, 0]),
+        ("/set/a/1", [1, 0, 0, 0, 0, 0]),
+        ("/set/a/2", [1, 0, 1, 0, 0, 0]),
+        ("/count", [1, 0, 1, 0, 0, 0]),
+        ("/login/ada", [1, 1, 1, 0, 0, 0]),
+        ("/renew", [1, 1, 1, 0, 0, 0]),
+        ("/remember", [1, 0, 1, 0, 0, 0]),
+        ("/commit", [1, 0, 1, 0, 0, 0]),
+        ("/logout", [1, 0, 1, 0, 0, 0]),
+        ("/get/a", [0; 6]),
+    ] {
+        let answer = visitor.get(&app, path).await;
+        assert!(answer.status.as_u16() != 500, "{path}");
+        assert_eq!(
+            store.take(),
+            calls,
+            "{path}: load, create, save, touch, delete, delete_owner"
+        );
+    }
+}
+
+#[tokio::test]
+async fn forged_foreign_and_expired_cookies_make_no_call() {
+    let store = Counted::new(MemoryStore::new());
+    let (builder, clock) = on_a_clock();
+    let app = app(built(builder).store(store.clone()));
+    let mut visitor = Visitor::default();
+    visitor.get(&app, "/set/a/1").await;
+    let ticket = visitor.jar[NAME].clone();
+    store.take();
+    let (builder, _) = on_a_clock();
+    let stranger = super::app(
+        built(SessionLayer::builder(KeyRing::new(secret(OTHER_SECRET)))).store(MemoryStore::new()),
+    );
+    drop(builder);
+    let mut other = Visitor::default();
+    other.get(&stranger, "/set/a/1").await;
+    let mut flipped = ticket.clone().into_bytes();
+    let last = flipped.len() - 3;
+    flipped[last] = if flipped[last] == b'A' { b'B' } else { b'A' };
+    let flipped = String::from_utf8(flipped).expect("ASCII");
+    for value in [&*flipped, &ticket[1..], "", "x", &other.jar[NAME]] {
+        let line = format!("{NAME}={value}");
+        assert_eq!(
+            get_with(&app, "/get/a", &[line.as_bytes()]).await.status,
+            404
+        );
+        assert_eq!(store.take(), [0; 6], "{} bytes", value.len());
+    }
+    clock.advance(Duration::from_secs(24 * 3600));
+    assert_eq!(visitor.get(&app, "/get/a").await.status, 404);
+    assert_eq!(store.take(), [0; 6], "its absolute end is in the ticket");
+}
+
+#[tokio::test]
+async fn a_session_in_use_is_touched_ten_times_in_its_idle_time_and_never_ends() {
+    let store = Counted::new(MemoryStore::new());
+    let (builder, clock) = on_a_clock();
+    let app = app(built(builder).store(store.clone()));
+    let mut visitor = Visitor::default();
+    visitor.get(&app, "/set/a/1").await;
+    let ticket = visitor.jar.clone();
+    store.take();
+    let mut touches = 0;
+    for _ in 0..600 {
+        clock.advance(Duration::from_secs(6));
+        assert_eq!(visitor.get(&app, "/get/a").await.body, "1");
+        let [load, create, save, touch, ..] = store.take();
+        assert_eq!((load, create, save), (1, 0, 0), "a touch rewrites nothing");
+        touches += touch;
+    }
+    assert!((9..=10).contains(&touches), "{touches} touches in an hour");
+    // a visitor who comes just before the end is never logged out, until the absolute one
+    for _ in 0..22 {
+        clock.advance(Duration::from_secs(3600 - 1));
+        assert_eq!(visitor.get(&app, "/get/a").await.body, "1");
+    }
+    assert_eq!(visitor.jar, ticket, "a ticket is not refreshed");
+    clock.advance(Duration::from_secs(3600));
+    assert_eq!(
+        visitor.get(&app, "/get/a").await.status,
+        404,
+        "a day is over"
+    );
+}
+
+/// One command each, however long it takes the scripts to get there.
+#[tokio::test]
+async fn each_call_is_one_command_of_redis() {
+    let backend = Backend::redis().await;
+    let (counted, watcher) = (
+        backend.open().await,
+        redis::Client::open(backend.url()).expect("a URL"),
+    );
+    let mut watcher = watcher
+        .get_multiplexed_async_connection()
+        .await
+        .expect("a server");
+    let mut commands = async || -> u64 {
+        let stats: String = redis::cmd("INFO")
+            .arg("commandstats")
+            .query_async(&mut watcher)
+            .await
+            .expect("stats");
+        let calls = stats.lines().filter_map(|line| {
+            let (name, rest) = line.strip_prefix("cmdstat_")?.split_once(":calls=")?;
+            let sent = ["get", "evalsha", "eval", "script|load", "set", "del"].contains(&name);
+            // what scripts call counts as well, but is no trip
+            (sent && ["evalsha", "eval", "script|load"].contains(&name) || name == "get")
+                .then(|| rest.split(',').next()?.parse::<u64>().ok())?
+        });
+        calls.sum()
+    };
+    let Any::Redis(store) = counted else {
+        unreachable!("it is Redis")
+    };
+    let app = app(built(SessionLayer::builder(crate::support::keys())).store(store));
+    let mut visitor = Visitor::default();
+    // the scripts get there
+    for path in [
+        "/set/a/1",
+        "/set/a/2",
+        "/login/ada",
+        "/renew",
+        "/logout",
+        "/set/a/1",
+    ] {
+        visitor.get(&app, path).await;
+    }
+    for (path, trips) in [
+        ("/get/a", 1),
+        ("/set/a/2", 2),
+        ("/login/ada", 3),
+        ("/logout", 2),
+    ] {
+        let before = commands().await;
+        visitor.get(&app, path).await;
+        assert_eq!(commands().await - before, trips, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_rotation_of_secrets_keeps_stored_sessions_and_an_unknown_secret_deletes_nothing() {
+    let store = Counted::new(MemoryStore::new());
+    let layer = |keys: KeyRing| {
+        let (builder, _) = (SessionLayer::builder(keys), ());
+        app(built(builder).store(store.clone()))
+    };
+    let [old, new] =
+        [crate::support::SECRET, OTHER_SECRET].map(|text| move || Secret::new(text).expect("good"));
+    let before = layer(KeyRing::new(old()));
+    let both = layer(KeyRing::new(old()).fallback(new()));
+    let swapped = layer(KeyRing::new(new()).fallback(old()));
+    let after = layer(KeyRing::new(new()));
+    let mut visitor = Visitor::default();
+    visitor.get(&before, "/login/ada").await;
+    visitor.get(&before, "/set/a/1").await;
+    // who does not know the secret sees nobody, and leaves cookie and row alone
+    let stranger = visitor.clone().get(&after, "/get/a").await;
+    assert!(stranger.status == 404 && stranger.sets_nothing());
+    assert_eq!(visitor.get(&both, "/get/a").await.body, "1");
+    // the new secret's ticket is set by a read, its row by the next write
+    assert!(!visitor.get(&swapped, "/get/a").await.sets_nothing());
+    let half = visitor.clone().get(&after, "/get/a").await;
+    assert!(
+        half.status == 404 && half.sets_nothing(),
+        "a row of an unknown key is an anonymous visitor"
+    );
+    assert_eq!(
+        visitor.get(&both, "/get/a").await.body,
+        "1",
+        "and stays as it was"
+    );
+    visitor.get(&swapped, "/set/a/2").await;
+    assert_eq!(visitor.get(&after, "/get/a").await.body, "2");
+    assert_eq!(visitor.get(&after, "/who").await.body, "ada");
+    let [_, creates, .., deletes, _] = store.take();
+    assert_eq!((creates, deletes), (1, 0));
+
+    // of all secrets that the layer has
+    let sessions = SessionLayer::new(KeyRing::new(new()).fallback(old())).store(store.clone());
+    let mut second = Visitor::default();
+    second.get(&before, "/login/ada").await;
+    assert_eq!(sessions.delete_owner("ada").await.expect("a store"), 2);
+    for visitor in [&mut visitor, &mut second] {
+        assert_eq!(visitor.get(&swapped, "/who").await.body, "");
+    }
+}

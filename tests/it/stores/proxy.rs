@@ -1,0 +1,106 @@
+//! A network between an app and its server that can go wrong.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+};
+
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream},
+};
+
+#[derive(Default)]
+struct Faults {
+    /// Connections up to this one swallow what is sent, and say nothing.
+    silent: AtomicU64,
+    refuses: AtomicBool,
+    /// How many answers are still to pass before one is lost, and its connection with it; 0: none is.
+    until_lost: AtomicU64,
+    connections: AtomicU64,
+}
+
+pub(super) struct Proxy {
+    address: SocketAddr,
+    faults: Arc<Faults>,
+}
+
+impl Proxy {
+    /// In front of a server on this port.
+    pub(super) async fn before(port: u16) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", 0))
+            .await
+            .expect("a free port");
+        let address = listener.local_addr().expect("an address");
+        let faults = Arc::<Faults>::default();
+        let shared = faults.clone();
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                if !shared.refuses.load(Ordering::SeqCst) {
+                    tokio::spawn(pass(client, port, shared.clone()));
+                }
+            }
+        });
+        Self { address, faults }
+    }
+
+    pub(super) fn url(&self) -> String {
+        format!("redis://{}/0", self.address)
+    }
+
+    /// The connections that are there die without a word; new ones work.
+    pub(super) fn black_hole(&self) {
+        let connections = self.faults.connections.load(Ordering::SeqCst);
+        self.faults.silent.store(connections, Ordering::SeqCst);
+    }
+
+    pub(super) fn refuse(&self, refuses: bool) {
+        self.faults.refuses.store(refuses, Ordering::SeqCst);
+    }
+
+    /// The nth answer from now on is lost: what was asked is done, and nobody is told.
+    pub(super) fn lose_answer(&self, n: u64) {
+        self.faults.until_lost.store(n, Ordering::SeqCst);
+    }
+}
+
+async fn pass(mut client: TcpStream, port: u16, faults: Arc<Faults>) {
+    let number = 1 + faults.connections.fetch_add(1, Ordering::SeqCst);
+    let Ok(mut server) = TcpStream::connect(("127.0.0.1", port)).await else {
+        return;
+    };
+    let _ = (client.set_nodelay(true), server.set_nodelay(true));
+    let (mut asked, mut answered) = ([0; 16 * 1024], [0; 16 * 1024]);
+    loop {
+        tokio::select! {
+            len = client.read(&mut asked) => {
+                let Ok(len @ 1..) = len else { return };
+                if number > faults.silent.load(Ordering::SeqCst) && server.write_all(&asked[..len]).await.is_err() {
+                    return;
+                }
+            }
+            len = server.read(&mut answered) => {
+                let Ok(len @ 1..) = len else {
+                    // a host that is gone says nothing
+                    if number <= faults.silent.load(Ordering::SeqCst) {
+                        std::future::pending::<()>().await;
+                    }
+                    return;
+                };
+                if number <= faults.silent.load(Ordering::SeqCst) {
+                    continue;
+                }
+                let counts = |left: u64| (left > 0).then(|| left - 1);
+                if faults.until_lost.fetch_update(Ordering::SeqCst, Ordering::SeqCst, counts) == Ok(1) {
+                    return;
+                }
+                if client.write_all(&answered[..len]).await.is_err() {
+                    return;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! What lies in a store is of no use to whoever reads or changes it there.
+
+use std::sync::{Arc, Mutex};
+
+use tower_sealed_session::{
+    OffsetDateTime, SessionLayer,
+    store::{Creation, OwnerTag, Saving, Store, StoreError, StoreKey, Stored, Version},
+};
+
+use super::{
+    app,
+    backend::{Any, Backend, built, on_every_store},
+};
+use crate::support::{Events, NAME, Visitor, keys, on_a_clock};
+
+on_every_store! {
+    rows_that_are_swapped_moved_or_changed_are_nobody_s;
+}
+
+/// Notes which keys are made.
+#[derive(Clone)]
+struct Noted {
+    store: Any,
+    made: Arc<Mutex<Vec<StoreKey>>>,
+}
+
+impl Store for Noted {
+    async fn load(&self, key: StoreKey) -> Result<Option<Stored>, StoreError> {
+        self.store.load(key).await
+    }
+    async fn create(
+        &self,
+        key: StoreKey,
+        bytes: &[u8],
+        expires: OffsetDateTime,
+        owner: Option<OwnerTag>,
+    ) -> Result<Creation, StoreError> {
+        self.made.lock().expect("no panic").push(key);
+        self.store.create(key, bytes, expires, owner).await
+    }
+    async fn save(
+        &self,
+        key: StoreKey,
+        expected: Version,
+        bytes: &[u8],
+        expires: OffsetDateTime,
+        owner: Option<OwnerTag>,
+    ) -> Result<Saving, StoreError> {
+        self.store.save(key, expected, bytes, expires, owner).await
+    }
+    async fn touch(&self, key: StoreKey, expires: OffsetDateTime) -> Result<bool, StoreError> {
+        self.store.touch(key, expires).await
+    }
+    async fn delete(&self, key: StoreKey) -> Result<bool, StoreError> {
+        self.store.delete(key).await
+    }
+    async fn delete_owner(&self, owner: OwnerTag) -> Result<u64, StoreError> {
+        self.store.delete_owner(owner).await
+    }
+}
+
+async fn rows_that_are_swapped_moved_or_changed_are_nobody_s(backend: Backend) {
+    let made = Arc::new(Mutex::new(Vec::new()));
+    let store = Noted {
+        store: backend.open().await,
+        made: made.clone(),
+    };
+    let (builder, clock) = on_a_clock();
+    let app = app(built(builder).store(store.clone()));
+    let mut visitors = [Visitor::default(), Visitor::default()];
+    for (n, visitor) in visitors.iter_mut().enumerate() {
+        visitor.get(&app, &format!("/login/user-{n}")).await;
+    }
+    let keys = made.lock().expect("no panic").clone();
+    let [first, second] = *keys else {
+        panic!("two rows: {keys:?}")
+    };
+    let events = Events::capture();
+    let put = async |key: StoreKey, bytes: &[u8], expires| {
+        let version = store
+            .load(key)
+            .await
+            .expect("a store")
+            .expect("a row")
+            .version;
+        let saving = store
+            .save(key, version, bytes, expires, None)
+            .await
+            .expect("a store");
+        assert!(matches!(saving, Saving::Saved(_)));
+    };
+    let [one, two] = [
+        store.load(first).await.expect("a store").expect("a row"),
+        store.load(second).await.expect("a store").expect("a row"),
+    ];
+
+    // swapped
+    put(first, &two.bytes, one.expires).await;
+    put(second, &one.bytes, two.expires).await;
+    for visitor in &mut visitors {
+        let answer = visitor.get(&app, "/who").await;
+        assert!(answer.body.is_empty() && answer.sets_nothing());
+        assert!(events.drain().contains(&"rejected unreadable".to_owned()));
+    }
+    // one bit changed anywhere
+    for at in (0..one.bytes.len()).step_by(7) {
+        let mut bytes = one.bytes.clone();
+        bytes[at] ^= 1;
+        put(first, &bytes, one.expires).await;
+        assert_eq!(visitors[0].get(&app, "/who").await.body, "", "byte {at}");
+    }
+    put(first, &one.bytes[1..], one.expires).await;
+    assert_eq!(visitors[0].get(&app, "/who").await.body, "");
+    put(first, b"", one.expires).await;
+    assert_eq!(visitors[0].get(&app, "/who").await.body, "");
+    // nothing was deleted or written over by all that
+    put(first, &one.bytes, one.expires).await;
+    put(second, &two.bytes, two.expires).await;
+    assert_eq!(visitors[0].get(&app, "/who").await.body, "user-0");
+
+    // under another id, whose cookie someone has
+    let third = StoreKey::new([7; 16]);
+    store
+        .create(third, &one.bytes, one.expires, None)
+        .await
+        .expect("a store");
+
+    // an end that someone moved: the session's own holds
+    let year = one.expires + std::time::Duration::from_secs(365 * 24 * 3600);
+    for key in [first, second] {
+        assert!(store.touch(key, year).await.expect("a store"));
+    }
+    clock.advance(std::time::Duration::from_secs(24 * 3600));
+    for visitor in &mut visitors {
+        assert_eq!(visitor.get(&app, "/who").await.body, "");
+    }
+}
+
+/// No id, owner, key or value, in any encoding that someone would search for.
+fn assert_tells_nothing(files: &[u8], canaries: &[Vec<u8>]) {
+    assert!(files.len() > 1000, "there is something to search");
+    for canary in canaries {
+        let found = files.windows(canary.len()).any(|window| window == canary);
+        assert!(!found, "{:?}", String::from_utf8_lossy(canary));
+    }
+}
+
+#[tokio::test]
+async fn a_dump_of_the_server_s_files_tells_nothing() {
+    for backend in [Backend::sqlite().await, Backend::redis().await] {
+        let app = app(built(SessionLayer::builder(keys())).store(backend.open().await));
+        let sessions = built(SessionLayer::builder(keys())).store(backend.open().await);
+        let mut visitor = Visitor::default();
+        visitor.get(&app, "/set/canary-key/canary-value").await;
+        let answer = visitor.get(&app, "/login/canary-owner").await;
+        visitor.get(&app, "/set/canary-key/canary-value").await;
+        let received =
+            tower_sealed_session::testing::received_from_store(&sessions, &answer.headers).await;
+        let id = *received.expect("a session").id().expect("an id").as_bytes();
+        let hex: String = id.iter().map(|byte| format!("{byte:02x}")).collect();
+        let canaries = [
+            b"canary".to_vec(),
+            id.to_vec(),
+            hex.to_uppercase().into_bytes(),
+            hex.into_bytes(),
+            visitor.jar[NAME].as_bytes()[7..40].to_vec(),
+        ];
+        let files = match &backend {
+            Backend::Redis(server) => server.files(),
+            Backend::Sqlite(folder) => {
+                let files = std::fs::read_dir(&folder.0).expect("a folder");
+                let files =
+                    files.map(|file| std::fs::read(file.expect("a file").path()).expect("a file"));
+                files.flatten().collect()
+            }
+            Backend::Memory(_) => unreachable!("it has no files"),
+        };
+        assert_tells_nothing(&files, &canaries);
+    }
+}

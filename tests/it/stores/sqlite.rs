@@ -1,0 +1,242 @@
+//! What is particular to SQLite: its file, its schema, its command line; and pruning.
+
+use std::{process::Command, time::Duration};
+
+use sqlx::sqlite::SqlitePoolOptions;
+use tower_sealed_session::{
+    OffsetDateTime, SessionLayer,
+    store::{
+        MemoryStore, Operate as _, SqliteStore, Store as _, StoreErrorKind, StoreKey, prune_every,
+    },
+};
+
+use super::{app, backend::built};
+use crate::{
+    processes::Folder,
+    support::{Visitor, keys},
+};
+
+fn url(folder: &Folder) -> String {
+    format!("sqlite:{}", folder.0.join("sessions.db").display())
+}
+
+/// The command line's answer.
+fn by_hand(folder: &Folder, sql: &str) -> String {
+    let output = Command::new("sqlite3")
+        .arg(folder.0.join("sessions.db"))
+        .arg(sql)
+        .output()
+        .expect("sqlite3 is missing: `apt-get install -y sqlite3`");
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8(output.stdout).expect("UTF-8")
+}
+
+#[tokio::test]
+async fn eight_instances_make_one_schema_at_once() {
+    let folder = Folder::new();
+    let made = (0..8).map(|_| {
+        let url = url(&folder);
+        tokio::spawn(async move {
+            let store = SqliteStore::connect(&url).await.expect("a file");
+            store.create_schema().await.expect("a schema");
+            store.create_schema().await.expect("again");
+        })
+    });
+    for made in made.collect::<Vec<_>>() {
+        made.await.expect("it is made");
+    }
+}
+
+#[tokio::test]
+async fn the_sql_file_serves_by_hand_and_the_view_is_for_humans() {
+    let folder = Folder::new();
+    by_hand(&folder, include_str!("../../../src/store/sql/sqlite.sql"));
+    by_hand(&folder, SqliteStore::SCHEMA);
+    let store = SqliteStore::connect(&url(&folder)).await.expect("a file");
+    let app = app(built(SessionLayer::builder(keys())).store(store));
+    let mut visitor = Visitor::default();
+    visitor.get(&app, "/login/ada").await;
+    let seen = by_hand(
+        &folder,
+        "select length(id), length(user_id), bytes > 90, version, expired from sessions_readable",
+    );
+    assert_eq!(seen, "32|32|1|1|0\n");
+    let today = OffsetDateTime::now_utc().date().to_string();
+    assert!(
+        by_hand(
+            &folder,
+            "select created_at, expires_at from sessions_readable"
+        )
+        .starts_with(&today)
+    );
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_a_file_is_told() {
+    let folder = Folder::new();
+    let told = async |url: &str| {
+        let error = match SqliteStore::connect(url).await {
+            Ok(store) => store
+                .load(StoreKey::new([0; 16]))
+                .await
+                .expect_err("it fails"),
+            Err(error) => error,
+        };
+        (error.kind(), error.to_string())
+    };
+    assert_eq!(told(&url(&folder)).await.0, StoreErrorKind::Schema);
+    by_hand(
+        &folder,
+        "create table sessions (id text primary key, data text)",
+    );
+    let (kind, text) = told(&url(&folder)).await;
+    assert!(
+        kind == StoreErrorKind::Schema && text.contains("another app"),
+        "{text}"
+    );
+    by_hand(&folder, "drop table sessions");
+    for (url, kind, wanted) in [
+        (
+            "sqlite:/nowhere/at/all.db",
+            StoreErrorKind::Unreachable,
+            "/nowhere/at/all.db",
+        ),
+        (
+            "sqlite:x?mode=wrong",
+            StoreErrorKind::Config,
+            "sqlite:sessions.db",
+        ),
+        (
+            "mysql://root:hunter2@localhost",
+            StoreErrorKind::Config,
+            "sqlite:sessions.db",
+        ),
+    ] {
+        let (is, text) = told(url).await;
+        assert!(is == kind && text.contains(wanted), "{url}: {is:?}, {text}");
+    }
+
+    // a file that is only to be read, and one that is full
+    by_hand(&folder, SqliteStore::SCHEMA);
+    let expires = OffsetDateTime::now_utc() + Duration::from_secs(60);
+    let read_only = SqliteStore::connect(&format!("{}?mode=ro", url(&folder)))
+        .await
+        .expect("a file");
+    assert_eq!(
+        read_only
+            .load(StoreKey::new([0; 16]))
+            .await
+            .expect("a table"),
+        None
+    );
+    let error = read_only
+        .create(StoreKey::new([0; 16]), b"x", expires, None)
+        .await
+        .expect_err("read-only");
+    assert_eq!(error.kind(), StoreErrorKind::ReadOnly);
+    let pool = SqlitePoolOptions::new()
+        .max_connections(1)
+        .connect(&url(&folder))
+        .await
+        .expect("a file");
+    sqlx::query("pragma max_page_count = 20")
+        .execute(&pool)
+        .await
+        .expect("a limit");
+    let full = SqliteStore::from_pool(pool);
+    let mut kinds = Vec::new();
+    for n in 0..4 {
+        if let Err(error) = full
+            .create(StoreKey::new([n; 16]), &[0; 60_000], expires, None)
+            .await
+        {
+            kinds.push(error.kind());
+        }
+    }
+    assert!(
+        !kinds.is_empty() && kinds.iter().all(|kind| *kind == StoreErrorKind::Full),
+        "{kinds:?}"
+    );
+}
+
+#[tokio::test]
+async fn pruning_goes_on_after_an_error() {
+    let folder = Folder::new();
+    let store = SqliteStore::connect(&url(&folder)).await.expect("a file");
+    let task = tokio::spawn(prune_every(Duration::from_millis(20), store.clone()));
+    // there is no table yet
+    tokio::time::sleep(Duration::from_millis(60)).await;
+    store.create_schema().await.expect("a schema");
+    let (past, later) = (
+        OffsetDateTime::UNIX_EPOCH,
+        OffsetDateTime::now_utc() + Duration::from_secs(60),
+    );
+    for n in 0..=255 {
+        let mut key = [n; 16];
+        for m in 0..5 {
+            key[0] = m;
+            store
+                .create(
+                    StoreKey::new(key),
+                    b"x",
+                    if m == 0 { later } else { past },
+                    None,
+                )
+                .await
+                .expect("a row");
+        }
+    }
+    let deadline = std::time::Instant::now() + Duration::from_secs(5);
+    loop {
+        let left = store
+            .statistics(OffsetDateTime::now_utc())
+            .await
+            .expect("a store");
+        if left.expired == 0 {
+            assert_eq!(left.live, 256, "and nothing that lives");
+            break;
+        }
+        assert!(std::time::Instant::now() < deadline, "{left:?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(!task.is_finished());
+}
+
+#[tokio::test]
+async fn memory_refuses_what_goes_beyond_it_and_keeps_who_is_there() {
+    let store = MemoryStore::with_limit(100_000);
+    let app = app(built(SessionLayer::builder(keys())).store(store.clone()));
+    let (mut visitors, mut refused) = (Vec::new(), 0);
+    for _ in 0..100 {
+        let mut visitor = Visitor::default();
+        match visitor.get(&app, "/big/2000").await.status.as_u16() {
+            200 => visitors.push(visitor),
+            status => {
+                assert_eq!(status, 503);
+                refused += 1;
+            }
+        }
+    }
+    assert!(refused > 30 && visitors.len() > 30);
+    for visitor in &mut visitors {
+        assert_eq!(
+            visitor.get(&app, "/len").await.body,
+            "1",
+            "nobody is logged out"
+        );
+    }
+    let past = OffsetDateTime::UNIX_EPOCH;
+    visitors[0].get(&app, "/clear").await;
+    // what has ended makes room
+    let small = MemoryStore::with_limit(3000);
+    for n in 0..50 {
+        small
+            .create(StoreKey::new([n; 16]), &[0; 1500], past, None)
+            .await
+            .expect("there is room");
+    }
+}

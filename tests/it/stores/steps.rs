@@ -1,0 +1,168 @@
+//! An instance that dies between any two steps, and a visitor who goes away at any moment.
+
+use std::{
+    future::poll_fn,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    task::Poll,
+};
+
+use axum::{Router, body::Body};
+use http::{Request, StatusCode, header::COOKIE};
+use tower::ServiceExt as _;
+use tower_sealed_session::{
+    OffsetDateTime, SessionLayer,
+    store::{
+        Creation, Operate as _, OwnerTag, Saving, Store, StoreError, StoreErrorKind, StoreKey,
+        Stored, Version,
+    },
+};
+
+use super::{
+    app,
+    backend::{Any, Backend, built, on_every_store},
+};
+use crate::support::{Visitor, keys};
+
+on_every_store! {
+    an_instance_that_dies_between_two_steps_leaves_the_old_session_or_the_new;
+    a_visitor_who_goes_away_at_any_moment_harms_nothing;
+}
+
+/// After so many calls the instance is dead: it makes none any more, and maybe does not hear the answer of the last.
+#[derive(Clone)]
+struct Dies {
+    store: Any,
+    left: Arc<AtomicI64>,
+    hears_the_last: bool,
+}
+
+macro_rules! dies {
+    ($($name:ident($($argument:ident: $type:ty),*) -> $answer:ty;)*) => {
+        impl Store for Dies {
+            $(async fn $name(&self, $($argument: $type),*) -> Result<$answer, StoreError> {
+                let dead = || Err(StoreError::new(StoreErrorKind::Unreachable));
+                let left = self.left.fetch_sub(1, Ordering::Relaxed);
+                if left <= 0 {
+                    return dead();
+                }
+                let answer = self.store.$name($($argument),*).await;
+                if left == 1 && !self.hears_the_last { dead() } else { answer }
+            })*
+        }
+    };
+}
+
+dies! {
+    load(key: StoreKey) -> Option<Stored>;
+    create(key: StoreKey, bytes: &[u8], expires: OffsetDateTime, owner: Option<OwnerTag>) -> Creation;
+    save(
+        key: StoreKey, expected: Version, bytes: &[u8], expires: OffsetDateTime, owner: Option<OwnerTag>
+    ) -> Saving;
+    touch(key: StoreKey, expires: OffsetDateTime) -> bool;
+    delete(key: StoreKey) -> bool;
+    delete_owner(owner: OwnerTag) -> u64;
+}
+
+fn over(store: impl Store) -> Router {
+    app(built(SessionLayer::builder(keys())).store(store))
+}
+
+async fn an_instance_that_dies_between_two_steps_leaves_the_old_session_or_the_new(
+    backend: Backend,
+) {
+    let healthy = over(backend.open().await);
+    let counts = backend.open().await;
+    for path in ["/login/ada", "/renew"] {
+        for calls in 0..5 {
+            for hears_the_last in [true, false] {
+                let rows = async || {
+                    counts
+                        .statistics(OffsetDateTime::now_utc())
+                        .await
+                        .expect("a store")
+                        .live
+                };
+                let mut visitor = Visitor::default();
+                visitor.get(&healthy, "/set/cart/tea").await;
+                let old = visitor.clone();
+                let before = rows().await;
+                let store = backend.open().await;
+                let left = Arc::new(AtomicI64::new(calls));
+                let dying = over(Dies {
+                    store,
+                    left,
+                    hears_the_last,
+                });
+                let answer = visitor.get(&dying, path).await;
+                let what =
+                    format!("{path}, dead after {calls} calls, the last heard: {hears_the_last}");
+                let old_lives =
+                    old.clone().get(&healthy, "/get/cart").await.status == StatusCode::OK;
+                if answer.status == StatusCode::OK {
+                    assert!(!answer.sets_nothing() && !old_lives, "{what}");
+                    assert_eq!(
+                        visitor.get(&healthy, "/get/cart").await.body,
+                        "tea",
+                        "{what}"
+                    );
+                    let owner = visitor.get(&healthy, "/who").await.body;
+                    assert_eq!(owner, if path == "/renew" { "" } else { "ada" }, "{what}");
+                } else {
+                    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE, "{what}");
+                    assert!(answer.sets_nothing(), "{what}");
+                    // where the old one ended the new one is there, beside what is left of the old
+                    assert!(old_lives || rows().await == before + 1, "{what}");
+                }
+            }
+        }
+    }
+}
+
+async fn a_visitor_who_goes_away_at_any_moment_harms_nothing(backend: Backend) {
+    let app = over(backend.open().await);
+    let mut counter = Visitor::default();
+    counter.get(&app, "/login/ada").await;
+    let mut before = 0;
+    for path in [
+        "/who",
+        "/count",
+        "/renew",
+        "/login/ada",
+        "/logout",
+        "/commit",
+    ] {
+        for polls in 0..10 {
+            let mut visitor = Visitor::default();
+            visitor.get(&app, "/login/ada").await;
+            let request = Request::get(path).header(COOKIE, visitor.cookie_line());
+            let mut response = pin!(
+                app.clone()
+                    .oneshot(request.body(Body::empty()).expect("a request"))
+            );
+            let mut left = polls;
+            poll_fn(|context| {
+                if left == 0 || response.as_mut().poll(context).is_ready() {
+                    return Poll::Ready(());
+                }
+                left -= 1;
+                Poll::Pending
+            })
+            .await;
+            // its connection, if it had one, is of use to the next
+            let answer = counter.get(&app, "/count").await;
+            let now: u64 = answer.body.parse().expect("a number");
+            assert_eq!(now, before + 1, "{path} after {polls} polls");
+            before = now;
+            let who = visitor.get(&app, "/who").await;
+            assert_eq!(who.status, StatusCode::OK);
+            assert!(
+                who.body == "ada" || ["/renew", "/login/ada", "/logout"].contains(&path),
+                "{path}"
+            );
+        }
+    }
+}
