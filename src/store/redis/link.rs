@@ -1,8 +1,8 @@
 //! One connection that many requests share, and the task that replaces it.
 //!
 //! No request waits for a connection to be made: while there is none, calls fail at once. The task looks after the connection
-//! when a call failed or was given up, and twice a second when nothing was heard of the server, so that one that is dead
-//! without a word, as after a fail-over, is replaced before the next request needs it.
+//! when a call failed or was given up, and three times a second when nothing was heard of the server, so that one that is dead
+//! without a word, as after a fail-over, is replaced within a second, before the next request needs it.
 
 use std::{
     sync::{
@@ -21,7 +21,7 @@ use crate::random;
 const PATIENCE: Duration = Duration::from_millis(250);
 
 /// How often the connection is looked after when nothing was heard of the server.
-const PULSE: Duration = Duration::from_millis(500);
+const PULSE: Duration = Duration::from_millis(300);
 
 /// Between two attempts to connect: from the least to the most, doubling.
 const LEAST_PAUSE: Duration = Duration::from_millis(20);

@@ -66,15 +66,21 @@ impl RedisStore {
     ///
     /// A URL that is none, a server that cannot be reached or is too old, a wrong password. The URL is not shown: it may hold one.
     pub async fn connect(url: &str) -> Result<Self, StoreError> {
+        let no_tls = || {
+            StoreError::new(StoreErrorKind::Config).told(
+                "`rediss://` wants TLS: add the crate `redis` to the app, with its feature `tokio-rustls-comp`",
+            )
+        };
         let info = url.into_connection_info().map_err(|_| {
+            if url.starts_with("rediss:") {
+                return no_tls();
+            }
             // what the client says may quote the URL
             StoreError::new(StoreErrorKind::Config)
                 .told("the URL is not one of Redis: write `redis://host:6379/0`, with `user:password@` before the host if need be")
         })?;
         if matches!(info.addr(), ConnectionAddr::TcpTls { .. }) && !info.addr().is_supported() {
-            return Err(StoreError::new(StoreErrorKind::Config).told(
-                "`rediss://` wants TLS: add the crate `redis` to the app, with its feature `tokio-rustls-comp`",
-            ));
+            return Err(no_tls());
         }
         let info = info.set_tcp_settings(TcpSettings::default().set_nodelay(true));
         let client = Client::open(info).map_err(failed)?;

@@ -53,11 +53,16 @@ impl SqliteStore {
     ///
     /// A URL that is none, a file that cannot be opened, or is no database, or has another app's table `sessions`.
     pub async fn connect(url: &str) -> Result<Self, StoreError> {
-        let options = SqliteConnectOptions::from_str(url).map_err(|error| {
-            StoreError::new(StoreErrorKind::Config)
-                .told("the URL is not one of SQLite: write `sqlite:sessions.db`, or `sqlite:/path/to/it`")
-                .because(error)
-        })?;
+        let no_url = || {
+            StoreError::new(StoreErrorKind::Config).told(
+                "the URL is not one of SQLite: write `sqlite:sessions.db`, or `sqlite:/path/to/it`",
+            )
+        };
+        if !url.starts_with("sqlite:") {
+            return Err(no_url());
+        }
+        let options =
+            SqliteConnectOptions::from_str(url).map_err(|error| no_url().because(error))?;
         let in_memory = url.contains(":memory:") || url.contains("mode=memory");
         let options = options.busy_timeout(BUSY);
         let options = match in_memory {
@@ -96,9 +101,9 @@ impl SqliteStore {
             false => pool(READERS).await.map_err(failed)?,
         };
         let store = Self { readers, writer };
-        match store.check().await {
-            Err(error) if error.kind() == StoreErrorKind::Schema && !store.has_table().await? => {}
-            checked => checked?,
+        // none at all is no error yet
+        if store.has_table().await? {
+            store.check().await?;
         }
         Ok(store)
     }

@@ -45,12 +45,14 @@ async fn an_app_moves_to_a_store_and_back_instance_by_instance(backend: Backend)
         app(layer().store(stores[2].clone())),
     ];
     // each step is a time when instances of two kinds serve the same visitors
-    let steps: [[&Router; 2]; 6] = [
+    let steps: [[&Router; 2]; 7] = [
         [&cookie(), &reads],
         [&reads, &in_store],
         [&in_store, &in_store],
         [&in_store, &overflows],
         [&in_store, &reads],
+        // until no ticket is left
+        [&reads, &reads],
         [&reads, &cookie()],
     ];
     let mut visitors = vec![Visitor::default(); 3];

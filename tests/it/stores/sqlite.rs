@@ -1,6 +1,10 @@
 //! What is particular to SQLite: its file, its schema, its command line; and pruning.
 
-use std::{process::Command, time::Duration};
+use std::{
+    io::Write as _,
+    process::{Command, Stdio},
+    time::Duration,
+};
 
 use sqlx::sqlite::SqlitePoolOptions;
 use tower_sealed_session::{
@@ -22,16 +26,17 @@ fn url(folder: &Folder) -> String {
 
 /// The command line's answer.
 fn by_hand(folder: &Folder, sql: &str) -> String {
-    let output = Command::new("sqlite3")
+    let mut shell = Command::new("sqlite3")
         .arg(folder.0.join("sessions.db"))
-        .arg(sql)
-        .output()
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
         .expect("sqlite3 is missing: `apt-get install -y sqlite3`");
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    let mut stdin = shell.stdin.take().expect("piped");
+    stdin.write_all(sql.as_bytes()).expect("it reads");
+    drop(stdin);
+    let output = shell.wait_with_output().expect("it ends");
+    assert!(output.status.success());
     String::from_utf8(output.stdout).expect("UTF-8")
 }
 
@@ -62,14 +67,14 @@ async fn the_sql_file_serves_by_hand_and_the_view_is_for_humans() {
     visitor.get(&app, "/login/ada").await;
     let seen = by_hand(
         &folder,
-        "select length(id), length(user_id), bytes > 90, version, expired from sessions_readable",
+        "select length(id), length(user_id), bytes > 90, version, expired from sessions_readable;",
     );
     assert_eq!(seen, "32|32|1|1|0\n");
     let today = OffsetDateTime::now_utc().date().to_string();
     assert!(
         by_hand(
             &folder,
-            "select created_at, expires_at from sessions_readable"
+            "select created_at, expires_at from sessions_readable;"
         )
         .starts_with(&today)
     );
@@ -91,14 +96,14 @@ async fn what_is_wrong_with_a_file_is_told() {
     assert_eq!(told(&url(&folder)).await.0, StoreErrorKind::Schema);
     by_hand(
         &folder,
-        "create table sessions (id text primary key, data text)",
+        "create table sessions (id text primary key, data text);",
     );
     let (kind, text) = told(&url(&folder)).await;
     assert!(
         kind == StoreErrorKind::Schema && text.contains("another app"),
         "{text}"
     );
-    by_hand(&folder, "drop table sessions");
+    by_hand(&folder, "drop table sessions;");
     for (url, kind, wanted) in [
         (
             "sqlite:/nowhere/at/all.db",

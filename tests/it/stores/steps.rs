@@ -2,7 +2,6 @@
 
 use std::{
     future::poll_fn,
-    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicI64, Ordering},
@@ -127,6 +126,7 @@ async fn a_visitor_who_goes_away_at_any_moment_harms_nothing(backend: Backend) {
     let mut counter = Visitor::default();
     counter.get(&app, "/login/ada").await;
     let mut before = 0;
+    let events = crate::support::Events::capture();
     for path in [
         "/who",
         "/count",
@@ -139,10 +139,8 @@ async fn a_visitor_who_goes_away_at_any_moment_harms_nothing(backend: Backend) {
             let mut visitor = Visitor::default();
             visitor.get(&app, "/login/ada").await;
             let request = Request::get(path).header(COOKIE, visitor.cookie_line());
-            let mut response = pin!(
-                app.clone()
-                    .oneshot(request.body(Body::empty()).expect("a request"))
-            );
+            let request = request.body(Body::empty()).expect("a request");
+            let mut response = Box::pin(app.clone().oneshot(request));
             let mut left = polls;
             poll_fn(|context| {
                 if left == 0 || response.as_mut().poll(context).is_ready() {
@@ -152,8 +150,16 @@ async fn a_visitor_who_goes_away_at_any_moment_harms_nothing(backend: Backend) {
                 Poll::Pending
             })
             .await;
+            drop(response);
             // its connection, if it had one, is of use to the next
             let answer = counter.get(&app, "/count").await;
+
+            assert_eq!(
+                answer.status,
+                StatusCode::OK,
+                "{path} after {polls} polls: {}",
+                events.text()
+            );
             let now: u64 = answer.body.parse().expect("a number");
             assert_eq!(now, before + 1, "{path} after {polls} polls");
             before = now;
