@@ -135,7 +135,7 @@ impl Record {
     }
 
     /// A record that no cookie brought.
-    #[cfg(any(feature = "starlette", feature = "store"))]
+    #[cfg(feature = "starlette")]
     pub(crate) fn of(head: Head, owner: Option<&str>, entries: Entries<'_>) -> Self {
         let bytes = encode(head, owner, entries, 0, 0);
         let plaintext = 0..bytes.len();

@@ -12,7 +12,7 @@ mod rules;
 mod state;
 mod whole;
 
-use std::{fmt, sync::Arc};
+use std::{fmt, pin::Pin, sync::Arc};
 
 use self::state::Refused;
 use crate::{
@@ -44,15 +44,17 @@ pub(crate) trait Home: Send + Sync {
 /// What a home answers at once, or after it asked a store.
 pub(crate) enum Waits<'a, T> {
     Done(Result<T, Error>),
-    #[cfg(feature = "store")]
-    For(std::pin::Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>),
+    #[cfg_attr(
+        not(feature = "store"),
+        expect(dead_code, reason = "no store, no waiting")
+    )]
+    For(Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>),
 }
 
 impl<T> Waits<'_, T> {
     async fn done(self) -> Result<T, Error> {
         match self {
             Self::Done(answer) => answer,
-            #[cfg(feature = "store")]
             Self::For(answer) => answer.await,
         }
     }

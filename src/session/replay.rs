@@ -2,14 +2,18 @@
 //!
 //! Requests, not differences: a difference would bring back what a `clear` meant to remove.
 
+#[cfg(feature = "store")]
 use std::sync::Arc;
 
-use crate::{
-    entries::{Entries, Merge, Splice},
-    error::Error,
-};
+#[cfg(feature = "store")]
+use crate::entries::{Entries, Merge, Splice};
+use crate::error::Error;
 
 /// One change of entries, as it was asked for.
+#[cfg_attr(
+    not(feature = "store"),
+    allow(dead_code, reason = "cookies are replaced whole")
+)]
 pub(crate) enum Op {
     Set(Box<str>, Vec<u8>),
     Remove(Box<str>),
@@ -31,6 +35,7 @@ impl Op {
 type Remake = dyn Fn(Option<&[u8]>) -> Result<Vec<u8>, Error> + Send + Sync;
 
 /// The entries that come of those requests. It runs code of the user's.
+#[cfg(feature = "store")]
 pub(crate) fn replay(ops: &[Arc<Op>], entries: Entries<'_>) -> Result<Vec<u8>, Error> {
     let mut bytes = entries.as_bytes().to_vec();
     for op in ops {
@@ -52,7 +57,7 @@ pub(crate) fn replay(ops: &[Arc<Op>], entries: Entries<'_>) -> Result<Vec<u8>, E
     Ok(bytes)
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "store"))]
 mod tests {
     use super::*;
 

@@ -1,8 +1,10 @@
 //! One session of one request: what came in, what changed, and what that means for the response.
 
+#[cfg(feature = "store")]
+use std::sync::Arc;
 use std::{
     borrow::Cow,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 

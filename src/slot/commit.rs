@@ -270,11 +270,17 @@ impl Slot {
 
 #[cfg(not(feature = "starlette"))]
 impl Slot {
-    fn beside(&self, _: &State, _: Head, _: u64, _: bool) -> Result<Option<HeaderValue>, Error> {
+    pub(super) fn beside(
+        &self,
+        _: &State,
+        _: Head,
+        _: u64,
+        _: bool,
+    ) -> Result<Option<HeaderValue>, Error> {
         Ok(None)
     }
 
-    fn removals(&self, _: &State) -> [Option<HeaderValue>; 1] {
+    pub(super) fn removals(&self, _: &State) -> [Option<HeaderValue>; 1] {
         [Some(self.settings.template.remove())]
     }
 }

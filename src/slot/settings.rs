@@ -9,7 +9,7 @@ use super::{
     rows::{Mode, Rows, Storage},
     vault::Vault,
 };
-#[cfg(any(feature = "starlette", feature = "store"))]
+#[cfg(feature = "starlette")]
 use crate::error::ErrorKind;
 use crate::{
     clock::{self, Millis},
