@@ -66,7 +66,7 @@ pub enum ErrorKind {
     Entropy,
     /// The clock shows a moment before 1970.
     Clock,
-    /// The session's state is in a store that cannot be reached.
+    /// The session's state is in a store that cannot be reached, or that this layer does not have.
     Unavailable,
     /// The request did not pass through a [`SessionLayer`](crate::SessionLayer).
     MissingLayer,

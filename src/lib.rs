@@ -34,6 +34,7 @@
 //! | know what is promised and what is not | [`guide::security`] |
 //! | change what a session holds | [`guide::shape`] |
 //! | come from Starlette or FastAPI | [`guide::starlette`] |
+//! | outgrow the cookie | `guide::stores`, with the feature `store` |
 //! | see what happens | [`guide::events`] |
 //! | test your handlers | [`testing`] |
 //!
@@ -43,8 +44,11 @@
 //! |---|---|---|
 //! | `axum` | yes | the extractor, and [`Error`] as a response (on axum-core) |
 //! | `starlette` | no | `compat`: sessions that come from Starlette, FastAPI or your own old system, or stay shared with it |
+//! | `memory`, `redis`, `sqlite` | no | `store`: sessions in a store, or those that do not fit their cookies |
+//! | `store` | no | the same for a store of your own |
+//! | `conformance` | no | the tests that every store has to pass |
 //!
-//! Without it, this is a layer for any `http::Request<B>`; [`Session::from_extensions`] gets the session.
+//! Without any, this is a layer for any `http::Request<B>`; [`Session::from_extensions`] gets the session.
 //!
 //! # Where to put the layer
 //!

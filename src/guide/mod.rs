@@ -15,6 +15,12 @@ pub mod starlette {
     )]
 }
 
+/// The cookie has become too small, or logout has to be final: how do I move to a store, and back?
+#[cfg(feature = "store")]
+pub mod stores {
+    #![doc = include_str!("stores.md")]
+}
+
 /// What is promised, what is not, and what is left to me?
 pub mod security {
     #![doc = include_str!("security.md")]

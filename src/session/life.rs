@@ -95,7 +95,8 @@ impl Session {
     /// # Security
     ///
     /// Responses to requests in flight cannot bring it back either, within this process and for a minute. A copy of the cookie
-    /// that someone made before remains valid until it expires: nothing on the server knows that it ended.
+    /// that someone made before remains valid until it expires: nothing on the server knows that it ended. With a
+    /// store a logout is final, on every instance; if the store cannot be told, the response is a 503.
     #[doc(alias = "flush")]
     #[doc(alias = "purge")]
     #[doc(alias = "destroy")]
@@ -106,12 +107,13 @@ impl Session {
 
     /// Makes sure that what changed is kept before the handler goes on.
     ///
-    /// With the state in the cookie there is nothing to wait for, since the response itself carries it. Code that
-    /// calls it all the same works on with a store.
+    /// With the state in the cookie there is nothing to wait for, since the response itself carries it. With a store it is
+    /// told now, and what changes later is told with the response. A session that is emptied without a logout goes with the response.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Late`] if the response's head has been sent.
+    /// [`ErrorKind::Late`] if the response's head has been sent; with a store [`ErrorKind::Unavailable`], and
+    /// [`ErrorKind::Ended`] if another request ended the session.
     pub async fn commit(&self) -> Result<(), Error> {
         self.home.commit().done().await
     }
@@ -120,11 +122,12 @@ impl Session {
     ///
     /// It is not after its time, which a socket's own traffic does not extend, and once another request in this
     /// process has ended it by `login`, `renew` or `logout`. That is remembered for a minute: ask more often. Nor is it
-    /// if its own request changed it and was cancelled, or failed to keep it. An empty session of nobody is valid.
+    /// if its own request changed it and was cancelled, or failed to keep it. An empty session of nobody is valid. With a store it is
+    /// the store that is asked.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Clock`] if the clock shows a moment before 1970.
+    /// [`ErrorKind::Clock`] if the clock shows a moment before 1970, and [`ErrorKind::Unavailable`] if the store cannot be asked.
     pub async fn still_valid(&self) -> Result<bool, Error> {
         self.home.still_valid().done().await
     }

@@ -67,7 +67,7 @@ impl<T> Waits<'_, T> {
 /// head is: nothing has to be saved, and nothing is sent when nothing changed.
 ///
 /// A session is a set of entries, each any serde type under a key, and an optional owner. Both travel
-/// sealed in the visitor's cookie, which holds about 3000 bytes of JSON.
+/// sealed in the visitor's cookie, which holds about 3000 bytes of JSON, or are in a store.
 ///
 /// ```
 /// use tower_sealed_session::{Error, Session};

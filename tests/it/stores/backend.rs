@@ -1,5 +1,10 @@
 //! The stores that every claim is held to, as several instances of one app open them.
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
 use tower_sealed_session::{
     OffsetDateTime, SessionLayer, SessionLayerBuilder,
     store::{
@@ -121,6 +126,100 @@ impl Backend {
             }
             Self::Redis(_) => Any::Redis(RedisStore::connect(&self.url()).await.expect("a server")),
         }
+    }
+}
+
+/// What happens around each call to a store.
+pub(super) trait Around: Clone + Send + Sync + 'static {
+    fn around<T: Send>(
+        &self,
+        call: Call,
+        key: Option<StoreKey>,
+        made: impl Future<Output = Result<T, StoreError>> + Send,
+    ) -> impl Future<Output = Result<T, StoreError>> + Send;
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Call {
+    Load,
+    Create,
+    Save,
+    Touch,
+    Delete,
+    DeleteOwner,
+}
+
+/// A store with something around it.
+#[derive(Clone)]
+pub(super) struct Wrapped<S, A>(pub(super) S, pub(super) A);
+
+impl<S: Store, A: Around> Store for Wrapped<S, A> {
+    async fn load(&self, key: StoreKey) -> Result<Option<Stored>, StoreError> {
+        self.1.around(Call::Load, Some(key), self.0.load(key)).await
+    }
+
+    async fn create(
+        &self,
+        key: StoreKey,
+        bytes: &[u8],
+        expires: OffsetDateTime,
+        owner: Option<OwnerTag>,
+    ) -> Result<Creation, StoreError> {
+        let made = self.0.create(key, bytes, expires, owner);
+        self.1.around(Call::Create, Some(key), made).await
+    }
+
+    async fn save(
+        &self,
+        key: StoreKey,
+        expected: Version,
+        bytes: &[u8],
+        expires: OffsetDateTime,
+        owner: Option<OwnerTag>,
+    ) -> Result<Saving, StoreError> {
+        let made = self.0.save(key, expected, bytes, expires, owner);
+        self.1.around(Call::Save, Some(key), made).await
+    }
+
+    async fn touch(&self, key: StoreKey, expires: OffsetDateTime) -> Result<bool, StoreError> {
+        self.1
+            .around(Call::Touch, Some(key), self.0.touch(key, expires))
+            .await
+    }
+
+    async fn delete(&self, key: StoreKey) -> Result<bool, StoreError> {
+        self.1
+            .around(Call::Delete, Some(key), self.0.delete(key))
+            .await
+    }
+
+    async fn delete_owner(&self, owner: OwnerTag) -> Result<u64, StoreError> {
+        self.1
+            .around(Call::DeleteOwner, None, self.0.delete_owner(owner))
+            .await
+    }
+}
+
+/// Counts the calls.
+#[derive(Clone, Default)]
+pub(super) struct Counts(Arc<[AtomicU64; 6]>);
+
+impl Counts {
+    /// How often each was called since the last time: load, create, save, touch, delete, delete_owner.
+    pub(super) fn take(&self) -> [u64; 6] {
+        std::array::from_fn(|n| self.0[n].swap(0, Ordering::Relaxed))
+    }
+}
+
+impl Around for Counts {
+    async fn around<T: Send>(
+        &self,
+        call: Call,
+        _: Option<StoreKey>,
+        made: impl Future<Output = Result<T, StoreError>> + Send,
+    ) -> Result<T, StoreError> {
+        self.0[call as usize].fetch_add(1, Ordering::Relaxed);
+        made.await
     }
 }
 

@@ -10,11 +10,11 @@ use futures_util::future::join_all;
 use http::StatusCode;
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use tower_sealed_session::{
-    Error, OffsetDateTime, Session,
-    store::{Creation, OwnerTag, Saving, Store, StoreError, StoreKey, Stored, Version},
+    Error, Session,
+    store::{Store, StoreError, StoreKey},
 };
 
-use super::backend::{Backend, layer, on_every_store};
+use super::backend::{Around, Backend, Call, Wrapped, layer, on_every_store};
 use crate::support::{Visitor, layer as in_cookies};
 
 on_every_store! {
@@ -23,14 +23,19 @@ on_every_store! {
 
 /// Each call waits for a random while before it is made and after it: so that every order has its chance.
 #[derive(Clone)]
-struct Shuffled<S> {
-    store: S,
-    rng: Arc<Mutex<StdRng>>,
-}
+struct Shuffled(Arc<Mutex<StdRng>>);
 
-impl<S> Shuffled<S> {
-    async fn wait(&self) {
-        wander(&self.rng).await;
+impl Around for Shuffled {
+    async fn around<T: Send>(
+        &self,
+        _: Call,
+        _: Option<StoreKey>,
+        made: impl Future<Output = Result<T, StoreError>> + Send,
+    ) -> Result<T, StoreError> {
+        wander(&self.0).await;
+        let answer = made.await;
+        wander(&self.0).await;
+        answer
     }
 }
 
@@ -39,30 +44,6 @@ async fn wander(rng: &Mutex<StdRng>) {
     for _ in 0..steps {
         tokio::task::yield_now().await;
     }
-}
-
-macro_rules! shuffled {
-    ($($name:ident($($argument:ident: $type:ty),*) -> $answer:ty;)*) => {
-        impl<S: Store> Store for Shuffled<S> {
-            $(async fn $name(&self, $($argument: $type),*) -> Result<$answer, StoreError> {
-                self.wait().await;
-                let answer = self.store.$name($($argument),*).await;
-                self.wait().await;
-                answer
-            })*
-        }
-    };
-}
-
-shuffled! {
-    load(key: StoreKey) -> Option<Stored>;
-    create(key: StoreKey, bytes: &[u8], expires: OffsetDateTime, owner: Option<OwnerTag>) -> Creation;
-    save(
-        key: StoreKey, expected: Version, bytes: &[u8], expires: OffsetDateTime, owner: Option<OwnerTag>
-    ) -> Saving;
-    touch(key: StoreKey, expires: OffsetDateTime) -> bool;
-    delete(key: StoreKey) -> bool;
-    delete_owner(owner: OwnerTag) -> u64;
 }
 
 fn app(store: impl Store, rng: &Arc<Mutex<StdRng>>) -> Router {
@@ -89,44 +70,33 @@ fn app(store: impl Store, rng: &Arc<Mutex<StdRng>>) -> Router {
         wander(&waits).await;
         Ok(String::new())
     };
-    async fn begin(session: Session, Path(canary): Path<String>) -> Result<(), Error> {
-        session.login("ada")?;
-        session.insert("canary", canary)
-    }
     Router::new()
         .route("/begin/{canary}", get(begin))
         .route("/{what}", get(act))
         .layer(layer(store))
 }
 
-/// `SESSION_TEST_ROUNDS` says how many, 500 unless it does.
+async fn begin(session: Session, Path(canary): Path<String>) -> Result<(), Error> {
+    session.login("ada")?;
+    session.insert("canary", canary)
+}
+
+/// `STORE_ROUNDS` says how many, 500 unless it does.
 fn rounds() -> u64 {
     let rounds = std::env::var("STORE_ROUNDS");
     rounds.map_or(500, |rounds| rounds.parse().expect("a number"))
 }
 
 async fn nothing_brings_a_session_back_after_its_logout(backend: Backend) {
-    let from_cookies = {
-        async fn begin(session: Session, Path(canary): Path<String>) -> Result<(), Error> {
-            session.login("ada")?;
-            session.insert("canary", canary)
-        }
-        Router::new()
-            .route("/begin/{canary}", get(begin))
-            .layer(in_cookies())
-    };
+    let from_cookies = Router::new()
+        .route("/begin/{canary}", get(begin))
+        .layer(in_cookies());
     let rng = Arc::new(Mutex::new(StdRng::seed_from_u64(0)));
     let mut instances = Vec::new();
     for _ in 0..2 {
         let store = backend.open().await;
         let rng = rng.clone();
-        instances.push(app(
-            Shuffled {
-                store,
-                rng: rng.clone(),
-            },
-            &rng,
-        ));
+        instances.push(app(Wrapped(store, Shuffled(rng.clone())), &rng));
     }
     let mut carried = 0;
     for round in 0..rounds() {

@@ -3,13 +3,13 @@
 use std::sync::{Arc, Mutex};
 
 use tower_sealed_session::{
-    OffsetDateTime, SessionLayer,
-    store::{Creation, OwnerTag, Saving, Store, StoreError, StoreKey, Stored, Version},
+    SessionLayer,
+    store::{Saving, Store as _, StoreError, StoreKey},
 };
 
 use super::{
     app,
-    backend::{Any, Backend, built, on_every_store},
+    backend::{Around, Backend, Call, Wrapped, built, on_every_store},
 };
 use crate::support::{Events, NAME, Visitor, keys, on_a_clock};
 
@@ -18,60 +18,33 @@ on_every_store! {
 }
 
 /// Notes which keys are made.
-#[derive(Clone)]
-struct Noted {
-    store: Any,
-    made: Arc<Mutex<Vec<StoreKey>>>,
-}
+#[derive(Clone, Default)]
+struct Noted(Arc<Mutex<Vec<StoreKey>>>);
 
-impl Store for Noted {
-    async fn load(&self, key: StoreKey) -> Result<Option<Stored>, StoreError> {
-        self.store.load(key).await
-    }
-    async fn create(
+impl Around for Noted {
+    async fn around<T: Send>(
         &self,
-        key: StoreKey,
-        bytes: &[u8],
-        expires: OffsetDateTime,
-        owner: Option<OwnerTag>,
-    ) -> Result<Creation, StoreError> {
-        self.made.lock().expect("no panic").push(key);
-        self.store.create(key, bytes, expires, owner).await
-    }
-    async fn save(
-        &self,
-        key: StoreKey,
-        expected: Version,
-        bytes: &[u8],
-        expires: OffsetDateTime,
-        owner: Option<OwnerTag>,
-    ) -> Result<Saving, StoreError> {
-        self.store.save(key, expected, bytes, expires, owner).await
-    }
-    async fn touch(&self, key: StoreKey, expires: OffsetDateTime) -> Result<bool, StoreError> {
-        self.store.touch(key, expires).await
-    }
-    async fn delete(&self, key: StoreKey) -> Result<bool, StoreError> {
-        self.store.delete(key).await
-    }
-    async fn delete_owner(&self, owner: OwnerTag) -> Result<u64, StoreError> {
-        self.store.delete_owner(owner).await
+        call: Call,
+        key: Option<StoreKey>,
+        made: impl Future<Output = Result<T, StoreError>> + Send,
+    ) -> Result<T, StoreError> {
+        if call == Call::Create {
+            self.0.lock().expect("no panic").extend(key);
+        }
+        made.await
     }
 }
 
 async fn rows_that_are_swapped_moved_or_changed_are_nobody_s(backend: Backend) {
-    let made = Arc::new(Mutex::new(Vec::new()));
-    let store = Noted {
-        store: backend.open().await,
-        made: made.clone(),
-    };
+    let made = Noted::default();
+    let store = Wrapped(backend.open().await, made.clone());
     let (builder, clock) = on_a_clock();
     let app = app(built(builder).store(store.clone()));
     let mut visitors = [Visitor::default(), Visitor::default()];
     for (n, visitor) in visitors.iter_mut().enumerate() {
         visitor.get(&app, &format!("/login/user-{n}")).await;
     }
-    let keys = made.lock().expect("no panic").clone();
+    let keys = made.0.lock().expect("no panic").clone();
     let [first, second] = *keys else {
         panic!("two rows: {keys:?}")
     };

@@ -14,15 +14,12 @@ use http::{Request, StatusCode, header::COOKIE};
 use tower::ServiceExt as _;
 use tower_sealed_session::{
     OffsetDateTime, SessionLayer,
-    store::{
-        Creation, Operate as _, OwnerTag, Saving, Store, StoreError, StoreErrorKind, StoreKey,
-        Stored, Version,
-    },
+    store::{Operate as _, Store, StoreError, StoreErrorKind, StoreKey},
 };
 
 use super::{
     app,
-    backend::{Any, Backend, built, on_every_store},
+    backend::{Around, Backend, Call, Wrapped, built, on_every_store},
 };
 use crate::support::{Visitor, keys};
 
@@ -34,36 +31,28 @@ on_every_store! {
 /// After so many calls the instance is dead: it makes none any more, and maybe does not hear the answer of the last.
 #[derive(Clone)]
 struct Dies {
-    store: Any,
     left: Arc<AtomicI64>,
     hears_the_last: bool,
 }
 
-macro_rules! dies {
-    ($($name:ident($($argument:ident: $type:ty),*) -> $answer:ty;)*) => {
-        impl Store for Dies {
-            $(async fn $name(&self, $($argument: $type),*) -> Result<$answer, StoreError> {
-                let dead = || Err(StoreError::new(StoreErrorKind::Unreachable));
-                let left = self.left.fetch_sub(1, Ordering::Relaxed);
-                if left <= 0 {
-                    return dead();
-                }
-                let answer = self.store.$name($($argument),*).await;
-                if left == 1 && !self.hears_the_last { dead() } else { answer }
-            })*
+impl Around for Dies {
+    async fn around<T: Send>(
+        &self,
+        _: Call,
+        _: Option<StoreKey>,
+        made: impl Future<Output = Result<T, StoreError>> + Send,
+    ) -> Result<T, StoreError> {
+        let dead = || Err(StoreError::new(StoreErrorKind::Unreachable));
+        let left = self.left.fetch_sub(1, Ordering::Relaxed);
+        if left <= 0 {
+            return dead();
         }
-    };
-}
-
-dies! {
-    load(key: StoreKey) -> Option<Stored>;
-    create(key: StoreKey, bytes: &[u8], expires: OffsetDateTime, owner: Option<OwnerTag>) -> Creation;
-    save(
-        key: StoreKey, expected: Version, bytes: &[u8], expires: OffsetDateTime, owner: Option<OwnerTag>
-    ) -> Saving;
-    touch(key: StoreKey, expires: OffsetDateTime) -> bool;
-    delete(key: StoreKey) -> bool;
-    delete_owner(owner: OwnerTag) -> u64;
+        let answer = made.await;
+        match left == 1 && !self.hears_the_last {
+            true => dead(),
+            false => answer,
+        }
+    }
 }
 
 fn over(store: impl Store) -> Router {
@@ -91,11 +80,13 @@ async fn an_instance_that_dies_between_two_steps_leaves_the_old_session_or_the_n
                 let before = rows().await;
                 let store = backend.open().await;
                 let left = Arc::new(AtomicI64::new(calls));
-                let dying = over(Dies {
+                let dying = over(Wrapped(
                     store,
-                    left,
-                    hears_the_last,
-                });
+                    Dies {
+                        left,
+                        hears_the_last,
+                    },
+                ));
                 let answer = visitor.get(&dying, path).await;
                 let what =
                     format!("{path}, dead after {calls} calls, the last heard: {hears_the_last}");

@@ -1,70 +1,19 @@
 //! How often a request goes to its store.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::time::Duration;
 
-use tower_sealed_session::{
-    KeyRing, OffsetDateTime, Secret, SessionLayer,
-    store::{
-        Creation, MemoryStore, OwnerTag, Saving, Store, StoreError, StoreKey, Stored, Version,
-    },
-};
+use tower_sealed_session::{KeyRing, Secret, SessionLayer, store::MemoryStore};
 
 use super::{
     app,
-    backend::{Any, Backend, built},
+    backend::{Any, Backend, Counts, Wrapped, built},
 };
 use crate::support::{NAME, OTHER_SECRET, Visitor, get_with, on_a_clock, secret};
 
-/// Counts the calls, by name.
-#[derive(Clone)]
-pub(super) struct Counted<S> {
-    store: S,
-    calls: Arc<[AtomicU64; 6]>,
-}
-
-impl<S> Counted<S> {
-    pub(super) fn new(store: S) -> Self {
-        let calls = Arc::default();
-        Self { store, calls }
-    }
-
-    /// How often each was called since the last time: load, create, save, touch, delete, delete_owner.
-    pub(super) fn take(&self) -> [u64; 6] {
-        std::array::from_fn(|n| self.calls[n].swap(0, Ordering::Relaxed))
-    }
-}
-
-macro_rules! counted {
-    ($($n:literal $name:ident($($argument:ident: $type:ty),*) -> $answer:ty;)*) => {
-        impl<S: Store> Store for Counted<S> {
-            $(async fn $name(&self, $($argument: $type),*) -> Result<$answer, StoreError> {
-                self.calls[$n].fetch_add(1, Ordering::Relaxed);
-                self.store.$name($($argument),*).await
-            })*
-        }
-    };
-}
-
-counted! {
-    0 load(key: StoreKey) -> Option<Stored>;
-    1 create(key: StoreKey, bytes: &[u8], expires: OffsetDateTime, owner: Option<OwnerTag>) -> Creation;
-    2 save(
-        key: StoreKey, expected: Version, bytes: &[u8], expires: OffsetDateTime, owner: Option<OwnerTag>
-    ) -> Saving;
-    3 touch(key: StoreKey, expires: OffsetDateTime) -> bool;
-    4 delete(key: StoreKey) -> bool;
-    5 delete_owner(owner: OwnerTag) -> u64;
-}
-
 #[tokio::test]
 async fn each_request_makes_so_many_calls_and_no_more() {
-    let store = Counted::new(MemoryStore::new());
+    let counts = Counts::default();
+    let store = Wrapped(MemoryStore::new(), counts.clone());
     let (builder, _) = on_a_clock();
     let app = app(built(builder).store(store.clone()));
     let mut visitor = Visitor::default();
@@ -89,7 +38,7 @@ async fn each_request_makes_so_many_calls_and_no_more() {
         let answer = visitor.get(&app, path).await;
         assert!(answer.status.as_u16() != 500, "{path}");
         assert_eq!(
-            store.take(),
+            counts.take(),
             calls,
             "{path}: load, create, save, touch, delete, delete_owner"
         );
@@ -98,13 +47,14 @@ async fn each_request_makes_so_many_calls_and_no_more() {
 
 #[tokio::test]
 async fn forged_foreign_and_expired_cookies_make_no_call() {
-    let store = Counted::new(MemoryStore::new());
+    let counts = Counts::default();
+    let store = Wrapped(MemoryStore::new(), counts.clone());
     let (builder, clock) = on_a_clock();
     let app = app(built(builder).store(store.clone()));
     let mut visitor = Visitor::default();
     visitor.get(&app, "/set/a/1").await;
     let ticket = visitor.jar[NAME].clone();
-    store.take();
+    counts.take();
     let (builder, _) = on_a_clock();
     let stranger = super::app(
         built(SessionLayer::builder(KeyRing::new(secret(OTHER_SECRET)))).store(MemoryStore::new()),
@@ -122,27 +72,28 @@ async fn forged_foreign_and_expired_cookies_make_no_call() {
             get_with(&app, "/get/a", &[line.as_bytes()]).await.status,
             404
         );
-        assert_eq!(store.take(), [0; 6], "{} bytes", value.len());
+        assert_eq!(counts.take(), [0; 6], "{} bytes", value.len());
     }
     clock.advance(Duration::from_secs(24 * 3600));
     assert_eq!(visitor.get(&app, "/get/a").await.status, 404);
-    assert_eq!(store.take(), [0; 6], "its absolute end is in the ticket");
+    assert_eq!(counts.take(), [0; 6], "its absolute end is in the ticket");
 }
 
 #[tokio::test]
 async fn a_session_in_use_is_touched_ten_times_in_its_idle_time_and_never_ends() {
-    let store = Counted::new(MemoryStore::new());
+    let counts = Counts::default();
+    let store = Wrapped(MemoryStore::new(), counts.clone());
     let (builder, clock) = on_a_clock();
     let app = app(built(builder).store(store.clone()));
     let mut visitor = Visitor::default();
     visitor.get(&app, "/set/a/1").await;
     let ticket = visitor.jar.clone();
-    store.take();
+    counts.take();
     let mut touches = 0;
     for _ in 0..600 {
         clock.advance(Duration::from_secs(6));
         assert_eq!(visitor.get(&app, "/get/a").await.body, "1");
-        let [load, create, save, touch, ..] = store.take();
+        let [load, create, save, touch, ..] = counts.take();
         assert_eq!((load, create, save), (1, 0, 0), "a touch rewrites nothing");
         touches += touch;
     }
@@ -218,7 +169,8 @@ async fn each_call_is_one_command_of_redis() {
 
 #[tokio::test]
 async fn a_rotation_of_secrets_keeps_stored_sessions_and_an_unknown_secret_deletes_nothing() {
-    let store = Counted::new(MemoryStore::new());
+    let counts = Counts::default();
+    let store = Wrapped(MemoryStore::new(), counts.clone());
     let layer = |keys: KeyRing| {
         let (builder, _) = (SessionLayer::builder(keys), ());
         app(built(builder).store(store.clone()))
@@ -251,7 +203,7 @@ async fn a_rotation_of_secrets_keeps_stored_sessions_and_an_unknown_secret_delet
     visitor.get(&swapped, "/set/a/2").await;
     assert_eq!(visitor.get(&after, "/get/a").await.body, "2");
     assert_eq!(visitor.get(&after, "/who").await.body, "ada");
-    let [_, creates, .., deletes, _] = store.take();
+    let [_, creates, .., deletes, _] = counts.take();
     assert_eq!((creates, deletes), (1, 0));
 
     // of all secrets that the layer has
