@@ -91,7 +91,13 @@ pub mod store;
 pub mod testing;
 
 /// The README's examples compile.
-#[cfg(all(doctest, feature = "axum", feature = "starlette"))]
+#[cfg(all(
+    doctest,
+    feature = "axum",
+    feature = "redis",
+    feature = "sqlite",
+    feature = "starlette"
+))]
 #[doc = include_str!("../README.md")]
 pub struct Readme;
 
