@@ -85,7 +85,8 @@ impl Session {
     /// Sets an entry to what `f` makes of its value, and returns that.
     ///
     /// When other tasks of the same request change the entry meanwhile, `f` runs again on the fresh value,
-    /// so that no update is lost: it must not do anything but compute.
+    /// so that no update is lost: it must not do anything but compute. With a store, it also runs again when another request
+    /// changed the entry before the response: what is kept then is more than what was returned here.
     ///
     /// ```
     /// # let session = tower_sealed_session::testing::example();

@@ -126,7 +126,7 @@ impl Slot {
     ) -> Pin<Box<dyn Future<Output = Sent> + Send>> {
         Box::pin(async move {
             let state = self.state();
-            let told = self.keep(state, outcome, public).await;
+            let told = self.keep(state, public).await;
             told.unwrap_or_else(|error| {
                 state.lose();
                 let mut lines = Vec::new();
@@ -142,9 +142,11 @@ impl Slot {
         })
     }
 
-    async fn keep(&self, state: &State, outcome: Outcome, public: bool) -> Result<Sent, Error> {
+    async fn keep(&self, state: &State, public: bool) -> Result<Sent, Error> {
+        let _alone = self.keeping.lock().await;
         let keeping = Keeping::new(self, state, public)?;
-        match outcome {
+        // a commit by the handler may have been under way
+        match state.pending() {
             Outcome::Keep => keeping.keep_alive().await,
             Outcome::Remove { logged_out: true } => {
                 keeping.log_out().await?;
@@ -191,6 +193,7 @@ impl Slot {
 
     /// Tells the store before the response does, for a handler that has to know.
     pub(super) async fn keep_early(&self, state: &State) -> Result<(), Error> {
+        let _alone = self.keeping.lock().await;
         let outcome = state.pending();
         if !self.waits(state, outcome, false) {
             return Ok(());
@@ -252,16 +255,16 @@ impl<'a> Keeping<'a> {
         }
         let mut made = None;
         let kept = self.write_in_turn(draft, &mut made).await;
+        let failed = kept.as_ref().err().and_then(Error::store_error);
         if let Some(made) = made
             && !(matches!(kept, Ok(Kept::Row(_))) && made == draft.head.id)
+            // else the old session may have ended all the same, and this one go on, though nobody was told of it
+            && !failed.is_some_and(StoreError::is_silence)
         {
             self.rows.forget(made).await;
         }
-        if let (Err(error), Some(turn)) = (&kept, turn) {
-            error
-                .store_error()
-                .into_iter()
-                .for_each(|error| turn.fail(error));
+        if let (Some(failed), Some(turn)) = (failed, turn) {
+            turn.fail(failed);
         }
         kept
     }
@@ -360,10 +363,13 @@ impl<'a> Keeping<'a> {
                 let turned = match ending.await {
                     Ok(turned) => turned,
                     // it may be done all the same, and the answer be lost
-                    Err(error) => match self.find(head.id).await {
-                        Ok(Some(found)) => Turned::Met(found),
-                        Ok(None) | Err(_) => return Err(error),
-                    },
+                    Err(error) if error.store_error().is_some_and(StoreError::is_lost) => {
+                        match self.find(head.id).await {
+                            Ok(Some(found)) => Turned::Met(found),
+                            Ok(None) | Err(_) => return Err(error),
+                        }
+                    }
+                    Err(error) => return Err(error),
                 };
                 match turned {
                     Turned::Done(_) => return Ok(Old::Ended),
@@ -486,8 +492,13 @@ impl<'a> Keeping<'a> {
     /// Nothing changed: a row's end is moved if it is time, and a session that came in a cookie moves to the store.
     async fn keep_alive(&self) -> Result<Sent, Error> {
         let settings = &self.slot.settings;
-        let (Some(Before { head, held }), Some(base)) = (self.state.borne(), self.state.base())
-        else {
+        let Some(Before { head, held }) = self.state.borne() else {
+            return Ok(Sent::nothing());
+        };
+        if let Some(change) = self.state.owed() {
+            return self.slot.ticket(self.state, head, self.now, change.into());
+        }
+        let Some(base) = self.state.base() else {
             return Ok(Sent::nothing());
         };
         let Some(held) = held else {
@@ -502,9 +513,6 @@ impl<'a> Keeping<'a> {
             times.issue(self.now);
             let end = settings.rules.timeouts.end(times);
             self.rows.touch(head.id, end).await;
-        }
-        if let Some(change) = self.state.owed() {
-            return self.slot.ticket(self.state, head, self.now, change.into());
         }
         // its cookie must not take the place of one that another request has set since
         match self.slot.wants_ticket(base, held) && !self.public {

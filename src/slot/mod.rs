@@ -49,6 +49,9 @@ pub(crate) struct Slot {
     opened: OnceLock<Result<State, Error>>,
     /// The response is out, or will not be.
     done: AtomicBool,
+    /// The store is told of one change after the other, so that none is made twice.
+    #[cfg(feature = "store")]
+    keeping: tokio::sync::Mutex<()>,
 }
 
 /// What handlers find in the extensions: the slot of the innermost layer.
@@ -110,6 +113,8 @@ impl Slot {
             outer,
             opened: OnceLock::new(),
             done: AtomicBool::new(false),
+            #[cfg(feature = "store")]
+            keeping: tokio::sync::Mutex::const_new(()),
         })
     }
 

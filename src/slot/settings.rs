@@ -70,9 +70,22 @@ impl Form {
         }
     }
 
+    #[cfg(feature = "store")]
+    fn mode(&self) -> Option<Mode> {
+        match self {
+            Self::Sealed { storage, .. } => Some(storage.as_ref()?.mode),
+            #[cfg(feature = "starlette")]
+            Self::Signed(_) => None,
+        }
+    }
+
     fn agrees(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Sealed { keys, .. }, Self::Sealed { keys: others, .. }) => {
+                #[cfg(feature = "store")]
+                if self.mode() != other.mode() {
+                    return false;
+                }
                 keys.ids().eq(others.ids())
             }
             #[cfg(feature = "starlette")]

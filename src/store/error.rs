@@ -68,6 +68,18 @@ impl StoreError {
     }
 }
 
+impl StoreError {
+    /// The connection broke, so that what was asked may be done or not.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.kind == StoreErrorKind::Unreachable
+    }
+
+    /// There was no answer, so that what was asked may be done or not.
+    pub(crate) fn is_silence(&self) -> bool {
+        self.is_lost() || self.kind == StoreErrorKind::TimedOut
+    }
+}
+
 impl StoreErrorKind {
     /// As events name it.
     pub(crate) fn name(self) -> &'static str {

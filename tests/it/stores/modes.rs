@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use axum::Router;
+use axum::{Router, routing::get};
 use http::StatusCode;
-use tower_sealed_session::{SessionLayer, store::MemoryStore};
+use tower_sealed_session::{Error, Session, SessionLayer, store::MemoryStore};
 
 use super::{
     app,
@@ -339,4 +339,98 @@ async fn commit_keeps_at_once_and_what_comes_after_it_as_well() {
 #[should_panic(expected = "`store_timeout` comes after")]
 fn a_time_out_wants_a_store() {
     let _ = layer().store_timeout(Duration::from_secs(1));
+}
+
+/// Tasks of one request that all want it kept at once: each change is made once.
+#[tokio::test]
+async fn commits_of_one_request_at_once_make_each_change_once() {
+    async fn count(session: Session) -> Result<(), Error> {
+        let commit = async || {
+            session.update("n", |n: Option<u64>| n.unwrap_or(0) + 1)?;
+            session.commit().await
+        };
+        let (a, b, c) = tokio::join!(commit(), commit(), commit());
+        a.and(b).and(c)?;
+        // and one that the response overtakes
+        let late = session.clone();
+        tokio::spawn(async move { late.commit().await });
+        session.update("n", |n: Option<u64>| n.unwrap_or(0) + 1)?;
+        tokio::task::yield_now().await;
+        Ok(())
+    }
+    async fn read(session: Session) -> Result<String, Error> {
+        Ok(session.get::<u64>("n")?.unwrap_or(0).to_string())
+    }
+    for backend in [Backend::memory().await, Backend::sqlite().await] {
+        let app = Router::new()
+            .route("/", get(read))
+            .route("/count", get(count))
+            .layer(layer().store(backend.open().await));
+        let mut visitor = Visitor::default();
+        for times in 1..=10 {
+            assert_eq!(visitor.get(&app, "/count").await.status, StatusCode::OK);
+            assert_eq!(visitor.get(&app, "/").await.body, (4 * times).to_string());
+        }
+    }
+}
+
+#[cfg(feature = "starlette")]
+#[tokio::test]
+async fn sessions_of_an_old_system_move_straight_into_a_store() {
+    use tower_sealed_session::{
+        OffsetDateTime,
+        compat::{LegacyCookie, Starlette},
+    };
+    let old = || {
+        let format = Starlette::new(["an old secret of thirty-two characters"]).expect("a secret");
+        LegacyCookie::new(format, Duration::from_secs(9999)).owner(|entries| entries.get("user_id"))
+    };
+    let until = OffsetDateTime::now_utc() + Duration::from_secs(9999);
+    let shared = app_of_old(old());
+    let mut visitor = Visitor::default();
+    visitor.get(&shared, "/set/user_id/ada").await;
+    let before = visitor.clone();
+    let builder = SessionLayer::builder(keys())
+        .idle_timeout(Duration::from_secs(9999))
+        .absolute_timeout(Duration::from_secs(9999));
+    let store = MemoryStore::new();
+    let migrating = app(built(builder.migrate(old(), until)).store(store.clone()));
+    assert_eq!(visitor.get(&migrating, "/who").await.body, "ada");
+    assert_eq!(
+        visitor.jar.keys().collect::<Vec<_>>(),
+        [NAME],
+        "the old cookie is removed"
+    );
+    assert!(is_ticket(&visitor));
+    visitor.get(&migrating, "/logout").await;
+    for mut copy in [before, visitor] {
+        assert_eq!(
+            copy.get(&migrating, "/who").await.body,
+            "",
+            "a logout reaches copies of the old cookie"
+        );
+    }
+    let dual = SessionLayer::builder(keys())
+        .idle_timeout(Duration::from_secs(9999))
+        .absolute_timeout(Duration::from_secs(9999));
+    let dual = built(dual.dual_write(old(), until));
+    let panic = std::thread::spawn(move || drop(dual.store(store))).join();
+    assert!(
+        panic.is_err(),
+        "an old cookie that is written cannot be in a store"
+    );
+}
+
+#[cfg(feature = "starlette")]
+fn app_of_old(old: tower_sealed_session::compat::LegacyCookie) -> Router {
+    async fn set(
+        session: Session,
+        axum::extract::Path((key, value)): axum::extract::Path<(String, String)>,
+    ) -> Result<(), Error> {
+        session.insert(&key, value)
+    }
+    let layer = tower_sealed_session::SignedSessionLayer::new(old).expect("possible");
+    Router::new()
+        .route("/set/{key}/{value}", get(set))
+        .layer(layer)
 }
