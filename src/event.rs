@@ -66,14 +66,16 @@ pub(crate) enum Event<'a> {
         call: &'a str,
         kind: &'a str,
     },
-    /// `REDIS_URL` is not set.
+    /// The environment names no server, and the usual one is taken.
     #[cfg(feature = "redis")]
-    DefaultServer {
+    StoreDefault {
         url: &'a str,
     },
-    /// The server may forget any session when its memory is full.
+    /// The store's server throws sessions away when it is full.
     #[cfg(feature = "redis")]
-    Evicts,
+    StoreEvicts {
+        policy: &'a str,
+    },
     /// The store forgot sessions that had ended.
     #[cfg(feature = "store")]
     Pruned {
@@ -243,19 +245,20 @@ impl Event<'_> {
                 )
             }
             #[cfg(feature = "redis")]
-            Self::DefaultServer { url } => {
+            Self::StoreDefault { url } => {
                 emit!(
                     info,
-                    "default_server",
+                    "store_default",
                     url,
-                    "REDIS_URL is not set: the local server is used"
+                    "REDIS_URL is not set: the usual server is taken"
                 )
             }
             #[cfg(feature = "redis")]
-            Self::Evicts => emit!(
+            Self::StoreEvicts { policy } => emit!(
                 warn,
-                "evicts",
-                "the Redis server's maxmemory-policy is allkeys-…: when its memory is full it logs visitors out at random"
+                "store_evicts",
+                policy,
+                "Redis throws sessions away when it is full: set maxmemory-policy to noeviction or volatile-ttl"
             ),
             #[cfg(feature = "store")]
             Self::Pruned { count } => {

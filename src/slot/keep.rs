@@ -263,7 +263,9 @@ impl<'a> Keeping<'a> {
         {
             self.rows.forget(made).await;
         }
-        if let (Some(failed), Some(turn)) = (failed, turn) {
+        if let (Some(failed), Some(turn)) = (failed, turn)
+            && failed.is_silence()
+        {
             turn.fail(failed);
         }
         kept

@@ -1,204 +1,265 @@
-//! One connection that many requests share, and the task that replaces it.
+//! One connection, and the task that replaces it.
 //!
-//! No request waits for a connection to be made: while there is none, calls fail at once. The task looks after the connection
-//! when a call failed or was given up, and three times a second when nothing was heard of the server, so that one that is dead
-//! without a word, as after a fail-over, is replaced within a second, before the next request needs it.
+//! Without a connection a call fails at once, but for the first milliseconds after one was lost. What a call notices (an error, or that it is dropped
+//! unanswered) wakes the task; without calls the task asks the server itself, so that a connection that died in silence is
+//! replaced before the next one needs it.
 
 use std::{
     sync::{
-        Arc, Mutex, PoisonError, Weak,
-        atomic::{AtomicBool, Ordering},
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use redis::{AsyncConnectionConfig, Client, RedisResult, aio::MultiplexedConnection};
-use tokio::{sync::Notify, time::timeout};
+use redis::{RedisError, aio::MultiplexedConnection};
+use tokio::{
+    sync::Notify,
+    task::AbortHandle,
+    time::{Instant, sleep, timeout},
+};
 
+use super::{
+    super::{StoreError, StoreErrorKind},
+    dial::{self, Dialer},
+    fault,
+};
 use crate::random;
 
-/// How long connecting and the first answer may take, and each look after the connection.
-const PATIENCE: Duration = Duration::from_millis(250);
+/// Without an answer for so long, the server is asked.
+const IDLE: Duration = Duration::from_millis(400);
 
-/// How often the connection is looked after when nothing was heard of the server.
-const PULSE: Duration = Duration::from_millis(300);
+/// How long it may take to answer that.
+const PING: Duration = Duration::from_millis(250);
 
-/// Between two attempts to connect: from the least to the most, doubling.
-const LEAST_PAUSE: Duration = Duration::from_millis(20);
-const MOST_PAUSE: Duration = Duration::from_millis(250);
+/// A call that is dropped sooner says nothing of the server: its client may have gone.
+const IMPATIENT: Duration = Duration::from_millis(100);
 
-/// A call that is given up after so long says something about the connection; sooner, about the client who left.
-const SUSPICIOUS: Duration = Duration::from_millis(100);
+/// How long calls wait for the connection that comes after one that was lost.
+const BRIDGE: Duration = Duration::from_millis(20);
 
-/// How long a call on a connection that broke waits for another one.
-const AFTER_BREAK: Duration = Duration::from_millis(20);
+/// The first pause between two dials, which doubles, and the longest.
+const PAUSE: [Duration; 2] = [Duration::from_millis(20), Duration::from_millis(250)];
 
-/// Calls that are sent and not yet answered: the rest wait their turn in the process.
-const BUFFER: usize = 1024;
-
+/// Ends its task with it.
 pub(super) struct Link {
-    client: Client,
-    /// `None` while the server is down.
-    connection: Mutex<Option<MultiplexedConnection>>,
-    /// The server answered since the last look.
-    heard: AtomicBool,
-    trouble: Arc<Notify>,
+    shared: Arc<Shared>,
+    task: AbortHandle,
+}
+
+struct Shared {
+    line: Mutex<Line>,
+    /// When the server answered last, in milliseconds since `start`.
+    heard: AtomicU64,
+    start: Instant,
+    /// A call was dropped unanswered.
+    doubted: AtomicBool,
+    wake: Notify,
     /// There is a connection again.
-    restored: Notify,
+    gained: Notify,
+}
+
+struct Line {
+    connection: Result<MultiplexedConnection, StoreError>,
+    /// Counts connections, so that an error of an old one does not end a new one.
+    number: u64,
+    /// When the last one was lost.
+    lost: Option<Instant>,
+}
+
+/// Watches one call. Dropped before [`end`](Self::end), it doubts the connection.
+pub(super) struct Watch {
+    shared: Arc<Shared>,
+    number: u64,
+    start: Instant,
+    ended: bool,
 }
 
 impl Link {
-    /// Connects, and keeps connected from then on.
-    pub(super) async fn establish(client: Client) -> RedisResult<Arc<Self>> {
-        let connection = dial(&client).await?;
-        let link = Arc::new(Self {
-            client,
-            connection: Mutex::new(Some(connection)),
-            heard: AtomicBool::new(true),
-            trouble: Arc::default(),
-            restored: Notify::new(),
+    /// Keeps a connection up from now on. It must be called within a Tokio runtime.
+    pub(super) fn new(dialer: Dialer, connection: MultiplexedConnection) -> Self {
+        let shared = Arc::new(Shared {
+            line: Mutex::new(Line {
+                connection: Ok(connection),
+                number: 0,
+                lost: None,
+            }),
+            heard: AtomicU64::new(0),
+            start: Instant::now(),
+            doubted: AtomicBool::new(false),
+            wake: Notify::new(),
+            gained: Notify::new(),
         });
-        tokio::spawn(look_after(Arc::downgrade(&link), link.trouble.clone()));
-        Ok(link)
+        let task = tokio::spawn(supervise(Arc::clone(&shared), dialer)).abort_handle();
+        Self { shared, task }
     }
 
-    pub(super) fn connection(&self) -> Option<MultiplexedConnection> {
-        self.lock().clone()
+    /// The connection for one call, or why there is none.
+    pub(super) async fn call(&self) -> Result<(MultiplexedConnection, Watch), StoreError> {
+        self.shared.bridge().await;
+        let line = self.shared.line();
+        let connection = line.connection.clone()?;
+        let watch = Watch {
+            shared: Arc::clone(&self.shared),
+            number: line.number,
+            start: Instant::now(),
+            ended: false,
+        };
+        Ok((connection, watch))
     }
 
-    /// Waits for another connection, and not for long.
-    pub(super) async fn restored(&self) {
-        let restored = self.restored.notified();
-        if self.lock().is_none() {
-            let _ = timeout(AFTER_BREAK, restored).await;
-        }
-    }
-
-    /// For the time of a call.
-    pub(super) fn watch(self: &Arc<Self>) -> Watch<'_> {
-        Watch {
-            link: self,
-            since: Instant::now(),
-            done: false,
-        }
-    }
-
-    fn set(&self, connection: Option<MultiplexedConnection>) {
-        *self.lock() = connection;
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<MultiplexedConnection>> {
-        self.connection
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn is_up(&self) -> bool {
+        self.shared.line().connection.is_ok()
     }
 }
 
 impl Drop for Link {
     fn drop(&mut self) {
-        // the task sees that nobody needs it any more
-        self.trouble.notify_one();
+        self.task.abort();
     }
 }
 
-/// A call that is under way.
-pub(super) struct Watch<'a> {
-    link: &'a Arc<Link>,
-    since: Instant,
-    done: bool,
-}
-
-impl Watch<'_> {
-    /// The server answered.
-    pub(super) fn heard(mut self) {
-        self.done = true;
-        self.link.heard.store(true, Ordering::Relaxed);
-    }
-
-    /// The connection broke.
-    pub(super) fn broke(mut self) {
-        self.done = true;
-        self.link.set(None);
-        self.link.trouble.notify_one();
+impl Watch {
+    /// The call is over: an answer, or an error of the server or the connection.
+    pub(super) fn end(&mut self, error: Option<&RedisError>) {
+        self.ended = true;
+        match error {
+            Some(error) if fault::is_broken(error) => {
+                self.shared
+                    .lose(self.number, fault::translate(error.clone()));
+            }
+            _ => self.shared.hear(),
+        }
     }
 }
 
-impl Drop for Watch<'_> {
+impl Drop for Watch {
     fn drop(&mut self) {
-        if !self.done && self.since.elapsed() >= SUSPICIOUS {
-            self.link.heard.store(false, Ordering::Relaxed);
-            self.link.trouble.notify_one();
-        }
-    }
-}
-
-async fn look_after(link: Weak<Link>, trouble: Arc<Notify>) {
-    loop {
-        let _ = timeout(PULSE, trouble.notified()).await;
-        let Some(link) = link.upgrade() else {
+        if self.ended || self.start.elapsed() < IMPATIENT {
             return;
-        };
-        if let Some(connection) = link.connection() {
-            if link.heard.swap(false, Ordering::Relaxed) || answers(connection).await.is_ok() {
-                continue;
-            }
-            link.set(None);
         }
-        let mut pause = LEAST_PAUSE;
-        // as long as anyone has the store
-        let link = Arc::downgrade(&link);
-        loop {
-            let Some(link) = link.upgrade() else {
-                return;
-            };
-            if let Ok(connection) = dial(&link.client).await {
-                link.set(Some(connection));
-                link.heard.store(true, Ordering::Relaxed);
-                link.restored.notify_waiters();
-                break;
-            }
-            drop(link);
-            tokio::time::sleep(jitter(pause)).await;
-            pause = MOST_PAUSE.min(2 * pause);
+        if self.shared.line().number == self.number {
+            self.shared.doubted.store(true, Ordering::Relaxed);
+            self.shared.wake.notify_one();
         }
     }
 }
 
-/// A connection on which the server has answered.
-async fn dial(client: &Client) -> RedisResult<MultiplexedConnection> {
-    let config = AsyncConnectionConfig::new()
-        .set_connection_timeout(Some(PATIENCE))
-        // callers have their own
-        .set_response_timeout(None)
-        .set_pipeline_buffer_size(BUFFER);
-    let connecting = async {
-        let connection = client
-            .get_multiplexed_async_connection_with_config(&config)
-            .await?;
-        answers(connection.clone()).await?;
-        Ok(connection)
-    };
-    // the handshake's answers have no time limit of their own
-    timeout(2 * PATIENCE, connecting)
-        .await
-        .unwrap_or_else(|_| Err(silent()))
+impl Shared {
+    fn line(&self) -> MutexGuard<'_, Line> {
+        self.line.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn hear(&self) {
+        self.heard.store(self.millis(), Ordering::Relaxed);
+    }
+
+    fn millis(&self) -> u64 {
+        u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn quiet(&self) -> Duration {
+        let heard = self.heard.load(Ordering::Relaxed);
+        Duration::from_millis(self.millis().saturating_sub(heard))
+    }
+
+    /// The connection of that number is of no more use.
+    fn lose(&self, number: u64, error: StoreError) {
+        let mut line = self.line();
+        if line.number == number && line.connection.is_ok() {
+            line.connection = Err(down(error));
+            line.lost = Some(Instant::now());
+            self.wake.notify_one();
+        }
+    }
+
+    fn gain(&self, connection: MultiplexedConnection) {
+        let mut line = self.line();
+        line.number += 1;
+        line.connection = Ok(connection);
+        self.doubted.store(false, Ordering::Relaxed);
+        self.hear();
+        self.gained.notify_waiters();
+    }
+
+    /// Just after a connection was lost there is mostly another one at once: a call that comes in between waits for it.
+    async fn bridge(&self) {
+        let gained = self.gained.notified();
+        let left = {
+            let line = self.line();
+            let lost = line.lost.filter(|_| line.connection.is_err());
+            lost.and_then(|lost| BRIDGE.checked_sub(lost.elapsed()))
+        };
+        if let Some(left) = left {
+            let _ = timeout(left, gained).await;
+        }
+    }
+
+    /// Returns when a call wants it, or when the server was not heard for long.
+    async fn rest(&self) {
+        let left = IDLE.saturating_sub(self.quiet());
+        // whether it was woken or waited long enough is seen from the state
+        let _ = timeout(left, self.wake.notified()).await;
+    }
 }
 
-async fn answers(mut connection: MultiplexedConnection) -> RedisResult<()> {
-    let ping = async { redis::cmd("PING").query_async::<()>(&mut connection).await };
-    timeout(PATIENCE, ping)
-        .await
-        .unwrap_or_else(|_| Err(silent()))
+async fn supervise(shared: Arc<Shared>, dialer: Dialer) {
+    loop {
+        let line = {
+            let line = shared.line();
+            line.connection.clone().map(|up| (up, line.number))
+        };
+        let Ok((connection, number)) = line else {
+            dial_on(&shared, &dialer).await;
+            continue;
+        };
+        if !shared.doubted.swap(false, Ordering::Relaxed) && shared.quiet() < IDLE {
+            drop(connection);
+            shared.rest().await;
+            continue;
+        }
+        if let Err(error) = ask(&shared, connection).await {
+            shared.lose(number, error);
+        }
+    }
 }
 
-fn silent() -> redis::RedisError {
-    std::io::Error::from(std::io::ErrorKind::TimedOut).into()
+/// Whether the connection is alive: any answer will do, also one to a call meanwhile.
+async fn ask(shared: &Shared, mut connection: MultiplexedConnection) -> Result<(), StoreError> {
+    let start = shared.millis();
+    match timeout(PING, dial::ping(&mut connection)).await {
+        Ok(Err(error)) if fault::is_broken(&error) => Err(fault::translate(error)),
+        Ok(_) => {
+            shared.hear();
+            Ok(())
+        }
+        Err(_) if shared.heard.load(Ordering::Relaxed) > start => Ok(()),
+        Err(_) => Err(StoreError::new(StoreErrorKind::TimedOut)),
+    }
 }
 
-/// Half of it to all of it, by chance, so that instances do not come all at once.
+/// Dials until there is a connection.
+async fn dial_on(shared: &Shared, dialer: &Dialer) {
+    let mut pause = PAUSE[0];
+    loop {
+        match dialer.dial().await {
+            Ok(connection) => return shared.gain(connection),
+            Err(error) => shared.line().connection = Err(down(error)),
+        }
+        sleep(jitter(pause)).await;
+        pause = (pause * 2).min(PAUSE[1]);
+    }
+}
+
+/// What calls are told while there is no connection.
+fn down(error: StoreError) -> StoreError {
+    StoreError::new(StoreErrorKind::Unreachable).because(error)
+}
+
+/// Between half of it and all, so that a fleet does not dial in step.
 fn jitter(pause: Duration) -> Duration {
-    let mut random = [0; 1];
-    // without randomness the whole of it
-    let part = random::from_thread(&mut random).map_or(255, |()| random[0]);
-    pause / 2 + pause.mul_f64(f64::from(part) / 510.0)
+    let mut byte = [0];
+    // without randomness the pause is whole
+    let _ = random::from_thread(&mut byte);
+    pause - pause / 2 * u32::from(byte[0]) / 255
 }

@@ -1,244 +1,165 @@
+mod dial;
+mod fault;
 mod link;
+mod row;
 mod scripts;
 
-use std::{fmt, sync::Arc, time::SystemTime};
+use std::{fmt, sync::Arc};
 
 use redis::{
-    Client, Cmd, ConnectionAddr, ErrorKind, FromRedisValue, IntoConnectionInfo as _, Pipeline,
-    RedisError, RedisFuture, RedisResult, Script, ServerErrorKind, Value, aio::ConnectionLike,
-    io::tcp::TcpSettings,
+    Cmd, Pipeline, RedisFuture, RedisResult, Value,
+    aio::{ConnectionLike, MultiplexedConnection},
 };
 use time::OffsetDateTime;
 
-use self::link::Link;
+use self::{
+    dial::Dialer,
+    link::{Link, Watch},
+    row::{End, hex},
+};
 use super::{
     Creation, Operate, OwnerTag, Saving, Statistics, Store, StoreError, StoreErrorKind, StoreKey,
     Stored, Version,
 };
-use crate::{clock::moment, event::Event};
+use crate::event::Event;
 
-/// Keeps sessions in Redis 6.2 or newer, or Valkey.
+/// Keeps sessions in Redis 6.2 or newer, or in Valkey.
 ///
 /// ```no_run
-/// # async fn start() -> Result<(), Box<dyn std::error::Error>> {
-/// use tower_sealed_session::{SessionLayer, store::RedisStore};
+/// use tower_sealed_session::{KeyRing, SessionLayer, store::RedisStore};
 ///
+/// # async fn start() -> Result<(), Box<dyn std::error::Error>> {
 /// let store = RedisStore::connect("redis://localhost:6379/0").await?;
-/// let sessions = SessionLayer::from_env()?.store(store);
+/// let sessions = SessionLayer::new(KeyRing::from_env()?).store(store);
 /// # Ok(()) }
 /// ```
 ///
-/// Each session is a key, `session:` and the hash of its id, with a time to live that is set in the same command. An owner's
-/// sessions are a sorted set, `session:owner:` and the owner's tag, which ends with the last of them. All calls share one connection; while
-/// the server is down they fail at once, and within a second of its return they work again, without a restart. Clones are one store.
+/// It has one connection, which all clones share, and a task that replaces it when it fails. No request waits for that: while
+/// there is no connection every call fails at once, and within a second of the server's return all is as before.
 ///
-/// - **Eviction**: with `maxmemory`, set `maxmemory-policy noeviction`, or `volatile-ttl` where Redis is a cache as well: other policies log
-///   visitors out at random. [`connect`](Self::connect) warns of `allkeys-…` (an event).
-/// - **Persistence**: `appendonly yes`, or a restart of the server logs everyone out. A replica that is promoted may not know of
-///   the last logouts.
-/// - **Cluster** is not supported: a session and its owner's set are in different slots.
-/// - **TLS**: `rediss://` works where the app has the crate `redis` with one of its TLS features.
+/// A session is one key with a time to live, and a session with an owner is in a sorted set of that owner's too, which is
+/// kept by scripts inside the server. They find its key in the session's value, hence no Redis Cluster.
+///
+/// # Settings of the server
+///
+/// `maxmemory-policy noeviction` if it is for sessions alone: when it is full, new sessions are errors of
+/// [`StoreErrorKind::Full`] and nobody is logged out. `volatile-ttl` if it is a cache as well. `allkeys-*` throws sessions away
+/// at any time, and is an event at the start.
+///
+/// With `appendonly yes` sessions outlive a crash of the server but for its last second; without it they end with the last
+/// snapshot.
 #[derive(Clone)]
 pub struct RedisStore {
-    access: Access,
+    source: Source,
     prefix: Arc<str>,
 }
 
 #[derive(Clone)]
-enum Access {
+enum Source {
     Link(Arc<Link>),
-    /// The app's own connection.
-    Own(Arc<dyn Fn() -> Wire + Send + Sync>),
+    Given(Arc<dyn Given>),
 }
 
-/// Any connection.
-struct Wire(Box<dyn ConnectionLike + Send>);
+/// A connection of the user's, of any type.
+trait Given: Send + Sync {
+    fn open(&self) -> Box<dyn ConnectionLike + Send>;
+}
 
-const PREFIX: &str = "session:";
-
-/// What stands before a session's bytes: version, end, owner's tag.
-const HEADER_LEN: usize = 32;
+/// The connection for one call.
+enum Call {
+    Watched(MultiplexedConnection, Watch),
+    Given(Box<dyn ConnectionLike + Send>),
+}
 
 impl RedisStore {
-    /// Connects to the server of a URL, such as `redis://user:password@host:6379/0`, or `redis+unix:///path/to/socket`.
+    /// Connects, now, to `redis://user:password@host:6379/0` or `unix:///path/to/socket?db=0`, within a Tokio runtime that
+    /// lives as long as the store.
+    ///
+    /// `rediss://` needs a TLS feature of the crate `redis`, such as `tokio-rustls-comp`, in the app's own `Cargo.toml`.
     ///
     /// # Errors
     ///
-    /// A URL that is none, a server that cannot be reached or is too old, a wrong password. The URL is not shown: it may hold one.
+    /// [`StoreErrorKind::Config`]: the URL is none, asks for TLS that is not compiled in, or names a Redis that is too old.
+    /// [`StoreErrorKind::Unreachable`], [`StoreErrorKind::TimedOut`] and [`StoreErrorKind::Denied`]: what they say. Each text
+    /// says what to do, and none holds the password.
     pub async fn connect(url: &str) -> Result<Self, StoreError> {
-        let no_tls = || {
-            StoreError::new(StoreErrorKind::Config).told(
-                "`rediss://` wants TLS: add the crate `redis` to the app, with its feature `tokio-rustls-comp`",
-            )
-        };
-        let info = url.into_connection_info().map_err(|_| {
-            if url.starts_with("rediss:") {
-                return no_tls();
-            }
-            // what the client says may quote the URL
-            StoreError::new(StoreErrorKind::Config)
-                .told("the URL is not one of Redis: write `redis://host:6379/0`, with `user:password@` before the host if need be")
-        })?;
-        if matches!(info.addr(), ConnectionAddr::TcpTls { .. }) && !info.addr().is_supported() {
-            return Err(no_tls());
-        }
-        let info = info.set_tcp_settings(TcpSettings::default().set_nodelay(true));
-        let client = Client::open(info).map_err(failed)?;
-        let link = Link::establish(client).await.map_err(|error| {
-            let error = failed(error);
-            match error.kind() {
-                StoreErrorKind::Unreachable => {
-                    error.told("the Redis server cannot be reached: is it running, and are host and port of the URL right?")
-                }
-                _ => error,
-            }
-        })?;
-        let store = Self::with(Access::Link(link));
-        store.check_server().await?;
-        Ok(store)
+        let (dialer, connection) = Dialer::start(url).await?;
+        Ok(Self::of(Source::Link(Arc::new(Link::new(
+            dialer, connection,
+        )))))
     }
 
-    /// Connects to the server that `REDIS_URL` names; where it is not set, to `redis://localhost:6379/0`, with an event that says so.
+    /// Connects to what the environment variable `REDIS_URL` names; if it is not set or is empty, to `redis://localhost:6379/0`,
+    /// which is an event.
     ///
     /// # Errors
     ///
-    /// Those of [`connect`](Self::connect).
+    /// As of [`connect`](Self::connect).
     pub async fn from_env() -> Result<Self, StoreError> {
+        const DEFAULT: &str = "redis://localhost:6379/0";
         match std::env::var("REDIS_URL") {
             Ok(url) if !url.is_empty() => Self::connect(&url).await,
+            Err(std::env::VarError::NotUnicode(_)) => {
+                Err(StoreError::new(StoreErrorKind::Config).told("REDIS_URL is not UTF-8"))
+            }
             _ => {
-                const DEFAULT: &str = "redis://localhost:6379/0";
-                Event::DefaultServer { url: DEFAULT }.emit();
+                Event::StoreDefault { url: DEFAULT }.emit();
                 Self::connect(DEFAULT).await
             }
         }
     }
 
-    /// A store that uses the app's own connection, such as a `MultiplexedConnection` or a `ConnectionManager`. How soon it notices
-    /// that the server is down, and that it is back, is up to that.
-    #[must_use]
+    /// Over a connection of your own: a multiplexed one, or a `ConnectionManager`.
+    ///
+    /// Nothing is checked and nobody watches it: it is up to the connection to be replaced when it fails, and not to let calls
+    /// wait meanwhile.
     pub fn from_connection<C>(connection: C) -> Self
     where
         C: ConnectionLike + Clone + Send + Sync + 'static,
     {
-        Self::with(Access::Own(Arc::new(move || {
-            Wire(Box::new(connection.clone()))
-        })))
+        Self::of(Source::Given(Arc::new(connection)))
     }
 
-    /// What all keys begin with. Default: `session:`.
+    /// What its keys begin with, `session:` by default: one for each app that shares a database.
     #[must_use]
-    pub fn prefix(self, prefix: impl Into<String>) -> Self {
+    pub fn prefix(mut self, prefix: impl AsRef<str>) -> Self {
+        self.prefix = prefix.as_ref().into();
+        self
+    }
+
+    fn of(source: Source) -> Self {
         Self {
-            prefix: prefix.into().into(),
-            ..self
+            source,
+            prefix: "session:".into(),
         }
     }
 
-    fn with(access: Access) -> Self {
-        Self {
-            access,
-            prefix: PREFIX.into(),
-        }
-    }
-
-    /// Refuses a server that is too old, and warns of one that may evict sessions. A server that does not tell is taken as it is.
-    async fn check_server(&self) -> Result<(), StoreError> {
-        let mut info = redis::cmd("INFO");
-        info.arg("server");
-        let told = self.ask::<String>(&info).await.unwrap_or_default();
-        let version = told
-            .lines()
-            .find_map(|line| line.strip_prefix("redis_version:"));
-        let mut numbers = version
-            .unwrap_or_default()
-            .split('.')
-            .map(str::parse::<u32>);
-        if let (Some(Ok(major)), Some(Ok(minor))) = (numbers.next(), numbers.next())
-            && (major, minor) < (6, 2)
-        {
-            return Err(StoreError::new(StoreErrorKind::Config).told(format!(
-                "the Redis server is of version {major}.{minor}: 6.2 or newer is needed, or Valkey"
-            )));
-        }
-        let mut policy = redis::cmd("CONFIG");
-        policy.arg("GET").arg("maxmemory-policy");
-        let policy = self.ask::<Vec<String>>(&policy).await.unwrap_or_default();
-        if policy
-            .get(1)
-            .is_some_and(|policy| policy.starts_with("allkeys"))
-        {
-            Event::Evicts.emit();
-        }
-        Ok(())
-    }
-
-    async fn ask<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, StoreError> {
-        self.call(async |wire| command.query_async(wire).await)
-            .await
-    }
-
-    async fn call<T>(
-        &self,
-        call: impl AsyncFnOnce(&mut Wire) -> RedisResult<T>,
-    ) -> Result<T, StoreError> {
-        let link = match &self.access {
-            Access::Own(connection) => return call(&mut connection()).await.map_err(failed),
-            Access::Link(link) => link,
-        };
-        let Some(connection) = link.connection() else {
-            return Err(StoreError::new(StoreErrorKind::Unreachable));
-        };
-        let watch = link.watch();
-        let answer = call(&mut Wire(Box::new(connection))).await;
-        match &answer {
-            Err(error) if error.is_io_error() || error.is_unrecoverable_error() => {
-                watch.broke();
-                // for whoever was on it: mostly there is another one at once
-                link.restored().await;
+    async fn call(&self) -> Result<Call, StoreError> {
+        Ok(match &self.source {
+            Source::Link(link) => {
+                let (connection, watch) = link.call().await?;
+                Call::Watched(connection, watch)
             }
-            _ => watch.heard(),
-        }
-        answer.map_err(failed)
+            Source::Given(given) => Call::Given(given.open()),
+        })
     }
 
-    fn key(&self, key: StoreKey) -> String {
-        format!("{}{}", self.prefix, hex(key.as_bytes()))
-    }
-
-    fn owners(&self) -> String {
-        format!("{}owner:", self.prefix)
-    }
-
-    async fn run<T: FromRedisValue>(
-        &self,
-        script: &Script,
-        key: StoreKey,
-        value: &[u8],
-        expires: OffsetDateTime,
-        expected: Option<Version>,
-    ) -> Result<T, StoreError> {
-        let (end, now) = (millis(expires), now());
-        let mut invocation = script.key(self.key(key));
-        invocation
-            .arg(value)
-            .arg(end.saturating_sub(now).max(1))
-            .arg(end)
-            .arg(self.owners())
-            .arg(hex(key.as_bytes()))
-            .arg(now)
-            .arg(&expected.map_or(0, Version::get).to_be_bytes()[..]);
-        self.call(async |wire| invocation.invoke_async(wire).await)
-            .await
+    fn key(&self, name: &str) -> String {
+        format!("{}{name}", self.prefix)
     }
 }
 
 impl Store for RedisStore {
     async fn load(&self, key: StoreKey) -> Result<Option<Stored>, StoreError> {
+        let mut call = self.call().await?;
+        let key = self.key(&hex(key.as_bytes()));
         let mut get = redis::cmd("GET");
-        get.arg(self.key(key));
-        let value: Option<Vec<u8>> = self.ask(&get).await?;
-        value.map(parse).transpose()
+        let reply = get.arg(key).query_async(&mut call).await;
+        match call.end(reply)? {
+            Value::Nil => Ok(None),
+            Value::BulkString(value) => row::decode(value).map(Some),
+            _ => Err(unexpected()),
+        }
     }
 
     async fn create(
@@ -248,14 +169,17 @@ impl Store for RedisStore {
         expires: OffsetDateTime,
         owner: Option<OwnerTag>,
     ) -> Result<Creation, StoreError> {
-        let version = Version::new(1);
-        let value = value(version, bytes, expires, owner);
-        match self
-            .run(&scripts::CREATE, key, &value, expires, None)
-            .await?
-        {
-            true => Ok(Creation::Created(version)),
-            false => Ok(Creation::Exists),
+        let mut call = self.call().await?;
+        let (member, end, version) = (hex(key.as_bytes()), End::new(expires), Version::new(1));
+        let mut create = scripts::CREATE.key(self.key(&member));
+        create.arg(&*self.prefix).arg(member);
+        create.arg(row::encode(version, end, owner, bytes));
+        create.arg(end.ttl()).arg(end.score()).arg(row::past());
+        let reply = create.invoke_async(&mut call).await;
+        match call.end(reply)? {
+            Value::Int(0) => Ok(Creation::Exists),
+            Value::Int(_) => Ok(Creation::Created(version)),
+            _ => Err(unexpected()),
         }
     }
 
@@ -267,59 +191,72 @@ impl Store for RedisStore {
         expires: OffsetDateTime,
         owner: Option<OwnerTag>,
     ) -> Result<Saving, StoreError> {
-        let version = expected.next();
-        let value = value(version, bytes, expires, owner);
-        let run = self.run(&scripts::SAVE, key, &value, expires, Some(expected));
-        let there: Option<Vec<u8>> = run.await?;
-        Ok(match there {
-            None => Saving::Gone,
-            Some(value) if value.is_empty() => Saving::Saved(version),
-            Some(value) => Saving::Conflict(parse(value)?),
-        })
+        let mut call = self.call().await?;
+        let (member, end, version) = (hex(key.as_bytes()), End::new(expires), expected.next());
+        let mut save = scripts::SAVE.key(self.key(&member));
+        save.arg(&*self.prefix).arg(member);
+        save.arg(row::encode(version, end, owner, bytes));
+        save.arg(end.ttl()).arg(end.score()).arg(row::past());
+        save.arg(&expected.get().to_be_bytes()[..]);
+        let reply = save.invoke_async(&mut call).await;
+        match call.end(reply)? {
+            Value::Nil => Ok(Saving::Gone),
+            Value::Int(_) => Ok(Saving::Saved(version)),
+            Value::BulkString(value) => row::decode(value).map(Saving::Conflict),
+            _ => Err(unexpected()),
+        }
     }
 
     async fn touch(&self, key: StoreKey, expires: OffsetDateTime) -> Result<bool, StoreError> {
-        let end = millis(expires).to_be_bytes();
-        self.run(&scripts::TOUCH, key, &end, expires, None).await
+        let mut call = self.call().await?;
+        let (member, end) = (hex(key.as_bytes()), End::new(expires));
+        let mut touch = scripts::TOUCH.key(self.key(&member));
+        touch.arg(&*self.prefix).arg(member).arg(&end.bytes()[..]);
+        touch.arg(end.ttl()).arg(end.score()).arg(row::past());
+        let reply = touch.invoke_async(&mut call).await;
+        Ok(number(call.end(reply)?)? > 0)
     }
 
     async fn delete(&self, key: StoreKey) -> Result<bool, StoreError> {
-        let none = OffsetDateTime::UNIX_EPOCH;
-        self.run(&scripts::DELETE, key, b"", none, None).await
+        let mut call = self.call().await?;
+        let member = hex(key.as_bytes());
+        let mut delete = scripts::DELETE.key(self.key(&member));
+        delete.arg(&*self.prefix).arg(member);
+        let reply = delete.invoke_async(&mut call).await;
+        Ok(number(call.end(reply)?)? > 0)
     }
 
     async fn delete_owner(&self, owner: OwnerTag) -> Result<u64, StoreError> {
-        let mut invocation =
-            scripts::DELETE_OWNER.key(format!("{}{}", self.owners(), hex(owner.as_bytes())));
-        invocation.arg(&*self.prefix);
-        self.call(async |wire| invocation.invoke_async(wire).await)
-            .await
+        let mut call = self.call().await?;
+        let index = self.key(&format!("owner:{}", hex(owner.as_bytes())));
+        let mut delete = scripts::DELETE_OWNER.key(index);
+        delete.arg(&*self.prefix).arg(&owner.as_bytes()[..]);
+        let reply = delete.invoke_async(&mut call).await;
+        number(call.end(reply)?)
     }
 }
 
 impl Operate for RedisStore {
-    /// The server forgets by itself.
+    /// 0: Redis forgets by itself.
     async fn prune(&self, _: OffsetDateTime) -> Result<u64, StoreError> {
         Ok(0)
     }
 
+    /// Goes through all keys of the database in small steps, and is about right while sessions come and go.
     async fn statistics(&self, _: OffsetDateTime) -> Result<Statistics, StoreError> {
-        let (mut cursor, mut live) = (0_u64, 0);
-        let escaped = self.prefix.chars().flat_map(|c| {
-            let special = matches!(c, '*' | '?' | '[' | ']' | '\\');
-            special.then_some('\\').into_iter().chain(Some(c))
-        });
-        let pattern: String = escaped
-            .chain("????????????????????????????????".chars())
-            .collect();
+        let pattern = format!("{}{}", literal(&self.prefix), "[0-9a-f]".repeat(32));
+        let (mut cursor, mut live) = (0, 0);
         loop {
+            let mut call = self.call().await?;
             let mut scan = redis::cmd("SCAN");
             scan.arg(cursor)
                 .arg("MATCH")
                 .arg(&pattern)
                 .arg("COUNT")
                 .arg(1000);
-            let (next, keys): (u64, Vec<Vec<u8>>) = self.ask(&scan).await?;
+            let reply = scan.query_async(&mut call).await;
+            let (next, keys): (u64, Vec<Value>) =
+                redis::from_redis_value(call.end(reply)?).map_err(|_| unexpected())?;
             live += keys.len() as u64;
             if next == 0 {
                 return Ok(Statistics::new(live, 0));
@@ -329,77 +266,21 @@ impl Operate for RedisStore {
     }
 }
 
-fn value(
-    version: Version,
-    bytes: &[u8],
-    expires: OffsetDateTime,
-    owner: Option<OwnerTag>,
-) -> Vec<u8> {
-    let mut value = Vec::with_capacity(HEADER_LEN + bytes.len());
-    value.extend_from_slice(&version.get().to_be_bytes());
-    value.extend_from_slice(&millis(expires).to_be_bytes());
-    value.extend_from_slice(
-        owner
-            .as_ref()
-            .map_or(&[0; 16][..], |owner| owner.as_bytes()),
-    );
-    value.extend_from_slice(bytes);
-    value
-}
-
-fn parse(mut value: Vec<u8>) -> Result<Stored, StoreError> {
-    let number =
-        |at: usize| -> Option<u64> { Some(u64::from_be_bytes(*value.get(at..)?.first_chunk()?)) };
-    let (Some(version), Some(end), true) = (number(0), number(8), value.len() >= HEADER_LEN) else {
-        return Err(StoreError::new(StoreErrorKind::Schema).told(
-            "a key of the session store holds something else: choose another `prefix`, or another database",
-        ));
-    };
-    value.drain(..HEADER_LEN);
-    Ok(Stored {
-        version: Version::new(version),
-        bytes: value,
-        expires: moment(end),
-    })
-}
-
-fn millis(moment: OffsetDateTime) -> u64 {
-    u64::try_from(moment.unix_timestamp_nanos().div_euclid(1_000_000)).unwrap_or(0)
-}
-
-fn now() -> u64 {
-    let elapsed = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
-    u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn failed(error: RedisError) -> StoreError {
-    let kind = match (error.kind(), error.code()) {
-        (_, Some("OOM")) => StoreErrorKind::Full,
-        (_, Some("NOAUTH" | "WRONGPASS" | "NOPERM")) | (ErrorKind::AuthenticationFailed, _) => {
-            StoreErrorKind::Denied
+impl Call {
+    fn end(&mut self, reply: RedisResult<Value>) -> Result<Value, StoreError> {
+        if let Self::Watched(_, watch) = self {
+            watch.end(reply.as_ref().err());
         }
-        (_, Some("MISCONF")) | (ErrorKind::Server(ServerErrorKind::ReadOnly), _) => {
-            StoreErrorKind::ReadOnly
-        }
-        (_, Some("LOADING" | "MASTERDOWN" | "CLUSTERDOWN" | "BUSY" | "TRYAGAIN")) => {
-            StoreErrorKind::Unreachable
-        }
-        (_, Some("WRONGTYPE")) => StoreErrorKind::Schema,
-        (ErrorKind::InvalidClientConfig, _) => StoreErrorKind::Config,
-        _ if error.is_timeout() => StoreErrorKind::TimedOut,
-        _ if error.is_io_error() || error.is_connection_dropped() => StoreErrorKind::Unreachable,
-        _ => StoreErrorKind::Other,
-    };
-    StoreError::new(kind).because(error)
+        reply.map_err(fault::translate)
+    }
 }
 
-impl ConnectionLike for Wire {
-    fn req_packed_command<'a>(&'a mut self, command: &'a Cmd) -> RedisFuture<'a, Value> {
-        self.0.req_packed_command(command)
+impl ConnectionLike for Call {
+    fn req_packed_command<'a>(&'a mut self, cmd: &'a Cmd) -> RedisFuture<'a, Value> {
+        match self {
+            Self::Watched(connection, _) => connection.req_packed_command(cmd),
+            Self::Given(connection) => connection.req_packed_command(cmd),
+        }
     }
 
     fn req_packed_commands<'a>(
@@ -408,18 +289,60 @@ impl ConnectionLike for Wire {
         offset: usize,
         count: usize,
     ) -> RedisFuture<'a, Vec<Value>> {
-        self.0.req_packed_commands(pipeline, offset, count)
+        match self {
+            Self::Watched(connection, _) => connection.req_packed_commands(pipeline, offset, count),
+            Self::Given(connection) => connection.req_packed_commands(pipeline, offset, count),
+        }
     }
 
     fn get_db(&self) -> i64 {
-        self.0.get_db()
+        match self {
+            Self::Watched(connection, _) => connection.get_db(),
+            Self::Given(connection) => connection.get_db(),
+        }
+    }
+}
+
+impl<C> Given for C
+where
+    C: ConnectionLike + Clone + Send + Sync + 'static,
+{
+    fn open(&self) -> Box<dyn ConnectionLike + Send> {
+        Box::new(self.clone())
     }
 }
 
 impl fmt::Debug for RedisStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RedisStore")
-            .field("prefix", &self.prefix)
-            .finish_non_exhaustive()
+        let mut shown = f.debug_struct("RedisStore");
+        shown.field("prefix", &self.prefix);
+        if let Source::Link(link) = &self.source {
+            shown.field("up", &link.is_up());
+        }
+        shown.finish_non_exhaustive()
     }
+}
+
+fn number(value: Value) -> Result<u64, StoreError> {
+    match value {
+        Value::Int(number) => u64::try_from(number).map_err(|_| unexpected()),
+        _ => Err(unexpected()),
+    }
+}
+
+fn unexpected() -> StoreError {
+    let told = "redis gave an answer of another kind: is this a redis, and no proxy or look-alike?";
+    StoreError::new(StoreErrorKind::Other).told(told)
+}
+
+/// As a pattern that matches nothing else.
+fn literal(text: &str) -> String {
+    let mut pattern = String::with_capacity(text.len());
+    for c in text.chars() {
+        if matches!(c, '*' | '?' | '[' | ']' | '^' | '\\') {
+            pattern.push('\\');
+        }
+        pattern.push(c);
+    }
+    pattern
 }

@@ -1,9 +1,18 @@
-use std::{fmt, str::FromStr as _, time::Duration};
+use std::{
+    fmt,
+    future::Future,
+    str::FromStr as _,
+    time::{Duration, Instant},
+};
 
 use sqlx::{
-    SqlitePool,
+    Sqlite, SqlitePool,
     error::DatabaseError,
-    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+    query::Query,
+    sqlite::{
+        SqliteArguments, SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions,
+        SqliteSynchronous,
+    },
 };
 use time::OffsetDateTime;
 
@@ -38,8 +47,11 @@ pub struct SqliteStore {
     writer: SqlitePool,
 }
 
-/// How long a statement waits for the writer of another process.
-const BUSY: Duration = Duration::from_millis(200);
+/// How long a statement waits while another process writes. SQLite itself would look again after up to 100 ms, and a process that
+/// writes all the time would leave it no gap: so it is told not to wait, and the statement is made again after a millisecond or two.
+const BUSY: Duration = Duration::from_secs(2);
+const LEAST_PAUSE: Duration = Duration::from_micros(500);
+const MOST_PAUSE: Duration = Duration::from_millis(4);
 
 const READERS: u32 = 4;
 
@@ -64,7 +76,7 @@ impl SqliteStore {
         let options =
             SqliteConnectOptions::from_str(url).map_err(|error| no_url().because(error))?;
         let in_memory = url.contains(":memory:") || url.contains("mode=memory");
-        let options = options.busy_timeout(BUSY);
+        let options = options.busy_timeout(Duration::ZERO);
         let options = match in_memory {
             true => options,
             false if url.contains("mode=ro") || url.contains("immutable=") => options,
@@ -83,8 +95,7 @@ impl SqliteStore {
                 .max_lifetime(None)
                 .connect_with(options.clone())
         };
-        let writer = pool(1).await.map_err(|error| {
-            let error = failed(error);
+        let writer = patiently(|| pool(1)).await.map_err(|error| {
             match error.kind() {
                 StoreErrorKind::Other | StoreErrorKind::Unreachable | StoreErrorKind::TimedOut => {
                     let file = options.get_filename().display();
@@ -98,7 +109,7 @@ impl SqliteStore {
         let readers = match in_memory {
             // each connection would have a memory of its own
             true => writer.clone(),
-            false => pool(READERS).await.map_err(failed)?,
+            false => patiently(|| pool(READERS)).await?,
         };
         let store = Self { readers, writer };
         // none at all is no error yet
@@ -136,29 +147,38 @@ impl SqliteStore {
     ///
     /// [`StoreErrorKind::Schema`] if there is a table `sessions` of another app; [`StoreErrorKind::ReadOnly`], and those of every call.
     pub async fn create_schema(&self) -> Result<(), StoreError> {
+        let make = || sqlx::raw_sql(Self::SCHEMA).execute(&self.writer);
         if !self.has_table().await? {
-            let made = sqlx::raw_sql(Self::SCHEMA).execute(&self.writer).await;
-            made.map_err(failed)?;
+            patiently(make).await?;
         }
+        // of another app, it may lack what the indexes want
         self.check().await?;
-        let made = sqlx::raw_sql(Self::SCHEMA).execute(&self.writer).await;
-        made.map(drop).map_err(failed)
+        patiently(make).await.map(drop)
+    }
+
+    /// Makes a statement that changes rows; how many.
+    async fn write<'a>(
+        &'a self,
+        statement: impl Fn() -> Query<'a, Sqlite, SqliteArguments>,
+    ) -> Result<u64, StoreError> {
+        let writer = &self.writer;
+        let made = patiently(|| statement().execute(writer)).await;
+        made.map(|done| done.rows_affected())
     }
 
     async fn has_table(&self) -> Result<bool, StoreError> {
-        let count: Result<i64, _> =
+        let count: i64 = patiently(|| {
             sqlx::query_scalar("select count(*) from sqlite_schema where name = 'sessions'")
                 .fetch_one(&self.writer)
-                .await;
-        Ok(count.map_err(failed)? > 0)
+        })
+        .await?;
+        Ok(count > 0)
     }
 
     /// Whether the table is there, and of this form.
     async fn check(&self) -> Result<(), StoreError> {
-        let columns = sqlx::query(
-            "select id, user_id, encrypted_data, expires_at, created_at, version from sessions limit 0",
-        );
-        let checked = columns.execute(&self.writer).await.map_err(failed);
+        let columns = "select id, user_id, encrypted_data, expires_at, created_at, version from sessions limit 0";
+        let checked = patiently(|| sqlx::query(columns).execute(&self.writer)).await;
         checked.map(drop).map_err(|error| match error.kind() {
             StoreErrorKind::Schema => error.told(
                 "there is no table `sessions` of this form: call `create_schema`; if another app has a table of that name, \
@@ -169,14 +189,37 @@ impl SqliteStore {
     }
 }
 
+/// Makes a statement, again and again while another process writes.
+async fn patiently<T, F>(make: impl Fn() -> F) -> Result<T, StoreError>
+where
+    F: Future<Output = Result<T, sqlx::Error>>,
+{
+    let start = Instant::now();
+    let mut pause = LEAST_PAUSE;
+    loop {
+        match make().await.map_err(failed) {
+            Err(error) if error.kind() == StoreErrorKind::Contended => {
+                if start.elapsed() > BUSY {
+                    return Err(error);
+                }
+                tokio::time::sleep(pause).await;
+                pause = MOST_PAUSE.min(pause * 2);
+            }
+            made => return made,
+        }
+    }
+}
+
 impl Store for SqliteStore {
     async fn load(&self, key: StoreKey) -> Result<Option<Stored>, StoreError> {
-        let row: Result<Option<Columns>, _> =
+        let (id, pool) = (id(&key), &self.readers);
+        let row: Option<Columns> = patiently(move || {
             sqlx::query_as("select version, encrypted_data, expires_at from sessions where id = ?")
-                .bind(id(&key))
-                .fetch_optional(&self.readers)
-                .await;
-        Ok(row.map_err(failed)?.map(stored))
+                .bind(id)
+                .fetch_optional(pool)
+        })
+        .await?;
+        Ok(row.map(stored))
     }
 
     async fn create(
@@ -186,17 +229,15 @@ impl Store for SqliteStore {
         expires: OffsetDateTime,
         owner: Option<OwnerTag>,
     ) -> Result<Creation, StoreError> {
-        let made = sqlx::query(
-            "insert into sessions (id, user_id, encrypted_data, expires_at, version) values (?, ?, ?, ?, 1) \
-             on conflict do nothing",
-        )
-        .bind(id(&key))
-        .bind(tag(&owner))
-        .bind(bytes)
-        .bind(millis(expires))
-        .execute(&self.writer)
-        .await;
-        Ok(match made.map_err(failed)?.rows_affected() {
+        let (id, tag, expires) = (id(&key), tag(&owner), millis(expires));
+        let made = self.write(move || {
+            let insert = sqlx::query(
+                "insert into sessions (id, user_id, encrypted_data, expires_at, version) values (?, ?, ?, ?, 1) \
+                 on conflict do nothing",
+            );
+            insert.bind(id).bind(tag).bind(bytes).bind(expires)
+        });
+        Ok(match made.await? {
             0 => Creation::Exists,
             _ => Creation::Created(Version::new(1)),
         })
@@ -210,48 +251,44 @@ impl Store for SqliteStore {
         expires: OffsetDateTime,
         owner: Option<OwnerTag>,
     ) -> Result<Saving, StoreError> {
-        let saved = sqlx::query(
-            "update sessions set user_id = ?, encrypted_data = ?, expires_at = ?, version = version + 1 \
-             where id = ? and version = ?",
-        )
-        .bind(tag(&owner))
-        .bind(bytes)
-        .bind(millis(expires))
-        .bind(id(&key))
-        .bind(number(expected))
-        .execute(&self.writer)
-        .await;
-        if saved.map_err(failed)?.rows_affected() > 0 {
+        let (id, tag, expires) = (id(&key), tag(&owner), millis(expires));
+        let saved = self.write(move || {
+            let update = sqlx::query(
+                "update sessions set user_id = ?, encrypted_data = ?, expires_at = ?, version = version + 1 \
+                 where id = ? and version = ?",
+            );
+            let update = update.bind(tag).bind(bytes).bind(expires);
+            update.bind(id).bind(number(expected))
+        });
+        if saved.await? > 0 {
             return Ok(Saving::Saved(expected.next()));
         }
         Ok(self.load(key).await?.map_or(Saving::Gone, Saving::Conflict))
     }
 
     async fn touch(&self, key: StoreKey, expires: OffsetDateTime) -> Result<bool, StoreError> {
-        let touched = sqlx::query("update sessions set expires_at = ? where id = ?")
-            .bind(millis(expires))
-            .bind(id(&key))
-            .execute(&self.writer)
-            .await;
-        Ok(touched.map_err(failed)?.rows_affected() > 0)
+        let (id, expires) = (id(&key), millis(expires));
+        let touched = self.write(move || {
+            sqlx::query("update sessions set expires_at = ? where id = ?")
+                .bind(expires)
+                .bind(id)
+        });
+        Ok(touched.await? > 0)
     }
 
     async fn delete(&self, key: StoreKey) -> Result<bool, StoreError> {
-        let deleted = sqlx::query("delete from sessions where id = ?")
-            .bind(id(&key))
-            .execute(&self.writer)
-            .await;
-        Ok(deleted.map_err(failed)?.rows_affected() > 0)
+        let id = id(&key);
+        let deleted = self.write(move || sqlx::query("delete from sessions where id = ?").bind(id));
+        Ok(deleted.await? > 0)
     }
 
     async fn delete_owner(&self, owner: OwnerTag) -> Result<u64, StoreError> {
+        let tag = &owner.as_bytes()[..];
         let mut count = 0;
         loop {
-            let deleted = sqlx::query("delete from sessions where user_id = ?")
-                .bind(&owner.as_bytes()[..])
-                .execute(&self.writer)
-                .await;
-            match deleted.map_err(failed)?.rows_affected() {
+            let deleted =
+                self.write(move || sqlx::query("delete from sessions where user_id = ?").bind(tag));
+            match deleted.await? {
                 0 => return Ok(count),
                 // a session may have moved to another key meanwhile
                 some => count += some,
@@ -262,24 +299,24 @@ impl Store for SqliteStore {
 
 impl Operate for SqliteStore {
     async fn prune(&self, now: OffsetDateTime) -> Result<u64, StoreError> {
-        let pruned = sqlx::query(
-            "delete from sessions where id in (select id from sessions where expires_at <= ? limit ?)",
-        )
-        .bind(millis(now))
-        .bind(BATCH)
-        .execute(&self.writer)
-        .await;
-        Ok(pruned.map_err(failed)?.rows_affected())
+        let now = millis(now);
+        self.write(move || {
+            let delete = sqlx::query(
+                "delete from sessions where id in (select id from sessions where expires_at <= ? limit ?)",
+            );
+            delete.bind(now).bind(BATCH)
+        })
+        .await
     }
 
     async fn statistics(&self, now: OffsetDateTime) -> Result<Statistics, StoreError> {
-        let counts: Result<(i64, i64), _> = sqlx::query_as(
-            "select count(*), count(*) filter (where expires_at <= ?) from sessions",
-        )
-        .bind(millis(now))
-        .fetch_one(&self.readers)
-        .await;
-        let (all, expired) = counts.map_err(failed)?;
+        let (now, pool) = (millis(now), &self.readers);
+        let (all, expired): (i64, i64) = patiently(move || {
+            sqlx::query_as("select count(*), count(*) filter (where expires_at <= ?) from sessions")
+                .bind(now)
+                .fetch_one(pool)
+        })
+        .await?;
         Ok(Statistics::new(
             (all - expired).cast_unsigned(),
             expired.cast_unsigned(),
@@ -309,7 +346,7 @@ fn kind(error: &dyn DatabaseError) -> StoreErrorKind {
         // PERM, AUTH
         3 | 23 => StoreErrorKind::Denied,
         // BUSY, LOCKED
-        5 | 6 => StoreErrorKind::TimedOut,
+        5 | 6 => StoreErrorKind::Contended,
         8 => StoreErrorKind::ReadOnly,
         13 => StoreErrorKind::Full,
         // IOERR, CANTOPEN

@@ -271,28 +271,33 @@ async fn what_redis_refuses_is_told_and_no_password_is() {
         (
             "redis://:hunter2@127.0.0.1:1".to_owned(),
             StoreErrorKind::Unreachable,
-            "is it running",
+            "no redis answers at 127.0.0.1:1",
         ),
         (
             "redis://:hunter2@nowhere.invalid".to_owned(),
             StoreErrorKind::Unreachable,
-            "is it running",
+            "the host is unknown",
         ),
         (
             "rediss://:hunter2@".to_owned() + &at,
             StoreErrorKind::Config,
             "TLS",
         ),
-        ("hunter2".to_owned(), StoreErrorKind::Config, "redis://host"),
+        (
+            "redis://:1/hunter2@".to_owned() + &at,
+            StoreErrorKind::Config,
+            "%2F",
+        ),
+        ("hunter2".to_owned(), StoreErrorKind::Config, "redis://user"),
         (
             "http://:hunter2@localhost".to_owned(),
             StoreErrorKind::Config,
-            "redis://host",
+            "redis://user",
         ),
         (
             "redis://:hunter2@localhost:port/x".to_owned(),
             StoreErrorKind::Config,
-            "redis://host",
+            "redis://user",
         ),
     ] {
         let (is, says) = told(connect(&url).await.expect_err("it cannot be"));

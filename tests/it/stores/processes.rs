@@ -130,7 +130,7 @@ fn a_store_that_cannot_be_had_ends_the_program_with_its_reason() {
     let garbage = folder.0.join("garbage.db");
     std::fs::write(&garbage, "no database ".repeat(1000)).expect("a file");
     for (url, wanted) in [
-        ("redis://:hunter2@127.0.0.1:1/0", "is it running"),
+        ("redis://:hunter2@127.0.0.1:1/0", "no redis answers"),
         ("rediss://:hunter2@127.0.0.1:1/0", "TLS"),
         ("postgresql://u:hunter2@h/d", "begins with"),
         ("hunter2", "begins with"),

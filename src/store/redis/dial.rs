@@ -1,0 +1,228 @@
+use std::{fmt, time::Duration};
+
+use redis::{
+    AsyncConnectionConfig, Client, IntoConnectionInfo as _, RedisError, Value,
+    aio::{ConnectionLike, MultiplexedConnection},
+    io::tcp::{TcpSettings, socket2::TcpKeepalive},
+};
+use tokio::time::{Instant, timeout};
+
+use super::{
+    super::{StoreError, StoreErrorKind},
+    fault,
+};
+use crate::event::Event;
+
+/// How long the first dial may take, at start-up.
+const FIRST: Duration = Duration::from_secs(5);
+
+/// How long a dial may take at least, and at most.
+const DIAL: [Duration; 2] = [Duration::from_millis(250), Duration::from_secs(2)];
+
+/// The oldest Redis that the scripts were tried on.
+const OLDEST: [u32; 2] = [6, 2];
+
+/// Makes connections to one server.
+pub(super) struct Dialer {
+    client: Client,
+    /// How long a dial may take: longer where names and TLS take longer.
+    limit: Duration,
+}
+
+impl Dialer {
+    /// Connects for the first time, and says what is wrong with the settings.
+    pub(super) async fn start(url: &str) -> Result<(Self, MultiplexedConnection), StoreError> {
+        let mut dialer = Self {
+            client: client(url)?,
+            limit: FIRST,
+        };
+        let start = Instant::now();
+        let mut connection = match dialer.dial().await {
+            Ok(connection) => connection,
+            Err(error) => return Err(dialer.explain(error)),
+        };
+        dialer.limit = (start.elapsed() * 2).clamp(DIAL[0], DIAL[1]);
+        check_version(&mut connection).await?;
+        warn_of_eviction(&mut connection).await;
+        Ok((dialer, connection))
+    }
+
+    /// A connection over which the server answered.
+    pub(super) async fn dial(&self) -> Result<MultiplexedConnection, StoreError> {
+        let dial = async {
+            let config = AsyncConnectionConfig::new()
+                .set_connection_timeout(None)
+                .set_response_timeout(None)
+                .set_pipeline_buffer_size(1024);
+            let mut connection = self
+                .client
+                .get_multiplexed_async_connection_with_config(&config)
+                .await?;
+            ping(&mut connection).await?;
+            Ok(connection)
+        };
+        match timeout(self.limit, dial).await {
+            Ok(dialed) => dialed.map_err(fault::translate),
+            Err(_) => Err(StoreError::new(StoreErrorKind::TimedOut)),
+        }
+    }
+
+    fn explain(&self, error: StoreError) -> StoreError {
+        let at = self.client.get_connection_info().addr();
+        let told = match error.kind() {
+            StoreErrorKind::Denied => {
+                format!("redis at {at} refuses the user or the password: check them in the URL")
+            }
+            StoreErrorKind::Unreachable if is_refusal(&error) => {
+                format!("no redis answers at {at}: start it, or correct host and port in the URL")
+            }
+            StoreErrorKind::Unreachable => format!(
+                "redis at {at} does not serve yet, or the host is unknown: wait until it has loaded its data, or correct the URL"
+            ),
+            StoreErrorKind::TimedOut => format!(
+                "redis at {at} did not answer within 5 seconds: check host and port in the URL, and the firewall"
+            ),
+            _ => format!(
+                "redis at {at} did not take the connection: check the database's number and the options in the URL"
+            ),
+        };
+        error.told(told)
+    }
+}
+
+impl fmt::Debug for Dialer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Dialer").finish_non_exhaustive()
+    }
+}
+
+/// Fails if the server does not serve: an answer that forbids `PING` is one too.
+pub(super) async fn ping(connection: &mut MultiplexedConnection) -> Result<(), RedisError> {
+    match redis::cmd("PING").query_async::<Value>(connection).await {
+        Err(error) if error.code() != Some("NOPERM") => Err(error),
+        _ => Ok(()),
+    }
+}
+
+fn client(url: &str) -> Result<Client, StoreError> {
+    let config = |told: &str| StoreError::new(StoreErrorKind::Config).told(told);
+    if has_raw_password(url) {
+        return Err(config(
+            "the URL of redis has an `@` behind its host: in a password, write / ? # @ as %2F %3F %23 %40",
+        ));
+    }
+    let info = match url.into_connection_info() {
+        Ok(info) => info,
+        Err(_) if is_plain_but_for_tls(url) => {
+            return Err(config(
+                "the URL of redis asks for TLS, which is not compiled in: add to Cargo.toml \
+                 `redis = { version = \"1\", features = [\"tokio-rustls-comp\", \"tls-rustls-webpki-roots\"] }`",
+            ));
+        }
+        Err(error) => {
+            return Err(config(
+                "the URL of redis is none: it reads redis://user:password@host:6379/0 or unix:///path/to/socket?db=0",
+            )
+            .because(error));
+        }
+    };
+    let settings = TcpSettings::default()
+        .set_nodelay(true)
+        .set_keepalive(keepalive());
+    #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
+    let settings = settings.set_user_timeout(Duration::from_secs(2));
+    Client::open(info.set_tcp_settings(settings)).map_err(fault::translate)
+}
+
+fn keepalive() -> TcpKeepalive {
+    TcpKeepalive::new()
+        .with_time(Duration::from_secs(15))
+        .with_interval(Duration::from_secs(5))
+}
+
+/// `/`, `?` and `#` end the host: what such a password leaves behind must not be taken for a path, nor be shown as a host.
+fn has_raw_password(url: &str) -> bool {
+    match url.split_once("://") {
+        Some((scheme, _)) if scheme.ends_with("unix") => false,
+        Some((_, rest)) => rest
+            .split_once(['/', '?', '#'])
+            .is_some_and(|(_, behind)| behind.contains('@')),
+        None => false,
+    }
+}
+
+fn is_plain_but_for_tls(url: &str) -> bool {
+    let plain = match url.split_once("://") {
+        Some(("rediss" | "valkeys", rest)) => format!("redis://{rest}"),
+        _ => return false,
+    };
+    plain.as_str().into_connection_info().is_ok()
+}
+
+fn is_refusal(error: &StoreError) -> bool {
+    let source = std::error::Error::source(error);
+    source
+        .and_then(|source| source.downcast_ref::<RedisError>())
+        .is_some_and(RedisError::is_connection_refusal)
+}
+
+/// A user who may not ask is not in the way.
+async fn check_version(connection: &mut impl ConnectionLike) -> Result<(), StoreError> {
+    let mut info = redis::cmd("INFO");
+    let info: Result<String, _> = info.arg("server").query_async(connection).await;
+    let Some(version) = info.as_deref().ok().and_then(version) else {
+        return Ok(());
+    };
+    if version >= OLDEST {
+        return Ok(());
+    }
+    let [major, minor] = version;
+    let told = format!("this is redis {major}.{minor}: sessions need 6.2 or newer, or valkey");
+    Err(StoreError::new(StoreErrorKind::Config).told(told))
+}
+
+fn version(info: &str) -> Option<[u32; 2]> {
+    let text = info
+        .lines()
+        .find_map(|line| line.strip_prefix("redis_version:"))?;
+    let mut parts = text.trim().split('.');
+    Some([parts.next()?.parse().ok()?, parts.next()?.parse().ok()?])
+}
+
+async fn warn_of_eviction(connection: &mut impl ConnectionLike) {
+    let mut config = redis::cmd("CONFIG");
+    config.arg("GET").arg("maxmemory-policy");
+    let config: Result<Vec<String>, _> = config.query_async(connection).await;
+    let Some(policy) = config.ok().and_then(|pair| pair.into_iter().nth(1)) else {
+        return;
+    };
+    if policy.starts_with("allkeys") {
+        Event::StoreEvicts { policy: &policy }.emit();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_read_from_info() {
+        assert_eq!(
+            version("# Server\r\nredis_version:7.0.15\r\n"),
+            Some([7, 0])
+        );
+        assert!(version("redis_version:6.0.16\r\n").is_some_and(|version| version < OLDEST));
+        assert_eq!(version("redis_mode:standalone\r\n"), None);
+    }
+
+    #[test]
+    fn a_password_with_raw_slashes_is_refused_and_not_shown() {
+        for url in ["redis://:12/s3cret@host", "redis://me:12#s3cret@host:1/0"] {
+            let error = client(url).expect_err("refused");
+            assert_eq!(error.kind(), StoreErrorKind::Config);
+            assert!(!format!("{error} {error:?}").contains("s3cret"));
+        }
+        assert!(client("unix:///run/@redis").is_ok());
+        assert!(client("redis://:%40%2F@localhost/3").is_ok());
+    }
+}

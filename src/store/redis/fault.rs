@@ -1,0 +1,72 @@
+use redis::{ErrorKind, RedisError};
+
+use super::super::{StoreError, StoreErrorKind};
+
+/// What Redis said, by its code.
+pub(super) fn translate(error: RedisError) -> StoreError {
+    StoreError::new(kind(&error)).because(error)
+}
+
+/// Whether the connection is of no more use.
+pub(super) fn is_broken(error: &RedisError) -> bool {
+    matches!(error.kind(), ErrorKind::Io | ErrorKind::Parse)
+}
+
+fn kind(error: &RedisError) -> StoreErrorKind {
+    match error.kind() {
+        ErrorKind::Io if error.is_timeout() => StoreErrorKind::TimedOut,
+        ErrorKind::Io => StoreErrorKind::Unreachable,
+        ErrorKind::AuthenticationFailed => StoreErrorKind::Denied,
+        ErrorKind::InvalidClientConfig => StoreErrorKind::Config,
+        _ => error
+            .code()
+            .and_then(of_code)
+            .or_else(|| in_script(error.detail()?))
+            .unwrap_or(StoreErrorKind::Other),
+    }
+}
+
+fn of_code(code: &str) -> Option<StoreErrorKind> {
+    Some(match code {
+        "OOM" => StoreErrorKind::Full,
+        // MISCONF: the disk failed. NOREPLICAS: fewer replicas than it is to have
+        "READONLY" | "MISCONF" | "NOREPLICAS" => StoreErrorKind::ReadOnly,
+        "NOAUTH" | "WRONGPASS" | "NOPERM" => StoreErrorKind::Denied,
+        "LOADING" | "MASTERDOWN" | "CLUSTERDOWN" | "BUSY" => StoreErrorKind::Unreachable,
+        _ => return None,
+    })
+}
+
+/// Redis 6 wraps what a command in a script said: `ERR Error running script (…): -OOM command not allowed …`.
+fn in_script(detail: &str) -> Option<StoreErrorKind> {
+    detail
+        .split_ascii_whitespace()
+        .filter_map(|word| word.strip_prefix('-'))
+        .find_map(of_code)
+}
+
+#[cfg(test)]
+mod tests {
+    use redis::make_extension_error;
+
+    use super::*;
+
+    fn of(code: &str, detail: &str) -> StoreErrorKind {
+        kind(&make_extension_error(code.into(), Some(detail.into())))
+    }
+
+    #[test]
+    fn codes_name_the_kind() {
+        assert_eq!(of("OOM", "command not allowed"), StoreErrorKind::Full);
+        assert_eq!(of("MISCONF", "unable to persist"), StoreErrorKind::ReadOnly);
+        assert_eq!(of("WRONGPASS", "invalid"), StoreErrorKind::Denied);
+        assert_eq!(of("BUSY", "running a script"), StoreErrorKind::Unreachable);
+        assert_eq!(of("NEW", "who knows"), StoreErrorKind::Other);
+    }
+
+    #[test]
+    fn what_redis_6_wraps_is_found() {
+        let detail = "Error running script (call to f_1): @user_script:1: @user_script: 1: -OOM command not allowed";
+        assert_eq!(of("ERR", detail), StoreErrorKind::Full);
+    }
+}

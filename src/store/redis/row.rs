@@ -1,0 +1,118 @@
+use time::OffsetDateTime;
+
+use super::super::{OwnerTag, StoreError, StoreErrorKind, Stored, Version};
+use crate::clock::{self, Millis};
+
+/// Version (8) ‖ end in milliseconds (8) ‖ owner, or zeros (16), numbers big-endian; then the bytes of the session.
+const HEAD: usize = 32;
+
+/// How long an index remembers what has ended: more than clocks of instances differ.
+const SLACK: Millis = 60_000;
+
+pub(super) fn encode(version: Version, end: End, owner: Option<OwnerTag>, bytes: &[u8]) -> Vec<u8> {
+    let mut value = Vec::with_capacity(HEAD + bytes.len());
+    value.extend_from_slice(&version.get().to_be_bytes());
+    value.extend_from_slice(&end.bytes());
+    value.extend_from_slice(&owner.map_or([0; 16], |owner| *owner.as_bytes()));
+    value.extend_from_slice(bytes);
+    value
+}
+
+pub(super) fn decode(mut value: Vec<u8>) -> Result<Stored, StoreError> {
+    let (Some(version), Some(expires), true) =
+        (number(&value, 0), number(&value, 8), value.len() >= HEAD)
+    else {
+        let told =
+            "a key of the session store holds something else: give sessions a prefix of their own";
+        return Err(StoreError::new(StoreErrorKind::Other).told(told));
+    };
+    value.drain(..HEAD);
+    Ok(Stored {
+        version: Version::new(version),
+        bytes: value,
+        expires: clock::moment(expires),
+    })
+}
+
+fn number(value: &[u8], at: usize) -> Option<u64> {
+    let bytes = value.get(at..at + 8)?;
+    Some(u64::from_be_bytes(bytes.try_into().ok()?))
+}
+
+/// When a session ends, in milliseconds since 1970.
+#[derive(Clone, Copy)]
+pub(super) struct End(Millis);
+
+impl End {
+    pub(super) fn new(expires: OffsetDateTime) -> Self {
+        Self(millis(expires))
+    }
+
+    pub(super) fn bytes(self) -> [u8; 8] {
+        self.0.to_be_bytes()
+    }
+
+    pub(super) fn score(self) -> u64 {
+        self.0
+    }
+
+    /// The time to live. What has ended lives a millisecond longer: Redis knows none of 0.
+    pub(super) fn ttl(self) -> u64 {
+        self.0.saturating_sub(now()).max(1)
+    }
+}
+
+/// Before it, an index keeps nothing.
+pub(super) fn past() -> u64 {
+    now().saturating_sub(SLACK)
+}
+
+fn now() -> Millis {
+    millis(OffsetDateTime::now_utc())
+}
+
+fn millis(moment: OffsetDateTime) -> Millis {
+    let millis = moment.unix_timestamp_nanos().div_euclid(1_000_000);
+    u64::try_from(millis).unwrap_or(0)
+}
+
+pub(super) fn hex(bytes: &[u8; 16]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    digits
+        .map(|digit| char::from(DIGITS[usize::from(digit)]))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_encoded_decodes_to_the_millisecond() {
+        let expires = clock::moment(1_893_456_000_123);
+        let value = encode(Version::new(7), End::new(expires), None, b"sealed");
+        let stored = decode(value).expect("a row");
+        assert_eq!(stored.version, Version::new(7));
+        assert_eq!(stored.bytes, b"sealed");
+        assert_eq!(stored.expires, expires);
+    }
+
+    #[test]
+    fn a_foreign_value_is_an_error() {
+        let error = decode(b"hello".to_vec()).expect_err("too short");
+        assert_eq!(error.kind(), StoreErrorKind::Other);
+        assert!(error.to_string().contains("prefix"));
+    }
+
+    #[test]
+    fn what_has_ended_lives_a_millisecond() {
+        assert_eq!(End::new(OffsetDateTime::UNIX_EPOCH).ttl(), 1);
+    }
+
+    #[test]
+    fn keys_are_hex() {
+        let bytes = std::array::from_fn(|i| (i * 17) as u8);
+        assert_eq!(hex(&bytes), "00112233445566778899aabbccddeeff");
+    }
+}
