@@ -80,11 +80,17 @@ impl Dialer {
                 "redis at {at} does not serve yet, or the host is unknown: wait until it has loaded its data, or correct the URL"
             ),
             StoreErrorKind::TimedOut => format!(
-                "redis at {at} did not answer within 5 seconds: check host and port in the URL, and the firewall"
+                "redis at {at} did not answer within {} s: check host and port in the URL, and the firewall",
+                FIRST.as_secs()
             ),
-            _ => format!(
-                "redis at {at} did not take the connection: check the database's number and the options in the URL"
-            ),
+            _ => {
+                let told = format!(
+                    "redis at {at} does not take what the URL asks for: check the database's number and the options in it"
+                );
+                return StoreError::new(StoreErrorKind::Config)
+                    .because(error)
+                    .told(told);
+            }
         };
         error.told(told)
     }
@@ -96,11 +102,14 @@ impl fmt::Debug for Dialer {
     }
 }
 
-/// Fails if the server does not serve: an answer that forbids `PING` is one too.
+/// Fails if the server does not serve. It does if it only forbids this user to ask.
 pub(super) async fn ping(connection: &mut MultiplexedConnection) -> Result<(), RedisError> {
     match redis::cmd("PING").query_async::<Value>(connection).await {
-        Err(error) if error.code() != Some("NOPERM") => Err(error),
-        _ => Ok(()),
+        Ok(Value::SimpleString(pong)) if pong == "PONG" => Ok(()),
+        // who dials a dead port of this machine may, once in a while, reach itself
+        Ok(_) => Err(std::io::Error::from(std::io::ErrorKind::InvalidData).into()),
+        Err(error) if error.code() == Some("NOPERM") => Ok(()),
+        Err(error) => Err(error),
     }
 }
 
