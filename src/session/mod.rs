@@ -6,6 +6,7 @@ mod base;
 #[cfg(feature = "store")]
 mod draft;
 mod life;
+mod mutate;
 mod outcome;
 mod replay;
 mod rules;

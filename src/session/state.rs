@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::{
     borrow::Cow,
     sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
 };
 
 #[cfg(feature = "starlette")]
@@ -17,7 +16,7 @@ use super::{draft::Kept, outcome::Change};
 use crate::record::Head;
 use crate::{
     clock::Millis,
-    entries::{Entries, Merge, Splice},
+    entries::Entries,
     error::{Error, ErrorKind},
     record::{SessionId, Times},
 };
@@ -219,142 +218,6 @@ impl State {
         self.lock().times.created
     }
 
-    /// Sets one entry; the value was serialized outside the lock.
-    pub(super) fn set(&self, rules: &Rules, key: &str, value: Vec<u8>) -> Result<(), Refused> {
-        let mut changes = self.changeable()?;
-        let splice = Splice::new(self.entries(&changes), key, Some(&value));
-        self.check(rules, &changes, &splice)?;
-        let bytes = splice.apply();
-        changes.entries = Some(bytes);
-        changes.note(rules, || Op::Set(key.into(), value));
-        Ok(())
-    }
-
-    /// Sets or removes one entry if it is as it was `before`; else `false`.
-    pub(super) fn replace(
-        &self,
-        rules: &Rules,
-        key: &str,
-        before: Option<&[u8]>,
-        value: Option<&[u8]>,
-        op: impl FnOnce() -> Op,
-    ) -> Result<bool, Refused> {
-        let mut changes = self.changeable()?;
-        let entries = self.entries(&changes);
-        if entries.get(key) != before {
-            return Ok(false);
-        }
-        let splice = Splice::new(entries, key, value);
-        if value.is_some() {
-            self.check(rules, &changes, &splice)?;
-        }
-        let bytes = splice.apply();
-        changes.entries = Some(bytes);
-        changes.note(rules, op);
-        Ok(true)
-    }
-
-    /// Removes one entry, and says whether there was one.
-    pub(super) fn remove(&self, rules: &Rules, key: &str) -> Result<bool, Refused> {
-        let mut changes = self.changeable()?;
-        let entries = self.entries(&changes);
-        if entries.get(key).is_none() {
-            return Ok(false);
-        }
-        let bytes = Splice::new(entries, key, None).apply();
-        changes.entries = Some(bytes);
-        changes.note(rules, || Op::Remove(key.into()));
-        Ok(true)
-    }
-
-    /// Sets and removes several entries, all or none. Of several for one key the last counts.
-    pub(super) fn set_all(
-        &self,
-        rules: &Rules,
-        values: Vec<(&str, Option<&[u8]>)>,
-    ) -> Result<(), Refused> {
-        let mut changes = self.changeable()?;
-        let op = rules.replays().then(|| Op::set_all(&values));
-        let merge = Merge::new(self.entries(&changes), values);
-        let owner = self.current_owner(&changes);
-        rules.check(owner, merge.len(), || merge.sizes())?;
-        let bytes = merge.apply();
-        changes.entries = Some(bytes);
-        if let Some(op) = op {
-            changes.note(rules, || op);
-        }
-        Ok(())
-    }
-
-    pub(super) fn clear(&self, rules: &Rules) -> Result<(), Refused> {
-        let mut changes = self.changeable()?;
-        changes.entries = Some(Vec::new());
-        changes.note(rules, || Op::Clear);
-        Ok(())
-    }
-
-    pub(super) fn login(&self, rules: &Rules, owner: &str) -> Result<(), Refused> {
-        if owner.is_empty() || owner.len() > 255 {
-            return Err(ErrorKind::InvalidOwner.into());
-        }
-        let mut changes = self.changeable()?;
-        let times = rules.fresh(self.opened.ok_or(ErrorKind::Clock)?);
-        let keeps = self
-            .current_owner(&changes)
-            .is_none_or(|current| current == owner);
-        let entries = if keeps {
-            self.entries(&changes)
-        } else {
-            Entries::default()
-        };
-        rules.check(Some(owner), entries.as_bytes().len(), || sizes(entries))?;
-        if !keeps {
-            changes.entries = Some(Vec::new());
-            changes.note(rules, || Op::Clear);
-        }
-        changes.id = None;
-        changes.times = times;
-        changes.owner = Some(owner.into());
-        changes.logged_in = true;
-        Ok(())
-    }
-
-    pub(super) fn renew(&self) -> Result<(), Refused> {
-        self.changeable()?.id = None;
-        Ok(())
-    }
-
-    pub(super) fn remember(&self, lifetime: Duration) -> Result<(), Refused> {
-        let mut changes = self.changeable()?;
-        changes.times.remembered = true;
-        changes.times.lifetime = u32::try_from(lifetime.as_secs()).unwrap_or(u32::MAX);
-        Ok(())
-    }
-
-    /// Logging out again is no change.
-    pub(super) fn logout(&self) -> Result<(), Refused> {
-        let mut changes = match self.changeable() {
-            Err(Refused::LoggedOut) => return Ok(()),
-            changes => changes?,
-        };
-        changes.phase = Phase::LoggedOut;
-        changes.entries = Some(Vec::new());
-        Ok(())
-    }
-
-    fn check(&self, rules: &Rules, changes: &Changes, splice: &Splice<'_>) -> Result<(), Error> {
-        rules.check(self.current_owner(changes), splice.len(), || splice.sizes())
-    }
-
-    fn changeable(&self) -> Result<MutexGuard<'_, Changes>, Refused> {
-        let changes = self.lock();
-        match changes.phase {
-            Phase::Open => Ok(changes),
-            Phase::LoggedOut => Err(Refused::LoggedOut),
-            Phase::Sent { .. } => Err(Refused::Sent),
-        }
-    }
-
     pub(super) fn entries<'a>(&'a self, changes: &'a Changes) -> Entries<'a> {
         changes
             .entries
@@ -396,7 +259,7 @@ impl Changes {
     }
 
     /// Remembers what was asked, where it may have to be asked again.
-    fn note(&mut self, rules: &Rules, op: impl FnOnce() -> Op) {
+    pub(super) fn note(&mut self, rules: &Rules, op: impl FnOnce() -> Op) {
         #[cfg(feature = "store")]
         if rules.replays {
             self.log.push(Arc::new(op()));

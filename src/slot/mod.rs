@@ -30,6 +30,8 @@ use crate::{
     session::{Home, Rules, Session, State, Waits},
 };
 
+#[cfg(all(test, feature = "store"))]
+pub(crate) use self::vault::Row;
 pub(crate) use self::{
     commit::{Commit, Sent},
     settings::{Form, Settings},

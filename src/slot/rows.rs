@@ -113,10 +113,13 @@ impl Rows<'_> {
         Ok(self.insert(head.id, &row).await?.is_some())
     }
 
-    /// Moves a row's end. Where that fails nothing is lost.
-    pub(super) async fn touch(&self, id: SessionId, expires: Millis) {
-        let key = self.vault.key(id);
-        let _ = self.storage.keeper.touch(key, moment(expires)).await;
+    /// Moves a row's end, of a session that nothing changed.
+    pub(super) async fn touch(&self, id: SessionId, held: Held, expires: Millis) {
+        let [seen, expires] = [held.expires, expires].map(moment);
+        self.storage
+            .keeper
+            .touch(self.vault.key(id), seen, expires)
+            .await;
     }
 
     /// Forgets a row that nobody was told of. Where that fails nobody can reach it.

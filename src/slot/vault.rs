@@ -20,7 +20,7 @@ pub(crate) struct Vault {
 }
 
 /// What a row holds.
-pub(super) enum Row {
+pub(crate) enum Row {
     Live(Record),
     /// A session that came in a cookie is under this head.
     Moved(Head),
@@ -29,7 +29,7 @@ pub(super) enum Row {
 }
 
 /// A row of another key, or that stands under another one than it was sealed for.
-pub(super) struct Unreadable;
+pub(crate) struct Unreadable;
 
 impl Vault {
     pub(crate) fn derive(ring: &KeyRing, cookie_name: &str, audience: &str) -> Self {
@@ -51,12 +51,12 @@ impl Vault {
         }
     }
 
-    pub(super) fn key(&self, id: SessionId) -> StoreKey {
+    pub(crate) fn key(&self, id: SessionId) -> StoreKey {
         let hash = self.names.clone().chain_update(id.as_bytes()).finalize();
         StoreKey::new(*hash.first_chunk().expect("a hash is longer than a key"))
     }
 
-    pub(super) fn tag(&self, owner: &str) -> OwnerTag {
+    pub(crate) fn tag(&self, owner: &str) -> OwnerTag {
         tag(self.owners.current(), owner)
     }
 
@@ -88,7 +88,7 @@ impl Vault {
         seal::seal(sealing, key.as_bytes(), random, buffer)
     }
 
-    pub(super) fn open(&self, key: StoreKey, bytes: Vec<u8>) -> Result<Row, Unreadable> {
+    pub(crate) fn open(&self, key: StoreKey, bytes: Vec<u8>) -> Result<Row, Unreadable> {
         let opened = seal::open_bytes(&self.rows, key.as_bytes(), bytes).map_err(|_| Unreadable)?;
         let plaintext = opened.plaintext();
         let record = Record::parse(opened.bytes, plaintext).map_err(|_| Unreadable)?;

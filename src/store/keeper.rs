@@ -1,6 +1,12 @@
 //! A store as requests use it: of any kind, with a deadline, and one writer of a session at a time.
 
-use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    future::Future,
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use time::OffsetDateTime;
 use tokio::time::timeout;
@@ -78,6 +84,36 @@ pub(crate) struct Keeper {
     store: Arc<dyn AnyStore>,
     timeout: Duration,
     turns: Arc<Turns>,
+    touched: Arc<Touched>,
+}
+
+/// The ends that this process gave to sessions last, so that requests at once do not all move the same one. It forgets when it is full:
+/// a touch too many does no harm.
+#[derive(Default)]
+struct Touched(Mutex<HashMap<StoreKey, OffsetDateTime>>);
+
+impl Touched {
+    const MOST: usize = 4096;
+
+    /// Whether the session still has the end that was `seen`, as far as this process knows; if so it is about to have another.
+    fn is_due(&self, key: StoreKey, seen: OffsetDateTime, expires: OffsetDateTime) -> bool {
+        let mut ends = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if ends.get(&key).is_some_and(|&given| given > seen) {
+            return false;
+        }
+        if ends.len() >= Self::MOST {
+            ends.clear();
+        }
+        ends.insert(key, expires);
+        true
+    }
+
+    fn forget(&self, key: StoreKey) {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&key);
+    }
 }
 
 impl Keeper {
@@ -86,6 +122,7 @@ impl Keeper {
             store: Arc::new(store),
             timeout: TIMEOUT,
             turns: Arc::default(),
+            touched: Arc::default(),
         }
     }
 
@@ -138,12 +175,15 @@ impl Keeper {
         })
     }
 
-    pub(crate) async fn touch(
-        &self,
-        key: StoreKey,
-        expires: OffsetDateTime,
-    ) -> Result<bool, StoreError> {
-        self.call("touch", || self.store.touch(key, expires)).await
+    /// Moves the end of a session that was `seen` to have another. Where that fails nothing is lost.
+    pub(crate) async fn touch(&self, key: StoreKey, seen: OffsetDateTime, expires: OffsetDateTime) {
+        if !self.touched.is_due(key, seen, expires) {
+            return;
+        }
+        let touched = self.call("touch", || self.store.touch(key, expires)).await;
+        if touched.is_err() {
+            self.touched.forget(key);
+        }
     }
 
     pub(crate) async fn delete(&self, key: StoreKey) -> Result<bool, StoreError> {

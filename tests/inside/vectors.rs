@@ -264,3 +264,55 @@ fn store_keys_and_owner_tags_follow_from_the_derivation() {
     let hash = key.mac.hash([tag.str("owner").as_bytes()]);
     assert_eq!(hash[..16], tag.hex("owner_tag"));
 }
+
+/// And what this crate's own rows are named, tagged and sealed by.
+#[cfg(feature = "store")]
+#[test]
+fn rows_are_named_tagged_and_opened_as_in_the_vectors() {
+    use crate::{slot::Vault, store::StoreKey};
+
+    let store = tokens()
+        .into_iter()
+        .find(|v| v.0.get("store_key").is_some())
+        .expect("one");
+    let vault = |v: &Vector| {
+        let context = v.context();
+        Vault::derive(
+            &KeyRing::new(v.secret()),
+            context.cookie_name,
+            context.audience,
+        )
+    };
+    let key = StoreKey::new(store.hex("store_key").try_into().expect("16 bytes"));
+    let names = tokens()
+        .into_iter()
+        .filter(|v| v.0["cookie_name"] == store.0["cookie_name"]);
+    let id = |v: &Vector| SessionId::new(v.hex("id").try_into().expect("16 bytes"));
+    assert!(names.into_iter().any(|v| vault(&store).key(id(&v)) == key));
+
+    let bytes = base64_simd::URL_SAFE_NO_PAD
+        .decode_to_vec(store.str("token"))
+        .expect("base64");
+    let row = vault(&store)
+        .open(key, bytes.clone())
+        .ok()
+        .expect("it opens");
+    let crate::slot::Row::Live(record) = row else {
+        panic!("it is a session")
+    };
+    assert_eq!(record.entries().get("uid"), Some(&b"\"42\""[..]));
+    let other = StoreKey::new([0; 16]);
+    assert!(
+        vault(&store).open(other, bytes).is_err(),
+        "under another key it is nothing"
+    );
+
+    let tag = vectors("vectors")
+        .into_iter()
+        .find(|v| v.0.get("owner_tag").is_some())
+        .expect("one");
+    assert_eq!(
+        vault(&tag).tag(tag.str("owner")).as_bytes()[..],
+        tag.hex("owner_tag")
+    );
+}
