@@ -1,0 +1,338 @@
+//! One call after the other.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{assert_created, assert_saved, key, later};
+use crate::store::{Creation, MAX_BYTES, OwnerTag, Saving, Store, StoreKey, Stored, Version};
+
+pub(super) async fn round_trips<S: Store>(store: &S, other: &S) {
+    let all: Vec<u8> = (0..=255).cycle().take(MAX_BYTES).collect();
+    for bytes in [&b"\0"[..], b"a", &[0; 100], &[255; 33], &all] {
+        let (key, expires) = (key(), later() + Duration::from_millis(7));
+        let version = assert_created(
+            store
+                .create(key, bytes, expires, None)
+                .await
+                .expect("create"),
+        );
+        let there = other.load(key).await.expect("load");
+        assert_eq!(
+            there,
+            Some(Stored {
+                version,
+                bytes: bytes.to_vec(),
+                expires
+            }),
+            "`load` returns what `create` was given, to the byte and to the millisecond, on every instance"
+        );
+        let (bytes, expires) = ([bytes, b"!"].concat(), later());
+        let bytes = &bytes[1..];
+        let version = assert_saved(
+            store
+                .save(key, version, bytes, expires, None)
+                .await
+                .expect("save"),
+        );
+        let there = other.load(key).await.expect("load").expect("it is there");
+        assert_eq!(
+            (there.version, &*there.bytes, there.expires),
+            (version, bytes, expires),
+            "`load` returns what `save` was given"
+        );
+        store.delete(key).await.expect("delete");
+    }
+    assert_eq!(
+        store.load(key()).await.expect("load"),
+        None,
+        "a key that was never used has nothing"
+    );
+    let one = key();
+    let mut bits = *one.as_bytes();
+    bits[15] ^= 1;
+    store
+        .create(one, b"one", later(), None)
+        .await
+        .expect("create");
+    let near = store.load(StoreKey::new(bits)).await.expect("load");
+    assert_eq!(near, None, "keys that differ in one bit are two");
+    store.delete(one).await.expect("delete");
+}
+
+pub(super) async fn inserts_alone<S: Store>(store: &Arc<S>, other: &Arc<S>) {
+    let key = key();
+    let version = assert_created(
+        store
+            .create(key, b"first", later(), None)
+            .await
+            .expect("create"),
+    );
+    let again = other
+        .create(key, b"second", later(), None)
+        .await
+        .expect("create");
+    assert_eq!(again, Creation::Exists, "`create` never replaces a session");
+    let there = store.load(key).await.expect("load").expect("it is there");
+    assert_eq!(
+        (there.version, &*there.bytes),
+        (version, &b"first"[..]),
+        "a `create` that says `Exists` changes nothing"
+    );
+    store.delete(key).await.expect("delete");
+
+    for _ in 0..20 {
+        let key = self::key();
+        let calls = (0..8).map(|n| {
+            let store = if n % 2 == 0 {
+                store.clone()
+            } else {
+                other.clone()
+            };
+            tokio::spawn(async move {
+                store
+                    .create(key, &[n], later(), None)
+                    .await
+                    .expect("create")
+            })
+        });
+        let mut winners = Vec::new();
+        for (n, call) in calls.collect::<Vec<_>>().into_iter().enumerate() {
+            if call.await.expect("no panic") != Creation::Exists {
+                winners.push(n as u8);
+            }
+        }
+        let there = store.load(key).await.expect("load").expect("it is there");
+        assert_eq!(
+            there.bytes, winners,
+            "of `create`s at the same time one creates, and its bytes are there"
+        );
+        store.delete(key).await.expect("delete");
+    }
+}
+
+pub(super) async fn replaces_one_version<S: Store>(store: &S, other: &S) {
+    let key = key();
+    let first = assert_created(
+        store
+            .create(key, b"1", later(), None)
+            .await
+            .expect("create"),
+    );
+    let expires = later() + Duration::from_secs(1);
+    let second = assert_saved(
+        store
+            .save(key, first, b"2", expires, None)
+            .await
+            .expect("save"),
+    );
+    assert!(second > first, "each `save` gives a greater version");
+    let stale = other
+        .save(key, first, b"stale", later(), None)
+        .await
+        .expect("save");
+    let there = Stored {
+        version: second,
+        bytes: b"2".to_vec(),
+        expires,
+    };
+    assert_eq!(
+        stale,
+        Saving::Conflict(there.clone()),
+        "`save` replaces the version that it is given and no other, and tells what is there"
+    );
+    let ahead = other
+        .save(key, second.next(), b"ahead", later(), None)
+        .await
+        .expect("save");
+    assert_eq!(
+        ahead,
+        Saving::Conflict(there.clone()),
+        "a version that is yet to come is not there"
+    );
+    assert_eq!(
+        store.load(key).await.expect("load"),
+        Some(there),
+        "a `save` that says `Conflict` changes nothing"
+    );
+    store.delete(key).await.expect("delete");
+}
+
+pub(super) async fn brings_nothing_back<S: Store>(store: &S, other: &S) {
+    let key = key();
+    let version = assert_created(
+        store
+            .create(key, b"1", later(), None)
+            .await
+            .expect("create"),
+    );
+    assert!(
+        other.delete(key).await.expect("delete"),
+        "`delete` says that there was a session"
+    );
+    assert_eq!(
+        store.load(key).await.expect("load"),
+        None,
+        "what was deleted is gone on every instance"
+    );
+    let saved = store
+        .save(key, version, b"2", later(), None)
+        .await
+        .expect("save");
+    assert_eq!(
+        saved,
+        Saving::Gone,
+        "`save` never inserts: what was deleted stays deleted"
+    );
+    assert!(
+        !store.touch(key, later()).await.expect("touch"),
+        "`touch` never inserts"
+    );
+    assert_eq!(
+        store.load(key).await.expect("load"),
+        None,
+        "nothing brings a session back"
+    );
+    assert!(
+        !store.delete(key).await.expect("delete"),
+        "`delete` says that there was none"
+    );
+}
+
+pub(super) async fn touches_the_end_alone<S: Store>(store: &S, other: &S) {
+    let key = key();
+    let version = assert_created(
+        store
+            .create(key, b"1", later(), None)
+            .await
+            .expect("create"),
+    );
+    for expires in [
+        later() + Duration::from_millis(4321),
+        later() - Duration::from_secs(60),
+    ] {
+        assert!(
+            other.touch(key, expires).await.expect("touch"),
+            "`touch` says that there is a session"
+        );
+        let there = store.load(key).await.expect("load").expect("it is there");
+        assert_eq!(
+            there.expires, expires,
+            "`touch` moves the end, forth and back"
+        );
+        assert_eq!(
+            (there.version, &*there.bytes),
+            (version, &b"1"[..]),
+            "`touch` leaves version and bytes as they are"
+        );
+    }
+    assert_saved(
+        store
+            .save(key, version, b"2", later(), None)
+            .await
+            .expect("save"),
+    );
+    store.delete(key).await.expect("delete");
+}
+
+pub(super) async fn forgets_an_owner<S: Store>(store: &S, other: &S) {
+    let [ada, bob] = [1, 2].map(|n| OwnerTag::new([n; 16]));
+    let keys: Vec<_> = (0..6).map(|_| key()).collect();
+    let owners = [Some(ada), Some(ada), Some(bob), None, Some(ada), None];
+    for (key, owner) in keys.iter().zip(owners) {
+        store
+            .create(*key, b"1", later(), owner)
+            .await
+            .expect("create");
+    }
+    // one is no longer ada's, and one is from now on
+    for (key, owner) in [(keys[4], None), (keys[5], Some(ada))] {
+        let Saving::Saved(_) = store
+            .save(key, Version::new(1), b"2", later(), owner)
+            .await
+            .expect("save")
+        else {
+            // of a store that counts otherwise
+            let there = store.load(key).await.expect("load").expect("it is there");
+            assert_saved(
+                store
+                    .save(key, there.version, b"2", later(), owner)
+                    .await
+                    .expect("save"),
+            );
+            continue;
+        };
+    }
+    assert!(
+        store
+            .touch(keys[1], later() + Duration::from_secs(9))
+            .await
+            .expect("touch")
+    );
+    let count = other.delete_owner(ada).await.expect("delete_owner");
+    assert_eq!(
+        count, 3,
+        "`delete_owner` counts the sessions of that owner, as `create` and `save` were told last"
+    );
+    let mut left = Vec::new();
+    for (n, key) in keys.iter().enumerate() {
+        if store.load(*key).await.expect("load").is_some() {
+            left.push(n);
+        }
+    }
+    assert_eq!(
+        left,
+        [2, 3, 4],
+        "`delete_owner` forgets the sessions of that owner and no other"
+    );
+    assert_eq!(
+        store.delete_owner(ada).await.expect("delete_owner"),
+        0,
+        "none is left"
+    );
+    for key in keys {
+        store.delete(key).await.expect("delete");
+    }
+    assert_eq!(
+        store.delete_owner(bob).await.expect("delete_owner"),
+        0,
+        "what was deleted has no owner"
+    );
+}
+
+/// As after an answer that was lost.
+pub(super) async fn repeated_calls<S: Store>(store: &S) {
+    let key = key();
+    let version = assert_created(
+        store
+            .create(key, b"ours", later(), None)
+            .await
+            .expect("create"),
+    );
+    let again = store
+        .create(key, b"ours", later(), None)
+        .await
+        .expect("create");
+    assert_eq!(
+        again,
+        Creation::Exists,
+        "a `create` that is repeated says `Exists`"
+    );
+    let saved = assert_saved(
+        store
+            .save(key, version, b"new", later(), None)
+            .await
+            .expect("save"),
+    );
+    match store
+        .save(key, version, b"new", later(), None)
+        .await
+        .expect("save")
+    {
+        Saving::Conflict(there) => assert_eq!(
+            (there.version, &*there.bytes),
+            (saved, &b"new"[..]),
+            "a `save` that is repeated tells its own bytes, so that whoever made it knows"
+        ),
+        other => panic!("a `save` that is repeated says `Conflict`, not {other:?}"),
+    }
+    store.delete(key).await.expect("delete");
+}

@@ -1,0 +1,147 @@
+//! Tests that every store has to pass: hold your own to them.
+//!
+//! They are what the layer builds on, so that no write is lost and nothing brings a session back. Each panics with what the store
+//! did and what is promised. They want a tokio runtime, take a few seconds, and leave the store empty.
+//!
+//! ```
+//! # #[cfg(feature = "memory")] {
+//! use tower_sealed_session::store::{MemoryStore, conformance};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() {
+//! let store = MemoryStore::new(); // in a real test, an empty database
+//! conformance::check(async || store.clone()).await;
+//! conformance::check_operate(async || store.clone()).await;
+//! # }
+//! # }
+//! ```
+
+mod calls;
+mod races;
+
+use std::{sync::Arc, time::Duration};
+
+use time::OffsetDateTime;
+
+use self::{
+    calls::{
+        brings_nothing_back, forgets_an_owner, inserts_alone, repeated_calls, replaces_one_version,
+        round_trips, touches_the_end_alone,
+    },
+    races::{leaves_no_session_of_an_owner_that_moves, loses_nothing, survives_dropped_calls},
+};
+use super::{Creation, Operate, Saving, Statistics, Store, StoreKey, Version};
+
+/// Holds a store to all that [`Store`] promises.
+///
+/// `open` opens it as another instance of the app would: a new handle, with connections of its own, to the same sessions.
+///
+/// # Panics
+///
+/// If it does not keep a promise, or fails.
+pub async fn check<S: Store>(open: impl AsyncFn() -> S) {
+    let store = Arc::new(open().await);
+    let other = Arc::new(open().await);
+    round_trips(&*store, &*other).await;
+    inserts_alone(&store, &other).await;
+    replaces_one_version(&*store, &*other).await;
+    brings_nothing_back(&*store, &*other).await;
+    touches_the_end_alone(&*store, &*other).await;
+    forgets_an_owner(&*store, &*other).await;
+    repeated_calls(&*store).await;
+    loses_nothing(&store, &other).await;
+    survives_dropped_calls(&store).await;
+    leaves_no_session_of_an_owner_that_moves(&store, &other).await;
+}
+
+/// Holds a store to what [`Operate`] promises.
+///
+/// # Panics
+///
+/// As [`check`].
+pub async fn check_operate<S: Operate>(open: impl AsyncFn() -> S) {
+    let store = open().await;
+    let keys: Vec<_> = (0..3).map(|_| key()).collect();
+    for &key in &keys {
+        assert_created(
+            store
+                .create(key, b"live", later(), None)
+                .await
+                .expect("create"),
+        );
+    }
+    let before = store
+        .statistics(OffsetDateTime::now_utc())
+        .await
+        .expect("statistics");
+    assert_eq!(
+        before.live, 3,
+        "`statistics` counts the sessions that have not ended"
+    );
+    for _ in 0..100 {
+        if store.prune(OffsetDateTime::now_utc()).await.expect("prune") == 0 {
+            break;
+        }
+    }
+    for &key in &keys {
+        let there = store.load(key).await.expect("load");
+        assert!(
+            there.is_some(),
+            "`prune` forgets sessions that have ended, and no other"
+        );
+        store.delete(key).await.expect("delete");
+    }
+    let past = OffsetDateTime::now_utc() - Duration::from_secs(60);
+    for _ in 0..3 {
+        store
+            .create(key(), b"over", past, None)
+            .await
+            .expect("create");
+    }
+    let mut left = Statistics::default();
+    for _ in 0..100 {
+        store.prune(OffsetDateTime::now_utc()).await.expect("prune");
+        left = store
+            .statistics(OffsetDateTime::now_utc())
+            .await
+            .expect("statistics");
+        if left == Statistics::default() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("what has ended is forgotten, by `prune` or without it, but there is still {left:?}");
+}
+
+#[track_caller]
+fn assert_created(creation: Creation) -> Version {
+    match creation {
+        Creation::Created(version) => version,
+        Creation::Exists => {
+            panic!("`create` of a key that was never used says `Created`, not `Exists`")
+        }
+    }
+}
+
+#[track_caller]
+fn assert_saved(saving: Saving) -> Version {
+    match saving {
+        Saving::Saved(version) => version,
+        other => panic!("`save` of the version that is there says `Saved`, not {other:?}"),
+    }
+}
+
+/// One that nothing has used.
+fn key() -> StoreKey {
+    let mut bytes = [0; 16];
+    crate::random::from_system(&mut bytes).expect("entropy");
+
+    StoreKey::new(bytes)
+}
+
+/// An hour from now, in whole milliseconds.
+fn later() -> OffsetDateTime {
+    let now = OffsetDateTime::now_utc() + Duration::from_secs(3600);
+    now.replace_millisecond(now.millisecond())
+        .expect("it has them")
+}
