@@ -188,19 +188,18 @@ impl Error {
         Self::with(ErrorKind::MissingLayer, Detail::Layer { cookie_name })
     }
 
-    /// What the store said, if it failed.
     #[cfg(feature = "store")]
-    #[must_use]
-    pub fn store_error(&self) -> Option<&crate::store::StoreError> {
+    pub(crate) fn unavailable(source: impl std::error::Error + Send + Sync + 'static) -> Self {
+        Self::with(ErrorKind::Unavailable, Detail::Source(Box::new(source)))
+    }
+
+    /// Its source, if it is of that type.
+    #[cfg(feature = "store")]
+    pub(crate) fn source_of<T: std::error::Error + 'static>(&self) -> Option<&T> {
         match self.detail.as_deref() {
             Some(Detail::Source(source)) => source.downcast_ref(),
             _ => None,
         }
-    }
-
-    #[cfg(feature = "store")]
-    pub(crate) fn store(source: crate::store::StoreError) -> Self {
-        Self::with(ErrorKind::Unavailable, Detail::Source(Box::new(source)))
     }
 
     pub(crate) fn entropy(source: getrandom::Error) -> Self {

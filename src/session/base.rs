@@ -1,5 +1,5 @@
 #[cfg(feature = "store")]
-use crate::clock::Millis;
+use crate::{clock::Millis, record::Head};
 use crate::{key::Age, record::Record};
 
 /// The session that a cookie brought.
@@ -39,6 +39,15 @@ pub(crate) struct Held {
     pub(crate) expires: Millis,
     /// The request's cookie is its ticket.
     pub(crate) ticket: bool,
+}
+
+/// What a store keeps by this request's own doing.
+#[cfg(feature = "store")]
+pub(super) struct Kept {
+    pub(super) head: Head,
+    pub(super) owner: Option<Box<str>>,
+    pub(super) entries: Vec<u8>,
+    pub(super) held: Option<Held>,
 }
 
 impl Origin {

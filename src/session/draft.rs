@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::{
-    base::Held,
+    base::{Held, Kept},
     outcome::{Change, Outcome},
     replay::{Op, replay},
     rules::Rules,
@@ -38,14 +38,6 @@ pub(crate) struct Draft {
     logged_in: bool,
     /// The times as the request had them.
     seen: Times,
-}
-
-/// What a store keeps by this request's own doing.
-pub(crate) struct Kept {
-    pub(super) head: Head,
-    pub(super) owner: Option<Box<str>>,
-    pub(super) entries: Vec<u8>,
-    held: Option<Held>,
 }
 
 impl State {

@@ -10,6 +10,7 @@ mod mutate;
 mod outcome;
 mod replay;
 mod rules;
+mod settle;
 mod state;
 mod whole;
 

@@ -11,7 +11,7 @@ use std::{
 use super::whole;
 use super::{base::Base, replay::Op, rules::Rules};
 #[cfg(feature = "store")]
-use super::{draft::Kept, outcome::Change};
+use super::{base::Kept, outcome::Change};
 #[cfg(feature = "store")]
 use crate::record::Head;
 use crate::{

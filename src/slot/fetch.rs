@@ -5,7 +5,8 @@ use std::sync::Arc;
 use super::{
     Slot,
     open::Look,
-    rows::{Found, Mode, Rows},
+    rows::{Found, Rows},
+    storage::Mode,
 };
 use crate::{
     clock::Millis,

@@ -14,6 +14,8 @@ mod open;
 mod rows;
 mod settings;
 #[cfg(feature = "store")]
+mod storage;
+#[cfg(feature = "store")]
 mod vault;
 
 use std::sync::{
@@ -38,7 +40,7 @@ pub(crate) use self::{
 };
 #[cfg(feature = "store")]
 pub(crate) use self::{
-    rows::{Mode, Storage},
+    storage::{Mode, Storage},
     vault::Vault,
 };
 

@@ -2,6 +2,7 @@
 
 use super::{
     settings::Settings,
+    storage::Storage,
     vault::{Row, Unreadable, Vault},
 };
 use crate::{
@@ -11,29 +12,11 @@ use crate::{
     record::{Head, Record, SessionId},
     seal,
     session::{Draft, Held},
-    store::{self, Keeper, Saving, StoreError, Stored, Turn, Version},
+    store::{self, Saving, StoreError, Stored, Turn, Version},
 };
 
 /// How long a tombstone of an id stays that has only been in tickets: longer than a request takes.
 const MEMORY: Millis = 10 * 60_000;
-
-/// Where sessions are that are not in their cookies.
-#[derive(Clone)]
-pub(crate) struct Storage {
-    pub(crate) keeper: Keeper,
-    pub(crate) mode: Mode,
-}
-
-/// Which sessions those are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Mode {
-    /// All.
-    Store,
-    /// Those that do not fit a cookie.
-    Overflow,
-    /// Those that are there already, until they are changed.
-    ReadFrom,
-}
 
 /// A layer's rows.
 #[derive(Clone, Copy)]
@@ -61,6 +44,17 @@ pub(super) enum Turned {
     /// Another request came first.
     Met(Found),
     Gone,
+}
+
+impl Settings {
+    pub(super) fn rows(&self) -> Option<Rows<'_>> {
+        let (vault, storage) = self.storage()?;
+        Some(Rows {
+            settings: self,
+            vault,
+            storage,
+        })
+    }
 }
 
 impl Rows<'_> {

@@ -6,7 +6,7 @@ use http::HeaderValue;
 
 #[cfg(feature = "store")]
 use super::{
-    rows::{Mode, Rows, Storage},
+    storage::{Mode, Storage},
     vault::Vault,
 };
 #[cfg(feature = "starlette")]
@@ -129,15 +129,6 @@ impl Settings {
             #[cfg(feature = "starlette")]
             Form::Signed(_) => None,
         }
-    }
-
-    pub(super) fn rows(&self) -> Option<Rows<'_>> {
-        let (vault, storage) = self.storage()?;
-        Some(Rows {
-            settings: self,
-            vault,
-            storage,
-        })
     }
 
     pub(super) fn name_len(&self) -> usize {

@@ -1,5 +1,7 @@
 use std::{error, fmt, sync::Arc};
 
+use crate::error::Error;
+
 /// Why a store did not do what it was asked to.
 ///
 /// It says what is wrong and what to do, and holds neither a password nor a session. What the client library said is its
@@ -77,6 +79,18 @@ impl StoreError {
     /// There was no answer, so that what was asked may be done or not.
     pub(crate) fn is_silence(&self) -> bool {
         self.is_lost() || self.kind == StoreErrorKind::TimedOut
+    }
+}
+
+impl Error {
+    pub(crate) fn store(source: StoreError) -> Self {
+        Self::unavailable(source)
+    }
+
+    /// What the store said, if it failed.
+    #[must_use]
+    pub fn store_error(&self) -> Option<&StoreError> {
+        self.source_of()
     }
 }
 

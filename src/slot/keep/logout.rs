@@ -3,7 +3,10 @@ use crate::{
     ended,
     error::Error,
     session::Before,
-    slot::rows::{Found, Mode, Turned},
+    slot::{
+        rows::{Found, Turned},
+        storage::Mode,
+    },
 };
 
 /// How long a line of successors may be.

@@ -16,7 +16,8 @@ use tokio::time::Instant;
 
 use super::{
     Sent, Slot,
-    rows::{Found, Mode, Rows},
+    rows::{Found, Rows},
+    storage::Mode,
 };
 use crate::{
     clock::Millis,

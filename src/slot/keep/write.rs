@@ -4,7 +4,10 @@ use crate::{
     error::{Error, ErrorKind},
     record::{Head, SessionId},
     session::{Before, Change, Draft, Held, Outcome},
-    slot::rows::{Found, Mode, Turned},
+    slot::{
+        rows::{Found, Turned},
+        storage::Mode,
+    },
     store::StoreError,
 };
 

@@ -2,6 +2,8 @@
 //! away, and none begins a transaction that the next borrower of a connection would be in.
 
 #[cfg(feature = "sqlite")]
+mod busy;
+#[cfg(feature = "sqlite")]
 mod sqlite;
 
 use sqlx::error::DatabaseError;

@@ -1,13 +1,7 @@
-use std::{
-    fmt,
-    future::Future,
-    str::FromStr as _,
-    time::{Duration, Instant},
-};
+use std::{fmt, str::FromStr as _, time::Duration};
 
 use sqlx::{
     Sqlite, SqlitePool,
-    error::DatabaseError,
     query::Query,
     sqlite::{
         SqliteArguments, SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions,
@@ -16,7 +10,7 @@ use sqlx::{
 };
 use time::OffsetDateTime;
 
-use super::{BATCH, Columns, failure, id, millis, number, stored, tag};
+use super::{BATCH, Columns, busy::patiently, id, millis, number, stored, tag};
 use crate::store::{
     Creation, Operate, OwnerTag, Saving, Statistics, Store, StoreError, StoreErrorKind, StoreKey,
     Stored, Version,
@@ -46,12 +40,6 @@ pub struct SqliteStore {
     /// One connection: those who write wait in line, rather than for a lock that they would have to poll.
     writer: SqlitePool,
 }
-
-/// How long a statement waits while another process writes. SQLite itself would look again after up to 100 ms, and a process that
-/// writes all the time would leave it no gap: so it is told not to wait, and the statement is made again after a millisecond or two.
-const BUSY: Duration = Duration::from_secs(2);
-const LEAST_PAUSE: Duration = Duration::from_micros(500);
-const MOST_PAUSE: Duration = Duration::from_millis(4);
 
 const READERS: u32 = 4;
 
@@ -189,27 +177,6 @@ impl SqliteStore {
     }
 }
 
-/// Makes a statement, again and again while another process writes.
-async fn patiently<T, F>(make: impl Fn() -> F) -> Result<T, StoreError>
-where
-    F: Future<Output = Result<T, sqlx::Error>>,
-{
-    let start = Instant::now();
-    let mut pause = LEAST_PAUSE;
-    loop {
-        match make().await.map_err(failed) {
-            Err(error) if error.kind() == StoreErrorKind::Contended => {
-                if start.elapsed() > BUSY {
-                    return Err(error);
-                }
-                tokio::time::sleep(pause).await;
-                pause = MOST_PAUSE.min(pause * 2);
-            }
-            made => return made,
-        }
-    }
-}
-
 impl Store for SqliteStore {
     async fn load(&self, key: StoreKey) -> Result<Option<Stored>, StoreError> {
         let (id, pool) = (id(&key), &self.readers);
@@ -329,28 +296,5 @@ impl fmt::Debug for SqliteStore {
         f.debug_struct("SqliteStore")
             .field("connections", &self.readers.size())
             .finish_non_exhaustive()
-    }
-}
-
-fn failed(error: sqlx::Error) -> StoreError {
-    failure(error, kind)
-}
-
-/// What SQLite's result codes mean, of which the lowest byte is the primary one.
-fn kind(error: &dyn DatabaseError) -> StoreErrorKind {
-    let code = error.code();
-    let code = code.and_then(|code| code.parse::<u32>().ok()).unwrap_or(0);
-    match code & 0xff {
-        // SQLITE_ERROR: of a statement that is right, since it names what is not there
-        1 => StoreErrorKind::Schema,
-        // PERM, AUTH
-        3 | 23 => StoreErrorKind::Denied,
-        // BUSY, LOCKED
-        5 | 6 => StoreErrorKind::Contended,
-        8 => StoreErrorKind::ReadOnly,
-        13 => StoreErrorKind::Full,
-        // IOERR, CANTOPEN
-        10 | 14 => StoreErrorKind::Unreachable,
-        _ => StoreErrorKind::Other,
     }
 }
