@@ -25,6 +25,13 @@ pub(crate) struct Before {
     pub(crate) held: Option<Held>,
 }
 
+impl Before {
+    /// A session of which nothing else is known.
+    pub(crate) fn of(head: Head) -> Self {
+        Self { head, held: None }
+    }
+}
+
 /// What is to be kept.
 pub(crate) struct Draft {
     pub(crate) outcome: Outcome,

@@ -300,7 +300,7 @@ fn rows_are_named_tagged_and_opened_as_in_the_vectors() {
     let crate::slot::Row::Live(record) = row else {
         panic!("it is a session")
     };
-    assert_eq!(record.entries().get("uid"), Some(&b"\"42\""[..]));
+    assert_eq!(record.entries().get("uid"), Some(&b"42"[..]));
     let other = StoreKey::new([0; 16]);
     assert!(
         vault(&store).open(other, bytes).is_err(),

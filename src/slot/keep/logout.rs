@@ -15,28 +15,36 @@ const LINE: usize = 16;
 impl Keeping<'_> {
     /// Ends the session that the request bore, and all that it went on as meanwhile.
     pub(super) async fn log_out(&self) -> Result<(), Error> {
-        let mut next = match (self.state.borne(), self.state.ended()) {
-            (Some(before), _) => Some(before),
-            (None, Some(ended)) if ended.successor.id != ended.id => Some(Before {
-                head: ended.successor,
-                held: None,
-            }),
-            _ => None,
-        };
         if self.state.is_told() {
             return Ok(());
         }
-        for _ in 0..LINE {
-            let Some(before) = next else {
-                self.state.note_told();
-                return Ok(());
-            };
+        let borne = self.state.borne().or_else(|| {
+            let ended = self.state.ended()?;
+            (ended.successor.id != ended.id).then_some(Before::of(ended.successor))
+        });
+        if let Some(before) = borne {
             if before.held.is_none() && self.rows.storage.mode != Mode::Store {
                 // as where no store is
                 ended::end(before.head.id);
             }
-            let _turn = self.rows.wait(before.head.id).await?;
-            next = self.end_for_good(before).await?;
+            self.end_line(before).await?;
+        }
+        self.state.note_told();
+        Ok(())
+    }
+
+    /// Ends a session and its successors.
+    pub(super) async fn end_line(&self, first: Before) -> Result<(), Error> {
+        let mut next = first;
+        for _ in 0..LINE {
+            let _turn = match next.held {
+                Some(_) => Some(self.rows.wait(next.head.id).await?),
+                None => None,
+            };
+            match self.end_for_good(next).await? {
+                Some(successor) => next = successor,
+                None => return Ok(()),
+            }
         }
         Err(contended())
     }
@@ -59,10 +67,7 @@ impl Keeping<'_> {
             match found {
                 Some(Found::Live(_, now_held)) => held = Some(now_held),
                 Some(Found::Ended(next) | Found::Moved(next)) if next.id != head.id => {
-                    return Ok(Some(Before {
-                        head: next,
-                        held: None,
-                    }));
+                    return Ok(Some(Before::of(next)));
                 }
                 Some(Found::Ended(_) | Found::Moved(_)) => return Ok(None),
                 Some(Found::Unreadable) => return Err(unreadable()),

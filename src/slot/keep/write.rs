@@ -17,8 +17,8 @@ enum Old {
     Ended,
     /// Another request changed it.
     Changed,
-    /// Another request ended it.
-    Lost,
+    /// Another request ended it, and it may have gone on under that head.
+    Lost(Option<Head>),
 }
 
 impl Keeping<'_> {
@@ -70,7 +70,7 @@ impl Keeping<'_> {
                 match self.end(draft, before.head).await? {
                     Old::Ended => return Ok(Kept::Ended),
                     Old::Changed => continue,
-                    Old::Lost => return Ok(Kept::Dropped),
+                    Old::Lost(_) => return Ok(Kept::Dropped),
                 }
             }
             let in_store = row.is_some() || self.belongs_in_store(draft);
@@ -125,10 +125,17 @@ impl Keeping<'_> {
                     return Ok(Kept::Row(self.held(draft, version, false)));
                 }
                 (Old::Ended, None) => return Ok(Kept::Cookie),
-                (Old::Lost, _) if draft.outcome == Outcome::Write(Change::LoggedIn) => {
+                (Old::Lost(next), _) if draft.outcome == Outcome::Write(Change::LoggedIn) => {
+                    // what was renewed meanwhile ends with what it was; another login is a session of its own
+                    if let (Some(next), Some(Before { head, .. })) = (next, draft.before)
+                        && next.id != head.id
+                        && next.times.created == head.times.created
+                    {
+                        self.end_line(Before::of(next)).await?;
+                    }
                     draft.orphan(rules)?;
                 }
-                (Old::Lost, _) => return Ok(Kept::Dropped),
+                (Old::Lost(_), _) => return Ok(Kept::Dropped),
             }
         }
         Err(contended())
@@ -161,7 +168,7 @@ impl Keeping<'_> {
                         return Ok(Old::Ended);
                     }
                     Turned::Met(found) => (found, held.ticket),
-                    Turned::Gone => return Ok(Old::Lost),
+                    Turned::Gone => return Ok(Old::Lost(None)),
                 }
             }
             None if self.rows.storage.mode != Mode::Store => {
@@ -170,7 +177,7 @@ impl Keeping<'_> {
                 return Ok(
                     match first || draft.outcome == Outcome::Write(Change::LoggedIn) {
                         true => Old::Ended,
-                        false => Old::Lost,
+                        false => Old::Lost(None),
                     },
                 );
             }
@@ -192,7 +199,8 @@ impl Keeping<'_> {
                             return Ok(Old::Changed);
                         }
                         Some(Found::Unreadable) => return Err(unreadable()),
-                        _ => return Ok(Old::Lost),
+                        Some(Found::Ended(next)) => return Ok(Old::Lost(Some(next))),
+                        _ => return Ok(Old::Lost(None)),
                     },
                     Some(found) => (found, false),
                     None => return Ok(Old::Changed),
@@ -205,7 +213,7 @@ impl Keeping<'_> {
                 draft.rebase(rules, self.now, &record, held)?;
                 Ok(Old::Changed)
             }
-            Found::Ended(_) | Found::Moved(_) => Ok(Old::Lost),
+            Found::Ended(next) | Found::Moved(next) => Ok(Old::Lost(Some(next))),
             Found::Unreadable => Err(unreadable()),
         }
     }

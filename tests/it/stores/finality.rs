@@ -63,7 +63,11 @@ fn app(store: impl Store, rng: &Arc<Mutex<StdRng>>) -> Router {
                 session.commit().await?;
                 session.insert("kept", 2)?;
             }
-            "logout" => session.logout(),
+            "logout" => {
+                let had = session.get::<String>("canary")?.unwrap_or_default();
+                session.logout();
+                return Ok(had);
+            }
             "read" => {}
             other => unreachable!("{other}"),
         }
@@ -98,7 +102,7 @@ async fn nothing_brings_a_session_back_after_its_logout(backend: Backend) {
         let rng = rng.clone();
         instances.push(app(Wrapped(store, Shuffled(rng.clone())), &rng));
     }
-    let mut carried = 0;
+    let (mut carried, mut judged) = (0, 0);
     for round in 0..rounds() {
         *rng.lock().expect("no panic") = StdRng::seed_from_u64(round);
         let mut plan = StdRng::seed_from_u64(1_000_000 + round);
@@ -113,7 +117,7 @@ async fn nothing_brings_a_session_back_after_its_logout(backend: Backend) {
         let first = visitor.clone();
 
         // what the visitor's browser has at each moment, and every cookie that was ever set
-        let browser = Mutex::new(visitor);
+        let browser = Mutex::new((visitor, ""));
         let seen = Mutex::new(vec![first.clone()]);
         let logged_out = AtomicUsize::new(0);
         let kinds = [
@@ -131,15 +135,16 @@ async fn nothing_brings_a_session_back_after_its_logout(backend: Backend) {
         requests.insert(at, ("logout", plan.random_ratio(1, 4)));
         let requests = requests.into_iter().enumerate().map(|(n, (kind, later))| {
             let app = &instances[plan.random_range(0..2)];
-            let (browser, seen, logged_out, rng) = (&browser, &seen, &logged_out, &rng);
+            let (browser, seen, logged_out) = (&browser, &seen, &logged_out);
+            let (rng, canary) = (&rng, &canary);
             let first = first.clone();
             async move {
-                let mut own = first;
+                let (mut own, mut from) = (first, "");
                 if later {
                     for _ in 0..n {
                         wander(rng).await;
                     }
-                    own = browser.lock().expect("no panic").clone();
+                    (own, from) = browser.lock().expect("no panic").clone();
                 }
                 let answer = own.get(app, &format!("/{kind}")).await;
                 let late = answer.status == StatusCode::SERVICE_UNAVAILABLE && kind == "kept";
@@ -148,15 +153,23 @@ async fn nothing_brings_a_session_back_after_its_logout(backend: Backend) {
                     "round {round}, {kind}: {}",
                     answer.status
                 );
-                browser.lock().expect("no panic").keep(&answer);
+                if !answer.sets_nothing() {
+                    let (visitor, set_by) = &mut *browser.lock().expect("no panic");
+                    visitor.keep(&answer);
+                    *set_by = kind;
+                }
                 seen.lock().expect("no panic").push(own);
-                if kind == "logout" {
+                // a login that another request overtook is another session, and so is its logout
+                if kind == "logout" && (from != "login" || answer.body == *canary) {
                     logged_out.fetch_add(1, Ordering::Relaxed);
                 }
             }
         });
         join_all(requests).await;
-        assert_eq!(logged_out.into_inner(), 1);
+        if logged_out.into_inner() == 0 {
+            continue;
+        }
+        judged += 1;
         for mut bearer in seen.into_inner().expect("no panic") {
             for app in &instances {
                 let answer = bearer.clone().get(app, "/canary").await;
@@ -169,6 +182,7 @@ async fn nothing_brings_a_session_back_after_its_logout(backend: Backend) {
             carried += usize::from(bearer.get(&instances[0], "/who").await.body == "ada");
         }
     }
+    assert!(judged > rounds() * 9 / 10, "{judged}");
     // a login that came after the logout is a session of its own, without anything of the old one
     assert!(carried > 0, "no round had a login after the logout");
 }
