@@ -68,7 +68,7 @@ impl SessionLayer {
 
     /// How long a call to the store may take. Default: 250 ms.
     ///
-    /// After that the request is answered with `503 Service Unavailable`. One whose changes meet those of others tries again for four
+    /// After that the request is answered with `503 Service Unavailable`. One whose changes meet those of others tries again for eight
     /// times as long at most, while the store answers.
     ///
     /// # Panics

@@ -132,7 +132,7 @@ impl Keeper {
 
     /// How long all calls of one request's commit may take, tries included.
     pub(crate) fn patience(&self) -> Duration {
-        4 * self.timeout
+        8 * self.timeout
     }
 
     /// Waits for the turn of changing that session, of the requests that this process serves.
