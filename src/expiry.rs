@@ -121,6 +121,17 @@ impl Timeouts {
         self.end(used)
     }
 
+    /// When no copy of a cookie of that session is accepted any more, whatever it says of how long it is remembered.
+    #[cfg(feature = "store")]
+    pub(crate) fn outlives(&self, times: Times) -> Millis {
+        let lifetime = Millis::from(times.lifetime) * 1000;
+        let longest = match times.remembered {
+            true => lifetime.max(self.max_remember).max(self.absolute),
+            false => lifetime,
+        };
+        times.created.saturating_add(longest).saturating_add(SKEW)
+    }
+
     /// Whether the end of a stored session, which nothing changed, is to be moved: once in a tenth of the idle limit.
     #[cfg(feature = "store")]
     pub(crate) fn touch_due(&self, times: Times, expires: Millis, now: Millis) -> bool {

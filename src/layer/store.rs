@@ -110,12 +110,20 @@ impl SessionLayer {
         let Some((vault, storage)) = self.settings.storage() else {
             return Err(ErrorKind::Unavailable.into());
         };
+        // the old secrets' first, and again until none is left: a write moves a session to another secret's tag meanwhile
+        let mut tags: Vec<_> = vault.tags(owner).collect();
+        tags.reverse();
         let mut count = 0;
-        for tag in vault.tags(owner) {
-            let deleted = storage.keeper.delete_owner(tag).await;
-            count += deleted.map_err(Error::store)?;
+        loop {
+            let before = count;
+            for &tag in &tags {
+                let deleted = storage.keeper.delete_owner(tag).await;
+                count += deleted.map_err(Error::store)?;
+            }
+            if count == before || tags.len() == 1 {
+                return Ok(count);
+            }
         }
-        Ok(count)
     }
 
     #[track_caller]

@@ -45,6 +45,7 @@ pub(crate) struct Draft {
     logged_in: bool,
     /// The times as the request had them.
     seen: Times,
+    seen_id: Option<SessionId>,
 }
 
 impl State {
@@ -112,6 +113,7 @@ impl State {
             remember: was.is_some_and(remembered).then_some(times),
             logged_in: changes.logged_in,
             seen: changes.times,
+            seen_id: changes.id,
         };
         draft.check(rules)?;
         Ok(draft)
@@ -135,11 +137,13 @@ impl State {
                 continue;
             }
             changes.log = rest;
-            changes.entries = Some(entries);
+            if !changes.logged_out() {
+                changes.entries = Some(entries);
+            }
             if changes.times == draft.seen {
                 changes.times = draft.head.times;
             }
-            if changes.id.is_some() {
+            if changes.id == draft.seen_id {
                 changes.id = Some(draft.head.id);
             }
             if !changes.logged_in || changes.owner == draft.owner {
@@ -158,6 +162,17 @@ impl State {
             });
             return;
         }
+    }
+
+    /// Notes that the store did not say whether it has what it was told.
+    pub(crate) fn fail(&self, error: Error) {
+        let mut changes = self.lock();
+        changes.failed = Some(error);
+        changes.lost = true;
+    }
+
+    pub(crate) fn failed(&self) -> Option<Error> {
+        self.lock().failed.clone()
     }
 
     /// Notes that the store was told of the logout.

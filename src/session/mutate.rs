@@ -68,8 +68,13 @@ impl State {
         values: Vec<(&str, Option<&[u8]>)>,
     ) -> Result<(), Refused> {
         let mut changes = self.changeable()?;
-        let op = rules.replays().then(|| Op::set_all(&values));
-        let merge = Merge::new(self.entries(&changes), values);
+        let entries = self.entries(&changes);
+        // what stays as it was is not asked for: another request may change it meanwhile
+        let op = rules.replays().then(|| {
+            let changed = |(key, value): &&(&str, Option<&[u8]>)| entries.get(key) != *value;
+            Op::set_all(values.iter().filter(changed))
+        });
+        let merge = Merge::new(entries, values);
         let owner = self.current_owner(&changes);
         rules.check(owner, merge.len(), || merge.sizes())?;
         let bytes = merge.apply();

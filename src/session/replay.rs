@@ -25,8 +25,9 @@ pub(crate) enum Op {
 }
 
 impl Op {
-    pub(super) fn set_all(values: &[(&str, Option<&[u8]>)]) -> Self {
-        let values = values.iter();
+    pub(super) fn set_all<'a>(
+        values: impl Iterator<Item = &'a (&'a str, Option<&'a [u8]>)>,
+    ) -> Self {
         let owned = values.map(|(key, value)| ((*key).into(), value.map(<[u8]>::to_vec)));
         Self::SetAll(owned.collect())
     }

@@ -58,6 +58,9 @@ pub(super) struct Changes {
     /// The store was told of the logout.
     #[cfg(feature = "store")]
     pub(super) told: bool,
+    /// It did not say whether it has what it was told.
+    #[cfg(feature = "store")]
+    pub(super) failed: Option<Error>,
     /// It was not sent, or was seen to be ended by another request.
     pub(super) lost: bool,
 }
@@ -117,6 +120,8 @@ impl State {
             owed: None,
             #[cfg(feature = "store")]
             told: false,
+            #[cfg(feature = "store")]
+            failed: None,
             lost: false,
         };
         Self {

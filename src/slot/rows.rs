@@ -102,23 +102,27 @@ impl Rows<'_> {
     ) -> Result<bool, Error> {
         let sealed = self.pointer(head.id, successor, moved, now)?;
         // a copy of the cookie is valid until then
-        let end = self.settings.rules.timeouts.last(head.times);
+        let end = self.settings.rules.timeouts.outlives(head.times);
         let row = pointer_row(&sealed, end.max(now.saturating_add(MEMORY)));
         Ok(self.insert(head.id, &row).await?.is_some())
     }
 
     /// Moves a row's end, of a session that nothing changed.
     pub(super) async fn touch(&self, id: SessionId, held: Held, expires: Millis) {
-        let [seen, expires] = [held.expires, expires].map(moment);
-        self.storage
-            .keeper
-            .touch(self.vault.key(id), seen, expires)
-            .await;
+        let seen = (Version::new(held.version), moment(held.expires));
+        let key = self.vault.key(id);
+        self.storage.keeper.touch(key, seen, moment(expires)).await;
     }
 
     /// Forgets a row that nobody was told of. Where that fails nobody can reach it.
     pub(super) async fn forget(&self, id: SessionId) {
         let _ = self.storage.keeper.delete(self.vault.key(id)).await;
+    }
+
+    /// Ends a session where there is no room for a tombstone. Whether there was one.
+    pub(super) async fn delete(&self, id: SessionId) -> Result<bool, Error> {
+        let deleted = self.storage.keeper.delete(self.vault.key(id)).await;
+        deleted.map_err(Error::store)
     }
 
     /// The turn of changing that session.

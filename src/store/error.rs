@@ -87,6 +87,11 @@ impl Error {
         Self::unavailable(source)
     }
 
+    pub(crate) fn is_full(&self) -> bool {
+        self.store_error()
+            .is_some_and(|error| error.kind == StoreErrorKind::Full)
+    }
+
     /// What the store said, if it failed.
     #[must_use]
     pub fn store_error(&self) -> Option<&StoreError> {

@@ -1,10 +1,13 @@
 //! A store as requests use it: of any kind, with a deadline, and one writer of a session at a time.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     future::Future,
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -25,7 +28,7 @@ trait AnyStore: Send + Sync {
     fn create<'a>(&'a self, key: StoreKey, row: &'a Row<'a>) -> Answer<'a, Creation>;
     fn save<'a>(&'a self, key: StoreKey, expected: Version, row: &'a Row<'a>)
     -> Answer<'a, Saving>;
-    fn touch(&self, key: StoreKey, expires: OffsetDateTime) -> Answer<'_, bool>;
+    fn touch(&self, key: StoreKey, expected: Version, expires: OffsetDateTime) -> Answer<'_, bool>;
     fn delete(&self, key: StoreKey) -> Answer<'_, bool>;
     fn delete_owner(&self, owner: OwnerTag) -> Answer<'_, u64>;
 }
@@ -62,8 +65,8 @@ impl<S: Store> AnyStore for S {
         ))
     }
 
-    fn touch(&self, key: StoreKey, expires: OffsetDateTime) -> Answer<'_, bool> {
-        Box::pin(Store::touch(self, key, expires))
+    fn touch(&self, key: StoreKey, expected: Version, expires: OffsetDateTime) -> Answer<'_, bool> {
+        Box::pin(Store::touch(self, key, expected, expires))
     }
 
     fn delete(&self, key: StoreKey) -> Answer<'_, bool> {
@@ -84,35 +87,54 @@ pub(crate) struct Keeper {
     store: Arc<dyn AnyStore>,
     timeout: Duration,
     turns: Arc<Turns>,
-    touched: Arc<Touched>,
+    touches: Arc<Touches>,
 }
 
-/// The ends that this process gave to sessions last, so that requests at once do not all move the same one. It forgets when it is full:
-/// a touch too many does no harm.
+/// The touches of this process, so that of requests at once one touches their session.
 #[derive(Default)]
-struct Touched(Mutex<HashMap<StoreKey, OffsetDateTime>>);
+struct Touches(Mutex<Touched>);
 
-impl Touched {
+#[derive(Default)]
+struct Touched {
+    under_way: HashSet<StoreKey>,
+    /// The ends that were given last; forgotten when they are many, since a touch too many does no harm.
+    ends: HashMap<StoreKey, OffsetDateTime>,
+}
+
+impl Touches {
     const MOST: usize = 4096;
 
-    /// Whether the session still has the end that was `seen`, as far as this process knows; if so it is about to have another.
-    fn is_due(&self, key: StoreKey, seen: OffsetDateTime, expires: OffsetDateTime) -> bool {
-        let mut ends = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if ends.get(&key).is_some_and(|&given| given > seen) {
-            return false;
-        }
-        if ends.len() >= Self::MOST {
-            ends.clear();
-        }
-        ends.insert(key, expires);
-        true
+    fn lock(&self) -> MutexGuard<'_, Touched> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn forget(&self, key: StoreKey) {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(&key);
+    /// `None`: another request does it, or has since the session was `seen` to have that end.
+    fn begin(&self, key: StoreKey, seen: OffsetDateTime) -> Option<Touch<'_>> {
+        let mut touched = self.lock();
+        let done = touched.ends.get(&key).is_some_and(|&end| end > seen);
+        (!done && touched.under_way.insert(key)).then_some(Touch { all: self, key })
+    }
+}
+
+impl Touch<'_> {
+    fn done(&self, expires: OffsetDateTime) {
+        let ends = &mut self.all.lock().ends;
+        if ends.len() >= Touches::MOST {
+            ends.clear();
+        }
+        ends.insert(self.key, expires);
+    }
+}
+
+/// A touch, until it is dropped.
+struct Touch<'a> {
+    all: &'a Touches,
+    key: StoreKey,
+}
+
+impl Drop for Touch<'_> {
+    fn drop(&mut self) {
+        self.all.lock().under_way.remove(&self.key);
     }
 }
 
@@ -122,7 +144,7 @@ impl Keeper {
             store: Arc::new(store),
             timeout: TIMEOUT,
             turns: Arc::default(),
-            touched: Arc::default(),
+            touches: Arc::default(),
         }
     }
 
@@ -167,22 +189,45 @@ impl Keeper {
         expected: Version,
         row: &Row<'_>,
     ) -> Result<Saving, StoreError> {
-        let saving = self.call("save", || self.store.save(key, expected, row));
-        Ok(match saving.await? {
+        let lost = AtomicBool::new(false);
+        let saving = self.call("save", || {
+            let save = self.store.save(key, expected, row);
+            let lost = &lost;
+            Box::pin(async move {
+                save.await
+                    .inspect_err(|error| lost.store(error.is_lost(), Ordering::Relaxed))
+            })
+        });
+        match saving.await? {
             // by this very call, whose answer was lost: no two seals are equal
-            Saving::Conflict(stored) if stored.bytes == row.bytes => Saving::Saved(stored.version),
-            saving => saving,
-        })
+            Saving::Conflict(stored) if stored.bytes == row.bytes => {
+                Ok(Saving::Saved(stored.version))
+            }
+            // maybe by this very call, and then by another: to make it again might make it twice
+            Saving::Conflict(stored)
+                if lost.load(Ordering::Relaxed) && stored.version != expected.next() =>
+            {
+                Err(StoreError::new(StoreErrorKind::Unreachable))
+            }
+            saving => Ok(saving),
+        }
     }
 
-    /// Moves the end of a session that was `seen` to have another. Where that fails nothing is lost.
-    pub(crate) async fn touch(&self, key: StoreKey, seen: OffsetDateTime, expires: OffsetDateTime) {
-        if !self.touched.is_due(key, seen, expires) {
+    /// Moves the end of a session that was `seen` at that version and end. Where that fails nothing is lost.
+    pub(crate) async fn touch(
+        &self,
+        key: StoreKey,
+        seen: (Version, OffsetDateTime),
+        expires: OffsetDateTime,
+    ) {
+        let Some(touch) = self.touches.begin(key, seen.1) else {
             return;
-        }
-        let touched = self.call("touch", || self.store.touch(key, expires)).await;
-        if touched.is_err() {
-            self.touched.forget(key);
+        };
+        let touched = self
+            .call("touch", || self.store.touch(key, seen.0, expires))
+            .await;
+        if let Ok(true) = touched {
+            touch.done(expires);
         }
     }
 

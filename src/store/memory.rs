@@ -164,9 +164,15 @@ impl Store for MemoryStore {
         Ok(Saving::Saved(version))
     }
 
-    async fn touch(&self, key: StoreKey, expires: OffsetDateTime) -> Result<bool, StoreError> {
+    async fn touch(
+        &self,
+        key: StoreKey,
+        expected: Version,
+        expires: OffsetDateTime,
+    ) -> Result<bool, StoreError> {
         let mut rows = self.lock();
         let row = rows.by_key.get_mut(&key);
+        let row = row.filter(|row| row.stored.version == expected);
         Ok(row.is_some_and(|row| {
             row.stored.expires = expires;
             true

@@ -75,7 +75,7 @@ pub const MAX_BYTES: usize = 64 * 1024;
 ///     ) -> Result<Saving, StoreError> {
 ///         Ok(Saving::Gone)
 ///     }
-///     async fn touch(&self, _: StoreKey, _: OffsetDateTime) -> Result<bool, StoreError> {
+///     async fn touch(&self, _: StoreKey, _: Version, _: OffsetDateTime) -> Result<bool, StoreError> {
 ///         Ok(false)
 ///     }
 ///     async fn delete(&self, _: StoreKey) -> Result<bool, StoreError> {
@@ -112,10 +112,12 @@ pub trait Store: Send + Sync + 'static {
         owner: Option<OwnerTag>,
     ) -> impl Future<Output = Result<Saving, StoreError>> + Send;
 
-    /// Moves a session's end, which leaves its version and bytes as they are. `false`: there is none.
+    /// Moves a session's end, which leaves its version and bytes as they are, if it is still at the version `expected`. `false`: it is not,
+    /// or there is none.
     fn touch(
         &self,
         key: StoreKey,
+        expected: Version,
         expires: OffsetDateTime,
     ) -> impl Future<Output = Result<bool, StoreError>> + Send;
 

@@ -51,17 +51,22 @@ impl Keeping<'_> {
         let rules = &self.slot.settings.rules;
         let mut draft = self.state.draft(rules, self.now)?;
         draft.head.id = rules.draw_id()?;
-        let Ok(Some(_)) = self.rows.create(&draft).await else {
+        let Ok(Some(version)) = self.rows.create(&draft).await else {
             return Ok(Sent::nothing());
         };
         match self.rows.leave(head, draft.head, true, self.now).await {
-            Ok(true) => self
-                .slot
-                .ticket(self.state, draft.head, self.now, Exposure::Cookie),
-            Ok(false) | Err(_) => {
+            Ok(true) => {
+                let (head, held) = (draft.head, self.held(&draft, version, false));
+                self.state.keep(draft, Some(held), None);
+                self.slot
+                    .ticket(self.state, head, self.now, Exposure::Cookie)
+            }
+            Ok(false) => {
                 self.rows.forget(draft.head.id).await;
                 Ok(Sent::nothing())
             }
+            // maybe it was moved all the same
+            Err(_) => Ok(Sent::nothing()),
         }
     }
 }

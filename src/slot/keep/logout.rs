@@ -1,4 +1,4 @@
-use super::{Keeping, TRIES, contended, unreadable};
+use super::{Keeping, TRIES, contended, fail, unreadable};
 use crate::{
     ended,
     error::Error,
@@ -37,11 +37,15 @@ impl Keeping<'_> {
     pub(super) async fn end_line(&self, first: Before) -> Result<(), Error> {
         let mut next = first;
         for _ in 0..LINE {
-            let _turn = match next.held {
+            let turn = match next.held {
                 Some(_) => Some(self.rows.wait(next.head.id).await?),
                 None => None,
             };
-            match self.end_for_good(next).await? {
+            let ended = self.end_for_good(next).await;
+            if let (Err(error), Some(turn)) = (&ended, turn) {
+                fail(&turn, error);
+            }
+            match ended? {
                 Some(successor) => next = successor,
                 None => return Ok(()),
             }
@@ -55,10 +59,21 @@ impl Keeping<'_> {
         for tries in 0..TRIES {
             self.pause(tries).await?;
             let found = match held {
-                Some(held) => match self.rows.end(head.id, held.version, head, self.now).await? {
-                    Turned::Done(_) | Turned::Gone => return Ok(None),
-                    Turned::Met(found) => Some(found),
-                },
+                Some(held) => {
+                    match self.rows.end(head.id, held.version, head, self.now).await {
+                        Ok(Turned::Done(_) | Turned::Gone) => return Ok(None),
+                        Ok(Turned::Met(found)) => Some(found),
+                        // no room for a tombstone; what is under this id now goes, and what it went on as stays to be found
+                        Err(error) if error.is_full() => match self.find(head.id).await? {
+                            Some(Found::Live(..)) => {
+                                self.rows.delete(head.id).await?;
+                                return Ok(None);
+                            }
+                            found => found,
+                        },
+                        Err(error) => return Err(error),
+                    }
+                }
                 None => match self.rows.leave(head, head, false, self.now).await? {
                     true => return Ok(None),
                     false => self.find(head.id).await?,

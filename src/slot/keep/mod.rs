@@ -27,7 +27,7 @@ use crate::{
     key::Age,
     record::{Head, SessionId},
     session::{Base, Change, Draft, Held, Home as _, Outcome, State},
-    store::{StoreError, StoreErrorKind},
+    store::{StoreError, StoreErrorKind, Turn},
 };
 
 /// So often are changes made again on what others wrote meanwhile.
@@ -124,6 +124,12 @@ impl Slot {
                 if let Outcome::Remove { logged_out: true } = outcome {
                     Event::LogoutIncomplete.emit();
                     lines.extend(self.removals(state).into_iter().flatten());
+                } else if let (Some(change), Some(before), Some(now)) =
+                    (state.owed(), state.borne(), self.settings.clock.now())
+                {
+                    // of what was kept before: the old one may have ended by it
+                    let ticket = self.ticket(state, before.head, now, change.into());
+                    lines.extend(ticket.into_iter().flat_map(|sent| sent.lines));
                 }
                 Sent {
                     error: Some(error),
@@ -133,11 +139,26 @@ impl Slot {
         })
     }
 
+    /// The store is told of one change of a request after the other. Who waits longer than any may take waits for himself.
+    async fn alone(&self) -> Result<tokio::sync::MutexGuard<'_, ()>, Error> {
+        let rows = self.settings.rows().ok_or(ErrorKind::Unavailable)?;
+        let patience = 2 * rows.storage.keeper.patience();
+        let waited = tokio::time::timeout(patience, self.keeping.lock()).await;
+        waited.map_err(|_| contended())
+    }
+
     async fn keep(&self, state: &State, public: bool) -> Result<Sent, Error> {
-        let _alone = self.keeping.lock().await;
+        let _alone = self.alone().await?;
         let keeping = Keeping::new(self, state, public)?;
-        // a commit by the handler may have been under way
-        match state.pending() {
+        // one that the handler made may have been under way
+        let outcome = state.pending();
+        if let Some(error) = state.failed()
+            && outcome != (Outcome::Remove { logged_out: true })
+        {
+            // it may be done all the same: it is not made again
+            return Err(error);
+        }
+        match outcome {
             Outcome::Keep => keeping.keep_alive().await,
             Outcome::Remove { logged_out: true } => {
                 keeping.log_out().await?;
@@ -184,7 +205,22 @@ impl Slot {
 
     /// Tells the store before the response does, for a handler that has to know.
     pub(super) async fn keep_early(&self, state: &State) -> Result<(), Error> {
-        let _alone = self.keeping.lock().await;
+        let _alone = self.alone().await?;
+        if let Some(error) = state.failed()
+            && state.pending() != (Outcome::Remove { logged_out: true })
+        {
+            return Err(error);
+        }
+        let kept = self.keep_now(state).await;
+        if let Err(error) = &kept
+            && error.store_error().is_some_and(StoreError::is_silence)
+        {
+            state.fail(error.clone());
+        }
+        kept
+    }
+
+    async fn keep_now(&self, state: &State) -> Result<(), Error> {
         let outcome = state.pending();
         if !self.waits(state, outcome, false) {
             return Ok(());
@@ -318,6 +354,12 @@ impl From<Change> for Exposure {
             _ => Self::Cookie,
         }
     }
+}
+
+/// Lets those who wait for the turn know that the store is silent.
+fn fail(turn: &Turn, error: &Error) {
+    let silence = error.store_error().filter(|error| error.is_silence());
+    silence.into_iter().for_each(|error| turn.fail(error));
 }
 
 fn contended() -> Error {

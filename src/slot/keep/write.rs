@@ -1,4 +1,4 @@
-use super::{Keeping, Kept, TRIES, contended, unreadable};
+use super::{Keeping, Kept, TRIES, contended, fail, unreadable};
 use crate::{
     ended,
     error::{Error, ErrorKind},
@@ -45,10 +45,8 @@ impl Keeping<'_> {
         {
             self.rows.forget(made).await;
         }
-        if let (Some(failed), Some(turn)) = (failed, turn)
-            && failed.is_silence()
-        {
-            turn.fail(failed);
+        if let (Err(error), Some(turn)) = (&kept, turn) {
+            fail(&turn, error);
         }
         kept
     }
@@ -233,7 +231,7 @@ impl Keeping<'_> {
         }
     }
 
-    fn held(&self, draft: &Draft, version: u64, ticket: bool) -> Held {
+    pub(super) fn held(&self, draft: &Draft, version: u64, ticket: bool) -> Held {
         Held {
             version,
             expires: self.slot.settings.rules.timeouts.end(draft.head.times),

@@ -183,7 +183,7 @@ pub(super) async fn brings_nothing_back<S: Store>(store: &S, other: &S) {
         "`save` never inserts: what was deleted stays deleted"
     );
     assert!(
-        !store.touch(key, later()).await.expect("touch"),
+        !store.touch(key, version, later()).await.expect("touch"),
         "`touch` never inserts"
     );
     assert_eq!(
@@ -210,7 +210,7 @@ pub(super) async fn touches_the_end_alone<S: Store>(store: &S, other: &S) {
         later() - Duration::from_secs(60),
     ] {
         assert!(
-            other.touch(key, expires).await.expect("touch"),
+            other.touch(key, version, expires).await.expect("touch"),
             "`touch` says that there is a session"
         );
         let there = store.load(key).await.expect("load").expect("it is there");
@@ -224,11 +224,28 @@ pub(super) async fn touches_the_end_alone<S: Store>(store: &S, other: &S) {
             "`touch` leaves version and bytes as they are"
         );
     }
-    assert_saved(
-        store
-            .save(key, version, b"2", later(), None)
-            .await
-            .expect("save"),
+    let saved = store
+        .save(key, version, b"2", later(), None)
+        .await
+        .expect("save");
+    let next = assert_saved(saved);
+    let there = store.load(key).await.expect("load");
+    let stale = other
+        .touch(key, version, later() + Duration::from_secs(99))
+        .await
+        .expect("touch");
+    assert!(
+        !stale,
+        "`touch` of a version that was replaced does nothing"
+    );
+    assert_eq!(
+        store.load(key).await.expect("load"),
+        there,
+        "a `touch` that says `false` changes nothing"
+    );
+    assert!(
+        store.touch(key, next, later()).await.expect("touch"),
+        "`touch` moves the end of the version that is there"
     );
     store.delete(key).await.expect("delete");
 }
@@ -261,9 +278,15 @@ pub(super) async fn forgets_an_owner<S: Store>(store: &S, other: &S) {
             continue;
         };
     }
+    let there = store
+        .load(keys[1])
+        .await
+        .expect("load")
+        .expect("it is there");
+    let expires = later() + Duration::from_secs(9);
     assert!(
         store
-            .touch(keys[1], later() + Duration::from_secs(9))
+            .touch(keys[1], there.version, expires)
             .await
             .expect("touch")
     );

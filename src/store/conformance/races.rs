@@ -72,7 +72,7 @@ pub(super) async fn survives_dropped_calls<S: Store>(store: &Arc<S>) {
         poll_then_drop(store.load(key), polls).await;
         poll_then_drop(store.create(made, b"made", later(), None), polls).await;
         poll_then_drop(store.save(key, version, &[polls], later(), None), polls).await;
-        poll_then_drop(store.touch(key, later()), polls).await;
+        poll_then_drop(store.touch(key, version, later()), polls).await;
         poll_then_drop(store.delete(gone), polls).await;
         // a call that was dropped may still be under way, and happens or not
         let there = loop {

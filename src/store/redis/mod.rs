@@ -207,12 +207,18 @@ impl Store for RedisStore {
         }
     }
 
-    async fn touch(&self, key: StoreKey, expires: OffsetDateTime) -> Result<bool, StoreError> {
+    async fn touch(
+        &self,
+        key: StoreKey,
+        expected: Version,
+        expires: OffsetDateTime,
+    ) -> Result<bool, StoreError> {
         let mut call = self.call().await?;
         let (member, end) = (hex(key.as_bytes()), End::new(expires));
         let mut touch = scripts::TOUCH.key(self.key(&member));
         touch.arg(&*self.prefix).arg(member).arg(&end.bytes()[..]);
         touch.arg(end.ttl()).arg(end.score()).arg(row::past());
+        touch.arg(&expected.get().to_be_bytes()[..]);
         let reply = touch.invoke_async(&mut call).await;
         Ok(number(call.end(reply)?)? > 0)
     }

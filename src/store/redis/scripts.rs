@@ -60,15 +60,16 @@ return 1
     )
 });
 
-/// `ARGV`: 3 the end as bytes, 4 the TTL, 5 the end, 6 the past. 0: there is none.
+/// `ARGV`: 3 the end as bytes, 4 the TTL, 5 the end, 6 the past, 7 the expected version. 0: it is not at that, or there is none.
 ///
 /// `PEXPIRE` comes first: it needs no memory, and after it a server that is full lets the rest pass, so that nobody is
 /// logged out for want of room.
 pub(super) static TOUCH: LazyLock<Script> = LazyLock::new(|| {
     script(
         r"
-local tag = redis.call('GETRANGE', KEYS[1], 16, 31)
-if #tag < 16 then return 0 end
+local old = redis.call('GETRANGE', KEYS[1], 0, 31)
+if #old < 32 or old:sub(1, 8) ~= ARGV[7] then return 0 end
+local tag = old:sub(17, 32)
 redis.call('PEXPIRE', KEYS[1], ARGV[4])
 redis.call('SETRANGE', KEYS[1], 8, ARGV[3])
 local index = index_of(tag)

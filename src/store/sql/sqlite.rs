@@ -233,12 +233,17 @@ impl Store for SqliteStore {
         Ok(self.load(key).await?.map_or(Saving::Gone, Saving::Conflict))
     }
 
-    async fn touch(&self, key: StoreKey, expires: OffsetDateTime) -> Result<bool, StoreError> {
+    async fn touch(
+        &self,
+        key: StoreKey,
+        expected: Version,
+        expires: OffsetDateTime,
+    ) -> Result<bool, StoreError> {
         let (id, expires) = (id(&key), millis(expires));
         let touched = self.write(move || {
-            sqlx::query("update sessions set expires_at = ? where id = ?")
-                .bind(expires)
-                .bind(id)
+            let update =
+                sqlx::query("update sessions set expires_at = ? where id = ? and version = ?");
+            update.bind(expires).bind(id).bind(number(expected))
         });
         Ok(touched.await? > 0)
     }

@@ -60,8 +60,13 @@ impl Store for Any {
         each!(self, store => store.save(key, expected, bytes, expires, owner).await)
     }
 
-    async fn touch(&self, key: StoreKey, expires: OffsetDateTime) -> Result<bool, StoreError> {
-        each!(self, store => store.touch(key, expires).await)
+    async fn touch(
+        &self,
+        key: StoreKey,
+        expected: Version,
+        expires: OffsetDateTime,
+    ) -> Result<bool, StoreError> {
+        each!(self, store => store.touch(key, expected, expires).await)
     }
 
     async fn delete(&self, key: StoreKey) -> Result<bool, StoreError> {
@@ -181,9 +186,14 @@ impl<S: Store, A: Around> Store for Wrapped<S, A> {
         self.1.around(Call::Save, Some(key), made).await
     }
 
-    async fn touch(&self, key: StoreKey, expires: OffsetDateTime) -> Result<bool, StoreError> {
+    async fn touch(
+        &self,
+        key: StoreKey,
+        expected: Version,
+        expires: OffsetDateTime,
+    ) -> Result<bool, StoreError> {
         self.1
-            .around(Call::Touch, Some(key), self.0.touch(key, expires))
+            .around(Call::Touch, Some(key), self.0.touch(key, expected, expires))
             .await
     }
 

@@ -30,6 +30,7 @@ enum Fault {
     VersionsStandStill,
     TouchRewrites,
     TouchInserts,
+    TouchIgnoresTheVersion,
     DeleteSaysAlways,
     OwnersAreForgotten,
     OwnersAreKept,
@@ -116,7 +117,12 @@ impl Store for Faulty {
         self.0.save(key, expected, &bytes, expires, owner).await
     }
 
-    async fn touch(&self, key: StoreKey, expires: OffsetDateTime) -> Result<bool, StoreError> {
+    async fn touch(
+        &self,
+        key: StoreKey,
+        expected: Version,
+        expires: OffsetDateTime,
+    ) -> Result<bool, StoreError> {
         match self.0.load(key).await? {
             None if self.has(Fault::TouchInserts) => {
                 self.0.create(key, b"", expires, None).await?;
@@ -128,7 +134,10 @@ impl Store for Faulty {
                     .await?;
                 Ok(true)
             }
-            _ => self.0.touch(key, self.end(expires)).await,
+            Some(there) if self.has(Fault::TouchIgnoresTheVersion) => {
+                self.0.touch(key, there.version, expires).await
+            }
+            _ => self.0.touch(key, expected, self.end(expires)).await,
         }
     }
 
@@ -175,6 +184,10 @@ fn the_suite_finds_each_fault() {
             "`touch` leaves version and bytes as they are",
         ),
         (Fault::TouchInserts, "`touch` never inserts"),
+        (
+            Fault::TouchIgnoresTheVersion,
+            "`touch` of a version that was replaced",
+        ),
         (Fault::DeleteSaysAlways, "`delete` says that there was none"),
         (
             Fault::OwnersAreForgotten,

@@ -9,6 +9,7 @@ mod processes;
 mod proxy;
 mod redis_server;
 mod rest;
+mod silence;
 mod sqlite;
 mod steps;
 mod trips;

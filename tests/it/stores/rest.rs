@@ -101,7 +101,13 @@ async fn rows_that_are_swapped_moved_or_changed_are_nobody_s(backend: Backend) {
     // an end that someone moved: the session's own holds
     let year = one.expires + std::time::Duration::from_secs(365 * 24 * 3600);
     for key in [first, second] {
-        assert!(store.touch(key, year).await.expect("a store"));
+        let version = store
+            .load(key)
+            .await
+            .expect("a store")
+            .expect("a row")
+            .version;
+        assert!(store.touch(key, version, year).await.expect("a store"));
     }
     clock.advance(std::time::Duration::from_secs(24 * 3600));
     for visitor in &mut visitors {
