@@ -258,7 +258,7 @@ impl Event<'_> {
                 warn,
                 "store_evicts",
                 policy,
-                "Redis throws sessions away when it is full: set maxmemory-policy to noeviction or volatile-ttl"
+                "Redis throws sessions away when it is full: set maxmemory-policy to noeviction"
             ),
             #[cfg(feature = "store")]
             Self::Pruned { count } => {

@@ -68,11 +68,11 @@ impl State {
         self.borne()?.held
     }
 
-    /// The id of its row, if it has one, and is not over.
-    pub(crate) fn stored_id(&self) -> Option<SessionId> {
+    /// The session that a store can tell more of, if it is not over.
+    pub(crate) fn followed(&self) -> Option<Before> {
         let before = self.borne()?;
         let changes = self.lock();
-        (before.held.is_some() && !changes.logged_out() && !changes.lost).then_some(before.head.id)
+        (!changes.logged_out() && !changes.lost).then_some(before)
     }
 
     /// What has to be done, if the request ended now.

@@ -107,8 +107,8 @@ impl Session {
 
     /// Makes sure that what changed is kept before the handler goes on.
     ///
-    /// With the state in the cookie there is nothing to wait for, since the response itself carries it. With a store it is
-    /// told now, and what changes later is told with the response. A session that is emptied without a logout goes with the response.
+    /// With the state in the cookie there is nothing to wait for, since the response itself carries it. With a store that has the session, it
+    /// is told now, and what changes later is told with the response. A session that is emptied without a logout goes with the response.
     ///
     /// # Errors
     ///

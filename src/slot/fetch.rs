@@ -10,11 +10,11 @@ use super::{
 };
 use crate::{
     clock::Millis,
-    error::Error,
+    error::{Error, ErrorKind},
     event::{Event, Reason},
     expiry::Untimely,
     record::{Head, SessionId},
-    session::{Base, Ended, Origin, State},
+    session::{Base, Before, Ended, Held, Origin, State},
 };
 
 /// So long may a request be in flight that bore a session which has ended: its changes are dropped rather than made a new
@@ -73,7 +73,7 @@ impl Slot {
                     return Ok(reject(Untimely::Expired.into()));
                 }
                 record.head.times = rules.timeouts.as_of(times, held.expires, now);
-                let held = crate::session::Held { ticket, ..held };
+                let held = Held { ticket, ..held };
                 let base = Base {
                     record,
                     age: base.age,
@@ -84,16 +84,28 @@ impl Slot {
         })
     }
 
-    /// Whether the session is valid now, by the store.
-    pub(super) async fn still_stored(&self, rows: Rows<'_>, id: SessionId) -> Result<bool, Error> {
-        let now = self.settings.clock.now().ok_or(crate::ErrorKind::Clock)?;
+    /// Whether the session is valid now, by the store if it has a say.
+    pub(super) async fn still_stored(&self, rows: Rows<'_>, before: Before) -> Result<bool, Error> {
+        if before.held.is_none() && rows.storage.mode != Mode::Store {
+            return self.stands();
+        }
+        let now = self.settings.clock.now().ok_or(ErrorKind::Clock)?;
         let timeouts = &self.settings.rules.timeouts;
-        Ok(match rows.find(id).await.map_err(Error::store)? {
+        let find = async |id| rows.find(id).await.map_err(Error::store);
+        let found = match find(before.head.id).await? {
+            // it has moved since
+            Some(Found::Moved(there)) => find(there.id).await?.or(Some(Found::Ended(there))),
+            found => found,
+        };
+        match found {
             Some(Found::Live(record, held)) => {
-                timeouts.check_ticket(record.head.times, now).is_ok() && now < held.expires
+                let timely = timeouts.check_ticket(record.head.times, now).is_ok();
+                Ok(timely && now < held.expires)
             }
-            _ => false,
-        })
+            // it is in its cookie yet
+            None if before.held.is_none() => self.stands(),
+            _ => Ok(false),
+        }
     }
 }
 

@@ -192,9 +192,9 @@ impl Home for Slot {
     fn still_valid(&self) -> Waits<'_, bool> {
         #[cfg(feature = "store")]
         if let Some(rows) = self.settings.rows()
-            && let Some(id) = self.state().stored_id()
+            && let Some(before) = self.state().followed()
         {
-            return Waits::For(Box::pin(self.still_stored(rows, id)));
+            return Waits::For(Box::pin(self.still_stored(rows, before)));
         }
         Waits::Done(self.stands())
     }

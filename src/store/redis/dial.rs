@@ -205,7 +205,7 @@ async fn warn_of_eviction(connection: &mut impl ConnectionLike) {
     let Some(policy) = config.ok().and_then(|pair| pair.into_iter().nth(1)) else {
         return;
     };
-    if policy.starts_with("allkeys") {
+    if policy != "noeviction" {
         Event::StoreEvicts { policy: &policy }.emit();
     }
 }

@@ -42,9 +42,10 @@ use crate::event::Event;
 ///
 /// # Settings of the server
 ///
-/// `maxmemory-policy noeviction` if it is for sessions alone: when it is full, new sessions are errors of
-/// [`StoreErrorKind::Full`] and nobody is logged out. `volatile-ttl` if it is a cache as well. `allkeys-*` throws sessions away
-/// at any time, and is an event at the start.
+/// `maxmemory-policy noeviction`, which is Redis's own default: when it is full, new sessions are errors of
+/// [`StoreErrorKind::Full`] and nobody is logged out. Any other policy is an event at the start: it throws sessions away, and also what is
+/// known of those that ended and of whose they are, so that an old cookie from before the move to the store may come back, and
+/// `delete_owner` miss one. A cache belongs in another server.
 ///
 /// With `appendonly yes` sessions outlive a crash of the server but for its last second; without it they end with the last
 /// snapshot.

@@ -434,3 +434,29 @@ fn app_of_old(old: tower_sealed_session::compat::LegacyCookie) -> Router {
         .route("/set/{key}/{value}", get(set))
         .layer(layer)
 }
+
+/// A socket that was opened with a cookie that held the session, which has moved since.
+#[tokio::test]
+async fn a_long_lived_session_is_followed_into_the_store() {
+    let held = std::sync::Arc::new(std::sync::Mutex::new(None::<Session>));
+    let keep = held.clone();
+    let socket = async move |session: Session| *keep.lock().expect("no panic") = Some(session);
+    let sessions = layer().store(MemoryStore::new());
+    let routes = app(sessions.clone());
+    let sockets = Router::new().route("/socket", get(socket)).layer(sessions);
+    let mut visitor = Visitor::default();
+    visitor.get(&app(layer()), "/login/ada").await;
+    let before = visitor.clone();
+    visitor.get(&sockets, "/socket").await;
+    let first = held.lock().expect("no panic").take().expect("a session");
+    assert!(first.still_valid().await.expect("a store"));
+    // and one whose response did not move it, since another had
+    before.clone().get(&sockets, "/socket").await;
+    let second = held.lock().expect("no panic").take().expect("a session");
+    visitor.get(&routes, "/count").await;
+    assert!(second.still_valid().await.expect("a store"));
+    visitor.get(&routes, "/logout").await;
+    for session in [first, second] {
+        assert!(!session.still_valid().await.expect("a store"));
+    }
+}
