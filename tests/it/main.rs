@@ -10,6 +10,7 @@ mod config;
 mod cost;
 mod failures;
 #[cfg(any(feature = "starlette", feature = "store"))]
+#[allow(dead_code, reason = "each feature's tests use some of it")]
 mod http_client;
 mod lifetimes;
 mod nesting;
@@ -23,7 +24,7 @@ mod shape;
 mod shop;
 mod sizes;
 mod starlette;
-#[cfg(all(feature = "memory", feature = "redis", feature = "sqlite"))]
+#[cfg(all(feature = "conformance", feature = "memory", feature = "sqlite"))]
 mod stores;
 mod support;
 mod tink;

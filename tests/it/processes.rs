@@ -74,6 +74,7 @@ impl Server {
     }
 
     #[cfg(feature = "store")]
+    #[allow(dead_code, reason = "tests of several stores use it")]
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }

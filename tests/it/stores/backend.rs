@@ -8,11 +8,12 @@ use std::sync::{
 use tower_sealed_session::{
     OffsetDateTime, SessionLayer, SessionLayerBuilder,
     store::{
-        Creation, MemoryStore, Operate, OwnerTag, RedisStore, Saving, SqliteStore, Statistics,
-        Store, StoreError, StoreKey, Stored, Version,
+        Creation, MemoryStore, Operate, OwnerTag, Saving, SqliteStore, Statistics, Store,
+        StoreError, StoreKey, Stored, Version,
     },
 };
 
+#[cfg(feature = "redis")]
 use super::redis_server::RedisServer;
 use crate::processes::Folder;
 
@@ -21,7 +22,8 @@ use crate::processes::Folder;
 pub(super) enum Any {
     Memory(MemoryStore),
     Sqlite(SqliteStore),
-    Redis(RedisStore),
+    #[cfg(feature = "redis")]
+    Redis(tower_sealed_session::store::RedisStore),
 }
 
 macro_rules! each {
@@ -29,6 +31,7 @@ macro_rules! each {
         match $any {
             Any::Memory($store) => $call,
             Any::Sqlite($store) => $call,
+            #[cfg(feature = "redis")]
             Any::Redis($store) => $call,
         }
     };
@@ -92,6 +95,7 @@ impl Operate for Any {
 pub(super) enum Backend {
     Memory(MemoryStore),
     Sqlite(Folder),
+    #[cfg(feature = "redis")]
     Redis(RedisServer),
 }
 
@@ -109,6 +113,7 @@ impl Backend {
         backend
     }
 
+    #[cfg(feature = "redis")]
     pub(super) async fn redis() -> Self {
         Self::Redis(RedisServer::start(&[]))
     }
@@ -118,6 +123,7 @@ impl Backend {
         match self {
             Self::Memory(_) => "memory:".to_owned(),
             Self::Sqlite(folder) => format!("sqlite:{}", folder.0.join("sessions.db").display()),
+            #[cfg(feature = "redis")]
             Self::Redis(server) => server.url(),
         }
     }
@@ -129,7 +135,12 @@ impl Backend {
             Self::Sqlite(_) => {
                 Any::Sqlite(SqliteStore::connect(&self.url()).await.expect("a file"))
             }
-            Self::Redis(_) => Any::Redis(RedisStore::connect(&self.url()).await.expect("a server")),
+            #[cfg(feature = "redis")]
+            Self::Redis(_) => Any::Redis(
+                tower_sealed_session::store::RedisStore::connect(&self.url())
+                    .await
+                    .expect("a server"),
+            ),
         }
     }
 }
@@ -244,18 +255,26 @@ pub(super) fn built(builder: SessionLayerBuilder) -> SessionLayer {
 
 /// Each claim on each store.
 macro_rules! on_every_store {
-    ($($claim:ident;)*) => {
-        on_every_store! { @ memory sqlite redis: $($claim;)* }
-    };
-    (@ $($store:ident)*: $claim:ident; $($rest:tt)*) => {
+    ($($claim:ident;)*) => {$(
         mod $claim {
-            $(#[tokio::test]
-            async fn $store() {
-                super::$claim(crate::stores::backend::Backend::$store().await).await;
-            })*
+            use crate::stores::backend::Backend;
+
+            #[tokio::test]
+            async fn memory() {
+                super::$claim(Backend::memory().await).await;
+            }
+
+            #[tokio::test]
+            async fn sqlite() {
+                super::$claim(Backend::sqlite().await).await;
+            }
+
+            #[cfg(feature = "redis")]
+            #[tokio::test]
+            async fn redis() {
+                super::$claim(Backend::redis().await).await;
+            }
         }
-        on_every_store! { @ $($store)*: $($rest)* }
-    };
-    (@ $($store:ident)*:) => {};
+    )*};
 }
 pub(super) use on_every_store;

@@ -4,14 +4,20 @@ mod backend;
 mod conformance;
 mod finality;
 mod modes;
+#[cfg(feature = "redis")]
 mod outage;
+#[cfg(feature = "redis")]
 mod processes;
+#[cfg(feature = "redis")]
 mod proxy;
+#[cfg(feature = "redis")]
 mod redis_server;
+#[cfg(feature = "redis")]
 mod rest;
 mod silence;
 mod sqlite;
 mod steps;
+#[cfg(feature = "redis")]
 mod trips;
 mod writes;
 
