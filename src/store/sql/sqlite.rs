@@ -10,7 +10,11 @@ use sqlx::{
 };
 use time::OffsetDateTime;
 
-use super::{BATCH, Columns, busy::patiently, id, millis, number, stored, tag};
+use super::{
+    BATCH, Columns,
+    busy::{opening, patiently},
+    id, millis, number, stored, tag,
+};
 use crate::store::{
     Creation, Operate, OwnerTag, Saving, Statistics, Store, StoreError, StoreErrorKind, StoreKey,
     Stored, Version,
@@ -58,18 +62,23 @@ impl SqliteStore {
                 "the URL is not one of SQLite: write `sqlite:sessions.db`, or `sqlite:/path/to/it`",
             )
         };
-        if !url.starts_with("sqlite:") {
+        let Some(place) = url.strip_prefix("sqlite:") else {
+            return Err(no_url());
+        };
+        let (file, settings) = place.split_once('?').unwrap_or((place, ""));
+        let in_memory = file == ":memory:" || settings.contains("mode=memory");
+        // to SQLite, no name is a file of each connection's own
+        if file.trim_start_matches('/').is_empty() && !in_memory {
             return Err(no_url());
         }
         let options =
             SqliteConnectOptions::from_str(url).map_err(|error| no_url().because(error))?;
-        let in_memory = url.contains(":memory:") || url.contains("mode=memory");
         let options = options.busy_timeout(Duration::ZERO);
         let options = match in_memory {
             true => options,
-            false if url.contains("mode=ro") || url.contains("immutable=") => options,
+            false if settings.contains("mode=ro") || settings.contains("immutable=") => options,
             false => options
-                .create_if_missing(!url.contains("mode=rw") || url.contains("mode=rwc"))
+                .create_if_missing(!settings.contains("mode=rw") || settings.contains("mode=rwc"))
                 .journal_mode(SqliteJournalMode::Wal)
                 .synchronous(SqliteSynchronous::Normal),
         };
@@ -83,9 +92,9 @@ impl SqliteStore {
                 .max_lifetime(None)
                 .connect_with(options.clone())
         };
-        let writer = patiently(|| pool(1)).await.map_err(|error| {
+        let writer = opening(|| pool(1)).await.map_err(|error| {
             match error.kind() {
-                StoreErrorKind::Other | StoreErrorKind::Unreachable | StoreErrorKind::TimedOut => {
+                StoreErrorKind::Other | StoreErrorKind::Unreachable => {
                     let file = options.get_filename().display();
                     error.told(format!(
                         "the SQLite file {file} cannot be opened: does its folder exist, may this user write it, and is it a database?"
@@ -97,7 +106,7 @@ impl SqliteStore {
         let readers = match in_memory {
             // each connection would have a memory of its own
             true => writer.clone(),
-            false => patiently(|| pool(READERS)).await?,
+            false => opening(|| pool(READERS)).await?,
         };
         let store = Self { readers, writer };
         // none at all is no error yet
@@ -113,11 +122,19 @@ impl SqliteStore {
     ///
     /// Those of [`connect`](Self::connect), and that it is not set.
     pub async fn from_env() -> Result<Self, StoreError> {
-        match std::env::var("SESSION_DB_URL") {
-            Ok(url) if !url.is_empty() => Self::connect(&url).await,
-            _ => Err(StoreError::new(StoreErrorKind::Config)
-                .told("SESSION_DB_URL is not set: set it to a file, such as `sqlite:sessions.db`")),
-        }
+        let Some(url) = std::env::var_os("SESSION_DB_URL").filter(|url| !url.is_empty()) else {
+            return Err(StoreError::new(StoreErrorKind::Config).told(
+                "SESSION_DB_URL is not set: set it to a file, such as `sqlite:sessions.db`",
+            ));
+        };
+        // a name that is not UTF-8 is no URL, either
+        let opened = Self::connect(url.to_str().unwrap_or_default()).await;
+        opened.map_err(|error| match error.kind() {
+            StoreErrorKind::Config => error.told(
+                "SESSION_DB_URL is not a URL of SQLite: set it to a file, such as `sqlite:sessions.db`",
+            ),
+            _ => error,
+        })
     }
 
     /// A store that uses the app's own pool, and leaves its settings as they are.
@@ -156,8 +173,11 @@ impl SqliteStore {
 
     async fn has_table(&self) -> Result<bool, StoreError> {
         let count: i64 = patiently(|| {
-            sqlx::query_scalar("select count(*) from sqlite_schema where name = 'sessions'")
-                .fetch_one(&self.writer)
+            // to SQLite, `Sessions` is the same table
+            sqlx::query_scalar(
+                "select count(*) from sqlite_schema where name = 'sessions' collate nocase",
+            )
+            .fetch_one(&self.writer)
         })
         .await?;
         Ok(count > 0)
