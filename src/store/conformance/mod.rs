@@ -26,7 +26,7 @@ use time::OffsetDateTime;
 use self::{
     calls::{
         brings_nothing_back, forgets_an_owner, inserts_alone, repeated_calls, replaces_one_version,
-        round_trips, touches_the_end_alone,
+        round_trips, tells_keys_apart, touches_the_end_alone,
     },
     races::{leaves_no_session_of_an_owner_that_moves, loses_nothing, survives_dropped_calls},
 };
@@ -43,6 +43,7 @@ pub async fn check<S: Store>(open: impl AsyncFn() -> S) {
     let store = Arc::new(open().await);
     let other = Arc::new(open().await);
     round_trips(&*store, &*other).await;
+    tells_keys_apart(&*store).await;
     inserts_alone(&store, &other).await;
     replaces_one_version(&*store, &*other).await;
     brings_nothing_back(&*store, &*other).await;

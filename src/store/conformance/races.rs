@@ -1,14 +1,23 @@
 //! Many calls at once, and calls that are given up.
 
-use std::{collections::HashSet, future::poll_fn, pin::pin, sync::Arc, task::Poll};
+use std::{
+    collections::HashSet,
+    future::poll_fn,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::Poll,
+};
 
 use super::{assert_created, key, later};
 use crate::store::{OwnerTag, Saving, Store};
 
 /// Many writers of one session, each of whom makes his change again on what is there.
 pub(super) async fn loses_nothing<S: Store>(store: &Arc<S>, other: &Arc<S>) {
-    const TASKS: u64 = 16;
-    const CHANGES: u64 = 25;
+    const TASKS: u64 = 32;
+    const CHANGES: u64 = 20;
     let key = key();
     store
         .create(key, &0_u64.to_be_bytes(), later(), None)
@@ -58,55 +67,100 @@ pub(super) async fn loses_nothing<S: Store>(store: &Arc<S>, other: &Arc<S>) {
     store.delete(key).await.expect("delete");
 }
 
-/// Calls whose futures are dropped after each number of polls, as when a visitor goes away.
+/// Calls that are dropped after each number of polls, as when a visitor goes away: at once, or when their answer is there.
 pub(super) async fn survives_dropped_calls<S: Store>(store: &Arc<S>) {
+    /// Nobody has a session of this owner.
+    const NOBODY: OwnerTag = OwnerTag::new([4; 16]);
     let key = key();
+    let mut before = b"0".to_vec();
     let mut version = assert_created(
         store
-            .create(key, b"0", later(), None)
+            .create(key, &before, later(), None)
             .await
             .expect("create"),
     );
-    for polls in 1..12 {
+    let mut used = vec![key];
+    for round in 0..24 {
+        let end = GivenUp {
+            polls: round / 2,
+            answered: round % 2 == 1,
+        };
         let (made, gone) = (self::key(), self::key());
-        poll_then_drop(store.load(key), polls).await;
-        poll_then_drop(store.create(made, b"made", later(), None), polls).await;
-        poll_then_drop(store.save(key, version, &[polls], later(), None), polls).await;
-        poll_then_drop(store.touch(key, version, later()), polls).await;
-        poll_then_drop(store.delete(gone), polls).await;
+        used.extend([made, gone]);
+        let created = store.create(gone, b"gone", later(), None).await;
+        assert_created(created.expect("create"));
+        end.of(store.load(key)).await;
+        end.of(store.create(made, b"made", later(), None)).await;
+        end.of(store.save(key, version, &[round], later(), None))
+            .await;
+        end.of(store.touch(key, version, later())).await;
+        end.of(store.delete(gone)).await;
+        end.of(store.delete_owner(NOBODY)).await;
         // a call that was dropped may still be under way, and happens or not
-        let there = loop {
+        let after = [0, round];
+        version = loop {
             let there = store
                 .load(key)
                 .await
                 .expect("a call after a dropped one works")
                 .expect("it is there");
-            let bytes = [0, polls];
-            let saving = store.save(key, there.version, &bytes, later(), None);
+            let expected: &[u8] = match there.version == version {
+                true => &before,
+                false => &[round],
+            };
+            assert_eq!(
+                there.bytes, expected,
+                "a `save` that is dropped happens once or not at all"
+            );
+            let saving = store.save(key, there.version, &after, later(), None);
             match saving.await.expect("a call after a dropped one works") {
-                Saving::Saved(version) => break version,
+                Saving::Saved(next) => {
+                    assert!(next > there.version, "versions grow");
+                    break next;
+                }
                 Saving::Conflict(_) => {}
                 Saving::Gone => panic!("nobody deleted it"),
             }
         };
-        assert!(there > version, "versions grow");
-        version = there;
-        store.delete(made).await.expect("delete");
+        before = after.to_vec();
+        for (key, bytes) in [(made, b"made"), (gone, b"gone")] {
+            if let Some(there) = store.load(key).await.expect("load") {
+                assert_eq!(
+                    there.bytes, bytes,
+                    "a call that is dropped happens as a whole or not at all"
+                );
+            }
+        }
     }
-    store.delete(key).await.expect("delete");
+    for key in used {
+        store.delete(key).await.expect("delete");
+    }
 }
 
-async fn poll_then_drop<T>(call: impl Future<Output = T>, polls: u8) {
-    let mut call = pin!(call);
-    let mut left = polls;
-    poll_fn(|context| {
-        if call.as_mut().poll(context).is_ready() || left == 0 {
-            return Poll::Ready(());
-        }
-        left -= 1;
-        Poll::Pending
-    })
-    .await;
+/// When a call is given up.
+#[derive(Clone, Copy)]
+struct GivenUp {
+    polls: u8,
+    /// What it waits for after them has come, but is not looked at.
+    answered: bool,
+}
+
+impl GivenUp {
+    async fn of<T>(self, call: impl Future<Output = T>) {
+        let mut call = pin!(call);
+        let mut left = self.polls;
+        poll_fn(|context| {
+            if left == 0 || call.as_mut().poll(context).is_ready() {
+                return Poll::Ready(());
+            }
+            left -= 1;
+            match left == 0 && !self.answered {
+                true => Poll::Ready(()),
+                false => Poll::Pending,
+            }
+        })
+        .await;
+    }
 }
 
 /// A session that is renewed again and again, while all sessions of its owner are to end.
@@ -114,6 +168,8 @@ pub(super) async fn leaves_no_session_of_an_owner_that_moves<S: Store>(
     store: &Arc<S>,
     other: &Arc<S>,
 ) {
+    const PROMISE: &str =
+        "`delete_owner` also forgets a session that moves to another key meanwhile, and counts it";
     let owner = OwnerTag::new([3; 16]);
     for _ in 0..10 {
         let mut at = key();
@@ -123,13 +179,15 @@ pub(super) async fn leaves_no_session_of_an_owner_that_moves<S: Store>(
                 .await
                 .expect("create"),
         );
+        let over = Arc::new(AtomicBool::new(false));
         let moves = tokio::spawn({
-            let store = store.clone();
+            let (store, over) = (store.clone(), over.clone());
             async move {
                 // the new one first, then the old one is no longer the owner's: as the layer does
                 loop {
                     // a store that never waits would have the thread to itself
                     tokio::task::yield_now().await;
+                    let is_over = over.load(Ordering::SeqCst);
                     let next = key();
                     let made = store
                         .create(next, b"1", later(), Some(owner))
@@ -141,6 +199,7 @@ pub(super) async fn leaves_no_session_of_an_owner_that_moves<S: Store>(
                         .expect("save")
                     {
                         Saving::Saved(_) => {
+                            assert!(!is_over, "{PROMISE}");
                             store.delete(at).await.expect("delete");
                             (at, version) = (next, assert_created(made));
                         }
@@ -154,13 +213,11 @@ pub(super) async fn leaves_no_session_of_an_owner_that_moves<S: Store>(
         });
         tokio::task::yield_now().await;
         let ended = other.delete_owner(owner).await.expect("delete_owner");
-        assert!(ended > 0, "there was one");
-        let at = moves.await.expect("no panic");
-        assert_eq!(
-            store.load(at).await.expect("load"),
-            None,
-            "`delete_owner` also forgets a session that moves to another key meanwhile"
-        );
+        over.store(true, Ordering::SeqCst);
+        assert!(ended > 0, "{PROMISE}");
+        let at = moves.await.expect(PROMISE);
+        let there = store.load(at).await.expect("load");
+        assert_eq!(there, None, "{PROMISE}");
         assert_eq!(
             store.delete_owner(owner).await.expect("delete_owner"),
             0,
