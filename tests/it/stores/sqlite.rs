@@ -10,7 +10,8 @@ use sqlx::sqlite::SqlitePoolOptions;
 use tower_sealed_session::{
     OffsetDateTime, SessionLayer,
     store::{
-        MemoryStore, Operate as _, SqliteStore, Store as _, StoreErrorKind, StoreKey, prune_every,
+        MemoryStore, Operate as _, Saving, SqliteStore, Store as _, StoreErrorKind, StoreKey,
+        prune_every,
     },
 };
 
@@ -27,6 +28,8 @@ fn url(folder: &Folder) -> String {
 /// The command line's answer.
 fn by_hand(folder: &Folder, sql: &str) -> String {
     let mut shell = Command::new("sqlite3")
+        // a store that was dropped closes its file a little later
+        .args(["-cmd", ".timeout 10000"])
         .arg(folder.0.join("sessions.db"))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -103,6 +106,16 @@ async fn what_is_wrong_with_a_file_is_told() {
         kind == StoreErrorKind::Schema && text.contains("another app"),
         "{text}"
     );
+    // to SQLite, capitals make no other name
+    by_hand(
+        &folder,
+        "drop table sessions; create table Sessions (id text);",
+    );
+    let (kind, text) = told(&url(&folder)).await;
+    assert!(
+        kind == StoreErrorKind::Schema && text.contains("another app"),
+        "{text}"
+    );
     by_hand(&folder, "drop table sessions;");
     for (url, kind, wanted) in [
         (
@@ -115,6 +128,12 @@ async fn what_is_wrong_with_a_file_is_told() {
             StoreErrorKind::Config,
             "sqlite:sessions.db",
         ),
+        ("sqlite:", StoreErrorKind::Config, "sqlite:sessions.db"),
+        (
+            "sqlite://?mode=rwc",
+            StoreErrorKind::Config,
+            "sqlite:sessions.db",
+        ),
         (
             "mysql://root:hunter2@localhost",
             StoreErrorKind::Config,
@@ -124,6 +143,15 @@ async fn what_is_wrong_with_a_file_is_told() {
         let (is, text) = told(url).await;
         assert!(is == kind && text.contains(wanted), "{url}: {is:?}, {text}");
     }
+    let secret = SqliteStore::connect("mysql://root:hunter2@localhost").await;
+    let shown = format!(
+        "{secret:?}, {:?}",
+        SqliteStore::connect("sqlite::memory:").await
+    );
+    assert!(
+        !shown.contains("hunter2") && !shown.contains("memory"),
+        "{shown}"
+    );
 
     // a file that is only to be read, and one that is full
     by_hand(&folder, SqliteStore::SCHEMA);
@@ -165,6 +193,90 @@ async fn what_is_wrong_with_a_file_is_told() {
     assert!(
         !kinds.is_empty() && kinds.iter().all(|kind| *kind == StoreErrorKind::Full),
         "{kinds:?}"
+    );
+}
+
+/// This test is its own child, since a program's environment is not to be changed while it runs.
+#[tokio::test]
+async fn the_environment_names_the_file_or_is_told_what_is_missing() {
+    const CHILD: &str = "TEST_IS_A_CHILD";
+    if std::env::var_os(CHILD).is_some() {
+        match SqliteStore::from_env().await {
+            Ok(store) => store.create_schema().await.expect("a schema"),
+            Err(error) => println!("{:?}: {error}", error.kind()),
+        }
+        return;
+    }
+    let folder = Folder::new();
+    let say = |url: Option<&str>| {
+        let mut child = Command::new(std::env::current_exe().expect("a path"));
+        let name = "stores::sqlite::the_environment_names_the_file_or_is_told_what_is_missing";
+        child.args(["--exact", name, "--nocapture"]);
+        child.env(CHILD, "1").env_remove("SESSION_DB_URL");
+        let output = child.envs(url.map(|url| ("SESSION_DB_URL", url))).output();
+        String::from_utf8(output.expect("it runs").stdout).expect("UTF-8")
+    };
+    for (value, wanted) in [
+        (None, "Config: SESSION_DB_URL is not set: set it to"),
+        (Some(""), "Config: SESSION_DB_URL is not set: set it to"),
+        (
+            Some("postgresql://u:hunter2@h/d"),
+            "Config: SESSION_DB_URL is not a URL of SQLite: set it to",
+        ),
+    ] {
+        let said = say(value);
+        assert!(said.contains(wanted) && !said.contains("hunter2"), "{said}");
+    }
+    assert!(say(Some(&url(&folder))).contains("1 passed"));
+    assert_eq!(by_hand(&folder, "select count(*) from sessions;"), "0\n");
+}
+
+/// Below the layer, which would make writers of one process wait in line.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_write_of_64_tasks_is_lost_over_two_handles_on_one_file() {
+    const TASKS: u64 = 64;
+    const CHANGES: u64 = 20;
+    let folder = Folder::new();
+    let mut handles = Vec::new();
+    for _ in 0..2 {
+        let store = SqliteStore::connect(&url(&folder)).await.expect("a file");
+        store.create_schema().await.expect("a schema");
+        handles.push(store);
+    }
+    let (key, expires) = (
+        StoreKey::new([1; 16]),
+        OffsetDateTime::now_utc() + Duration::from_secs(3600),
+    );
+    let zero = 0_u64.to_be_bytes();
+    let created = handles[0].create(key, &zero, expires, None).await;
+    created.expect("a row");
+    let tasks = (0..TASKS).map(|task| {
+        let store = handles[(task % 2) as usize].clone();
+        tokio::spawn(async move {
+            for _ in 0..CHANGES {
+                let mut there = store.load(key).await.expect("a row").expect("a row");
+                loop {
+                    let count = u64::from_be_bytes(*there.bytes.first_chunk().expect("a number"));
+                    let more = (count + 1).to_be_bytes();
+                    let saving = store.save(key, there.version, &more, expires, None);
+                    match saving.await.expect("a row") {
+                        Saving::Saved(_) => break,
+                        Saving::Conflict(now) => there = now,
+                        Saving::Gone => panic!("nobody deleted it"),
+                    }
+                }
+            }
+        })
+    });
+    for task in tasks.collect::<Vec<_>>() {
+        task.await.expect("all are acknowledged");
+    }
+    let there = handles[1].load(key).await.expect("a row").expect("a row");
+    assert_eq!(there.bytes, (TASKS * CHANGES).to_be_bytes());
+    assert_eq!(
+        there.version.get(),
+        1 + TASKS * CHANGES,
+        "each has one of its own"
     );
 }
 

@@ -1,6 +1,6 @@
 //! No acknowledged write is lost.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use axum::{Router, extract::Path, routing::get};
 use http::StatusCode;
@@ -25,7 +25,8 @@ fn app(store: super::backend::Any) -> Router {
     Router::new()
         .route("/", get(all))
         .route("/{key}/{value}", get(set))
-        .layer(layer(store))
+        // that none is lost is claimed here, not how long one takes on a busy machine
+        .layer(layer(store).store_timeout(Duration::from_secs(60)))
 }
 
 async fn writes_of_64_tasks_through_two_instances_are_all_kept(backend: Backend) {
