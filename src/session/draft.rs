@@ -80,7 +80,7 @@ impl State {
         self.outcome(&self.lock())
     }
 
-    /// Whether owner and entries would fit a cookie of a name of that length, with so many bytes to spare.
+    /// How long a cookie would be, name and value, that holds it.
     pub(crate) fn cookie_len(&self, name_len: usize) -> usize {
         let changes = self.lock();
         let owner = self.current_owner(&changes);

@@ -124,7 +124,7 @@ impl Rules {
         )))
     }
 
-    /// Whether it fits a cookie whose name has that length, and how much of it that takes.
+    /// How long a cookie is, name and value, that holds so much.
     #[cfg(feature = "store")]
     pub(crate) fn cookie_len(name_len: usize, owner: Option<&str>, entries: usize) -> usize {
         Measure::sealed(name_len, owner, entries)
