@@ -68,6 +68,13 @@ impl<'a> Entries<'a> {
             .map(|entry| entry.value)
     }
 
+    /// Each key, with the length of its value.
+    pub(crate) fn sizes(self) -> Vec<(String, usize)> {
+        self.iter()
+            .map(|(key, value)| (key.to_owned(), value.len()))
+            .collect()
+    }
+
     pub(crate) fn iter(self) -> impl Iterator<Item = (&'a str, &'a [u8])> {
         self.walk().map(|(_, entry)| {
             let key =

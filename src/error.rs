@@ -1,4 +1,4 @@
-//! What can go wrong while a request runs.
+//! Errors while a request runs.
 
 use std::{fmt, sync::Arc};
 
@@ -7,14 +7,14 @@ use http::{
     header::{CACHE_CONTROL, RETRY_AFTER},
 };
 
-/// Why a session could not be read, changed or kept.
+/// Why a session could not be read, changed or saved.
 ///
-/// It is cheap to clone, and never holds a secret, a cookie, an owner or a session's value; names of
-/// entries and Rust types are all it shows. Under axum it is a response: `503 Service Unavailable`
-/// for [`ErrorKind::Unavailable`], else `500 Internal Server Error`, with the error itself in the
-/// response's extensions for the layers outside to log.
+/// It is cheap to clone. It never holds a secret, a cookie, an owner or a value; it shows only names
+/// of entries and of Rust types. Under axum it is a response: `503 Service Unavailable` for
+/// [`ErrorKind::Unavailable`] and [`ErrorKind::Ended`], otherwise `500 Internal Server Error`. The
+/// response's extensions hold the error, so that outer layers can log it.
 ///
-/// A bad cookie is not an error: it is an anonymous session.
+/// A bad cookie is not an error: the session is anonymous then.
 ///
 /// ```
 /// use tower_sealed_session::{ErrorKind, KeyRing, SessionLayer, testing};
@@ -38,35 +38,34 @@ pub struct Error {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The change would make the session larger than its cookie may be; nothing was changed.
+    /// The change would make the session larger than its cookie may be. Nothing was changed.
     TooLarge,
-    /// An entry does not deserialize as the type that was asked for.
+    /// An entry does not deserialize as the requested type.
     WrongType,
-    /// A value does not serialize to JSON; nothing was changed.
+    /// A value does not serialize to JSON. Nothing was changed.
     Encoding,
-    /// An entry's key is empty or longer than 255 bytes; nothing was changed.
+    /// An entry's key is empty or longer than 255 bytes. Nothing was changed.
     InvalidKey,
-    /// An owner is empty or longer than 255 bytes; nothing was changed.
+    /// An owner is empty or longer than 255 bytes. Nothing was changed.
     InvalidOwner,
-    /// The response's head has been sent, and the session with it; nothing was changed.
+    /// The response's head has been sent, and the session with it. Nothing was changed.
     Late,
-    /// The session's life was over before the response was: the request took too long, or it was
-    /// remembered for a time that has passed.
+    /// The session expired before the response was sent: the request took too long, or the time given
+    /// to `remember` has passed.
     Expired,
-    /// The session was ended by `logout` earlier in this request; nothing was changed.
+    /// `logout` ended the session earlier in this request. Nothing was changed.
     LoggedOut,
-    /// The cookie that is shared with another system does not say whose session it is: what
-    /// [`LegacyCookie::owner`](crate::compat::LegacyCookie::owner) makes of the entries is not what `login` was given.
-    #[cfg(feature = "starlette")]
+    /// The entries of a shared cookie do not name the owner that was given to `login`: insert the
+    /// entry that `LegacyCookie::owner` reads. With the feature `starlette`.
     OwnerNotShared,
-    /// Another request ended the session meanwhile: what this one changed is lost. With a store, from
+    /// Another request ended the session, so the changes of this one are lost. With a store, from
     /// [`commit`](crate::Session::commit).
     Ended,
-    /// The operating system gave no randomness.
+    /// The system's random source failed.
     Entropy,
-    /// The clock shows a moment before 1970.
+    /// The clock shows a time before 1970.
     Clock,
-    /// The session's state is in a store that cannot be reached, or that this layer does not have.
+    /// The session is in a store that cannot be reached, or that this layer does not have.
     Unavailable,
     /// The request did not pass through a [`SessionLayer`](crate::SessionLayer).
     MissingLayer,
@@ -85,9 +84,9 @@ enum Detail {
     Source(Box<dyn std::error::Error + Send + Sync>),
 }
 
-/// By how much a session would not fit, and what takes the room.
+/// The size a session would have, the limit, and the largest entries.
 ///
-/// All sizes are bytes. Session data grows by a third in the cookie.
+/// All sizes are in bytes. The base64 encoding of a cookie adds a third.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TooLarge {
     place: &'static str,
@@ -97,10 +96,12 @@ pub struct TooLarge {
 }
 
 impl TooLarge {
-    /// How many of the largest entries are named.
+    /// How many of the largest entries an error names.
     pub(crate) const NAMED: usize = 3;
 
-    pub(crate) const COOKIE: &'static str = "would need a cookie, name and value, of";
+    pub(crate) const COOKIE: &'static str = "as a cookie (name and value)";
+
+    pub(crate) const ROW: &'static str = "in the store";
 
     pub(crate) fn new(
         place: &'static str,
@@ -116,19 +117,19 @@ impl TooLarge {
         }
     }
 
-    /// What the cookie's name and value would measure together; with a store, what it would be given.
+    /// The length of the cookie's name and value together; with a store, the length of the row.
     #[must_use]
     pub fn size(&self) -> usize {
         self.size
     }
 
-    /// What they may measure: 4096, above which browsers drop a cookie; with a store, 65 536.
+    /// The limit: 4096, since browsers drop a longer cookie; with a store, 65 536.
     #[must_use]
     pub fn limit(&self) -> usize {
         self.limit
     }
 
-    /// Up to three entries, the largest first: key, and the length of the value as JSON.
+    /// Up to three entries, the largest first: the key, and the length of the value as JSON.
     #[must_use]
     pub fn largest(&self) -> &[(String, usize)] {
         &self.largest
@@ -136,7 +137,7 @@ impl TooLarge {
 }
 
 impl Error {
-    /// What kind of error it is.
+    /// The kind of error.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         self.kind
@@ -151,7 +152,7 @@ impl Error {
         }
     }
 
-    /// Makes `response`, which is fresh, the answer to a request that met this error.
+    /// Turns `response`, which is new and empty, into the response for this error.
     pub(crate) fn onto<B>(self, mut response: Response<B>) -> Response<B> {
         *response.status_mut() = self.status();
         let headers = response.headers_mut();
@@ -174,7 +175,7 @@ impl Error {
         Self::with(ErrorKind::TooLarge, Detail::TooLarge(sizes))
     }
 
-    /// serde's own messages quote the value, so they are not kept.
+    /// serde's own messages quote the value, so they are dropped.
     pub(crate) fn wrong_type<T>(key: Option<&str>) -> Self {
         Self::with(ErrorKind::WrongType, Detail::entry::<T>(key))
     }
@@ -188,13 +189,11 @@ impl Error {
         Self::with(ErrorKind::MissingLayer, Detail::Layer { cookie_name })
     }
 
-    #[cfg(feature = "store")]
     pub(crate) fn unavailable(source: impl std::error::Error + Send + Sync + 'static) -> Self {
         Self::with(ErrorKind::Unavailable, Detail::Source(Box::new(source)))
     }
 
-    /// Its source, if it is of that type.
-    #[cfg(feature = "store")]
+    /// The source, if it is of that type.
     pub(crate) fn source_of<T: std::error::Error + 'static>(&self) -> Option<&T> {
         match self.detail.as_deref() {
             Some(Detail::Source(source)) => source.downcast_ref(),
@@ -246,8 +245,8 @@ impl fmt::Display for Error {
             }
             Some(Detail::Layer { cookie_name }) => write!(
                 f,
-                "the request did not pass through a session layer whose cookie is named {cookie_name:?}, \
-                 prefix and all, see `SessionLayer::cookie_name`"
+                "the request did not pass through a session layer whose cookie is named {cookie_name:?}: \
+                 give the full name with its prefix, see `SessionLayer::cookie_name`"
             ),
             Some(Detail::Source(_)) | None => self.kind.fmt(f),
         }
@@ -257,27 +256,24 @@ impl fmt::Display for Error {
 impl fmt::Display for ErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::TooLarge => "the session is larger than its cookie may be",
+            Self::TooLarge => "the session is too large for its cookie",
             Self::WrongType => "the session holds a value of another type",
             Self::Encoding => "a value does not serialize to JSON",
             Self::InvalidKey => "the key of a session entry must have 1 to 255 bytes",
             Self::InvalidOwner => "the owner of a session must have 1 to 255 bytes",
-            Self::Late => "the session was sent with the response's head and can no longer change",
-            Self::Expired => "the session's life was over before the response was",
-            Self::LoggedOut => "the session was ended by logout earlier in this request",
-            #[cfg(feature = "starlette")]
+            Self::Late => "the session can no longer change: the response's head has been sent",
+            Self::Expired => "the session expired before the response was sent",
+            Self::LoggedOut => "the session was ended by `logout` earlier in this request",
             Self::OwnerNotShared => {
-                "the shared cookie does not say whose session it is: \
+                "the entries of the shared cookie do not name the owner: \
                  after `login`, insert the entry that `LegacyCookie::owner` reads"
             }
             Self::Ended => {
-                "the session was ended by another request: what this one changed is lost"
+                "the session was ended by another request: the changes of this one are lost"
             }
-            Self::Entropy => "the operating system gave no randomness",
-            Self::Clock => "the clock shows a moment before 1970",
-            Self::Unavailable => {
-                "the session's state is in a store, and none can be reached from this layer"
-            }
+            Self::Entropy => "system random source failed",
+            Self::Clock => "the clock shows a time before 1970: set the system's clock",
+            Self::Unavailable => "the session is in a store that this layer cannot reach",
             Self::MissingLayer => {
                 "the request did not pass through a session layer: \
                  add `.layer(SessionLayer::from_env()?)` to the router, after its routes"
@@ -290,8 +286,8 @@ impl fmt::Display for TooLarge {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "the session {} {} bytes, and at most {} are accepted",
-            self.place, self.size, self.limit
+            "the session would take {} bytes {}, but the limit is {}",
+            self.size, self.place, self.limit
         )?;
         for (n, (key, len)) in self.largest.iter().enumerate() {
             let lead = if n == 0 { "; largest entries: " } else { ", " };

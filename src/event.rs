@@ -1,134 +1,95 @@
-//! What happened to a session, as `tracing` events under the target `tower_sealed_session`.
+//! The events of a session, as `tracing` events with the target `tower_sealed_session`.
 //!
-//! No event holds a secret, a cookie, an owner or a value. A session is named by the first 4 bytes of the
-//! SHA-256 of its id.
+//! No event holds a secret, a cookie, an owner or a value. A session is named by the first 4 bytes
+//! of the SHA-256 of its id.
 
 use crate::{error::ErrorKind, record::SessionId};
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Event<'a> {
-    /// A visitor has a session from now on.
+    /// A visitor got a session.
     Created(SessionId),
-    /// Login or renewal gave it a new id.
-    Renewed {
-        from: SessionId,
-        to: SessionId,
-    },
+    /// A login or a renewal gave the session a new id.
+    Renewed { from: SessionId, to: SessionId },
+    /// Entries, owner or lifetime changed.
     Changed(SessionId),
-    /// Sealed anew for its time alone.
+    /// The session was sealed again to extend its idle deadline.
     Refreshed(SessionId),
-    /// The browser was told to drop its cookie.
+    /// The response removes the cookie.
     Removed,
-    /// A cookie was not accepted; the visitor is anonymous.
+    /// A cookie was rejected; the visitor is anonymous.
     Rejected(Reason),
-    /// A visitor came with the old system's cookie; so many requests did since the layer was made.
-    #[cfg(feature = "starlette")]
-    LegacyRead {
-        count: u64,
-    },
-    /// An old system's cookie was not accepted.
-    #[cfg(feature = "starlette")]
+    /// A session was read from the legacy cookie; `count` is the total since the layer was built.
+    LegacyRead { count: u64 },
+    /// A legacy cookie was rejected.
     LegacyRejected(Reason),
-    /// The visitor was logged out by the old system, which removed its cookie beside ours.
-    #[cfg(feature = "starlette")]
+    /// The legacy app removed its cookie beside ours, which ends the session here as well.
     LegacyLoggedOut(SessionId),
-    /// An old session has a key that an entry cannot have.
-    #[cfg(feature = "starlette")]
+    /// A legacy session has keys that an entry cannot have.
     LegacyLeftOut,
-    /// Sessions are in a cookie that is signed and not encrypted.
-    #[cfg(feature = "starlette")]
-    Signed {
-        cookie: &'a str,
-    },
-    /// The old system's secret would not be taken for a new one.
-    #[cfg(feature = "starlette")]
+    /// The sessions are in a cookie that is signed but not encrypted.
+    Signed { cookie: &'a str },
+    /// The legacy secret would be refused as a new secret.
     WeakLegacy,
-    /// What this request changed is lost, for a good reason.
-    Dropped(Drop),
-    /// A change after the response's head was sent, or after logout in the same request.
-    LateWrite {
-        method: &'a str,
-    },
-    /// The session could not be kept, and the response was replaced by an error.
+    /// The changes of this request were dropped.
+    Dropped(DropReason),
+    /// A change came after the response's head was sent, or after a logout in the same request.
+    LateWrite { method: &'a str },
+    /// The session could not be saved; the response was replaced by an error.
     Failed(ErrorKind),
-    /// A session no longer fits its cookie, and is in the store from now on.
-    #[cfg(feature = "store")]
+    /// A session no longer fits its cookie and moved to the store.
     Overflowed(SessionId),
-    /// A row is of another key, or stands under another id than it was made for.
-    #[cfg(feature = "store")]
+    /// A row was sealed with an unknown key, or for another key of the store.
     Unreadable(SessionId),
-    /// A logout did not reach the store: whoever has a copy of the cookie can go on.
-    #[cfg(feature = "store")]
+    /// A logout did not reach the store, so that a copy of the cookie is still valid.
     LogoutIncomplete,
     /// A call to the store failed.
-    #[cfg(feature = "store")]
-    StoreFailed {
-        call: &'a str,
-        kind: &'a str,
-    },
-    /// The environment names no server, and the usual one is taken.
-    #[cfg(feature = "redis")]
-    StoreDefault {
-        url: &'a str,
-    },
-    /// The store's server throws sessions away when it is full.
-    #[cfg(feature = "redis")]
-    StoreEvicts {
-        policy: &'a str,
-    },
-    /// The store forgot sessions that had ended.
-    #[cfg(feature = "store")]
-    Pruned {
-        count: u64,
-    },
-    /// A layer stands inside another of the same cookie name but other settings, which it ignores.
-    Nested {
-        cookie: &'a str,
-    },
-    /// The clock shows a moment before 1970.
+    StoreFailed { call: &'a str, kind: &'a str },
+    /// The environment names no server, so the default one is used.
+    StoreDefault { url: &'a str },
+    /// The store's server evicts sessions when its memory is full.
+    StoreEvicts { policy: &'a str },
+    /// Expired sessions were pruned from the store.
+    Pruned { count: u64 },
+    /// A layer is inside another one with the same cookie name but other settings.
+    Nested { cookie: &'a str },
+    /// The clock shows a time before 1970.
     Clock,
-    /// The secret ends with the process.
+    /// The secret exists only in this process.
     Ephemeral,
-    /// Cookies travel over plain HTTP, without `Secure` and without a prefix.
-    Insecure {
-        cookie: &'a str,
-    },
+    /// The cookie is sent over plain HTTP, without `Secure` and without a prefix.
+    Insecure { cookie: &'a str },
     /// The cookie's name has no prefix, so that sibling hosts can plant it.
-    Unprefixed {
-        cookie: &'a str,
-    },
+    Unprefixed { cookie: &'a str },
 }
 
-/// Why a cookie is not accepted.
+/// Why a cookie was rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reason {
     Garbage,
     Version,
     UnknownKey,
     Forged,
-    /// Authentic, and yet not a record: made by another program, or a fault in this one.
+    /// Authentic but not a record: another program has the secret, or this one has a bug.
     Malformed,
     Expired,
     Future,
     /// Several valid cookies of different sessions.
     Ambiguous,
-    /// A ticket of a session that the store does not have, or no longer.
-    #[cfg(feature = "store")]
+    /// A ticket whose session is not in the store, or no longer.
     Gone,
-    /// A ticket of a session that was ended lately.
-    #[cfg(feature = "store")]
+    /// A ticket of a session that ended recently.
     Ended,
-    /// What the store has is not for these keys.
-    #[cfg(feature = "store")]
+    /// A ticket whose row does not open with these keys.
     Unreadable,
 }
 
-/// Why a change is lost.
+/// Why changes were dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Drop {
-    /// Another request ended the session meanwhile.
+pub(crate) enum DropReason {
+    /// Another request ended the session.
     Ended,
-    /// The request was cancelled, or its service failed, so that there is no response to carry them.
+    /// The request was cancelled or its service failed, so there is no response to carry them.
     Unanswered,
     /// A refresh would make the cookie too large.
     TooLarge,
@@ -144,15 +105,15 @@ impl Event<'_> {
         match self {
             Self::Created(id) => emit!(debug, "created", session = ?id, "session created"),
             Self::Renewed { from, to } => {
-                emit!(debug, "renewed", session = ?to, before = ?from, "session has a new id")
+                emit!(debug, "renewed", session = ?to, before = ?from, "session has a new id");
             }
             Self::Changed(id) => emit!(debug, "changed", session = ?id, "session changed"),
             Self::Refreshed(id) => emit!(trace, "refreshed", session = ?id, "session refreshed"),
             Self::Removed => emit!(debug, "removed", "session cookie removed"),
             Self::Rejected(reason) => {
-                let (name, told) = (reason.name(), "session cookie not accepted");
+                let (name, told) = (reason.name(), "session cookie rejected");
                 match reason {
-                    // authentic, and no session: another program has the secret
+                    // authentic but no session: another program has the secret
                     Reason::Malformed => emit!(error, "rejected", reason = name, "{told}"),
                     Reason::Forged | Reason::Future | Reason::Ambiguous => {
                         emit!(warn, "rejected", reason = name, "{told}");
@@ -160,81 +121,72 @@ impl Event<'_> {
                     _ => emit!(debug, "rejected", reason = name, "{told}"),
                 }
             }
-            #[cfg(feature = "starlette")]
             Self::LegacyRead { count } => {
                 emit!(
                     info,
                     "legacy_read",
                     count,
-                    "session read from the old system's cookie"
-                )
+                    "session read from the legacy cookie"
+                );
             }
-            #[cfg(feature = "starlette")]
             Self::LegacyRejected(reason) => {
-                let (name, told) = (reason.name(), "the old system's cookie not accepted");
+                let (name, told) = (reason.name(), "legacy cookie rejected");
                 match reason {
                     Reason::Malformed => emit!(warn, "legacy_rejected", reason = name, "{told}"),
                     _ => emit!(debug, "legacy_rejected", reason = name, "{told}"),
                 }
             }
-            #[cfg(feature = "starlette")]
             Self::LegacyLoggedOut(id) => {
-                emit!(debug, "legacy_logged_out", session = ?id, "session ended by the old system")
+                emit!(debug, "legacy_logged_out", session = ?id, "session ended by the legacy app");
             }
-            #[cfg(feature = "starlette")]
             Self::LegacyLeftOut => emit!(
                 warn,
                 "legacy_left_out",
-                "entries of an old session left out: their keys are empty or longer than 255 bytes"
+                "entries of a legacy session left out: their keys are empty or longer than 255 bytes"
             ),
-            #[cfg(feature = "starlette")]
             Self::Signed { cookie } => emit!(
                 info,
                 "signed",
                 cookie,
-                "sessions are signed and not encrypted: whoever has the cookie reads it"
+                "sessions are signed but not encrypted: anyone who has the cookie can read it"
             ),
-            #[cfg(feature = "starlette")]
             Self::WeakLegacy => emit!(
                 warn,
                 "legacy_secret",
-                "the old system's secret is weak or published: until it stops, whoever knows it makes sessions"
+                "the legacy secret is weak or published: \
+                 anyone who knows it can forge sessions until its cookies are no longer accepted"
             ),
-            Self::Dropped(drop) => {
+            Self::Dropped(reason) => {
                 emit!(
                     info,
                     "dropped",
-                    reason = drop.name(),
-                    "changes of a session dropped"
-                )
+                    reason = reason.name(),
+                    "session changes dropped"
+                );
             }
             Self::LateWrite { method } => emit!(
                 warn,
                 "late_write",
                 method,
-                "session changed after it was sent or ended: nothing changed"
+                "session changed after it was sent or ended: the change has no effect"
             ),
             Self::Failed(kind) => {
-                emit!(error, "failed", kind = ?kind, "session not kept, response replaced")
+                emit!(error, "failed", kind = ?kind, "session not saved, response replaced");
             }
-            #[cfg(feature = "store")]
             Self::Overflowed(id) => {
-                emit!(debug, "overflowed", session = ?id, "session moved from its cookie to the store")
+                emit!(debug, "overflowed", session = ?id, "session moved from its cookie to the store");
             }
-            #[cfg(feature = "store")]
             Self::Unreadable(id) => emit!(
                 error,
                 "unreadable",
                 session = ?id,
-                "stored session of an unknown key, or of another id: not read, not changed"
+                "stored session sealed with an unknown key or for another id: neither read nor changed"
             ),
-            #[cfg(feature = "store")]
             Self::LogoutIncomplete => emit!(
                 error,
                 "logout_incomplete",
                 "logout did not reach the session store: a copy of the cookie is still valid"
             ),
-            #[cfg(feature = "store")]
             Self::StoreFailed { call, kind } => {
                 emit!(
                     error,
@@ -242,50 +194,45 @@ impl Event<'_> {
                     call,
                     kind,
                     "call to the session store failed"
-                )
+                );
             }
-            #[cfg(feature = "redis")]
-            Self::StoreDefault { url } => {
-                emit!(
-                    info,
-                    "store_default",
-                    url,
-                    "REDIS_URL is not set: the usual server is taken"
-                )
-            }
-            #[cfg(feature = "redis")]
+            Self::StoreDefault { url } => emit!(
+                info,
+                "store_default",
+                url,
+                "REDIS_URL is not set: using the default server"
+            ),
             Self::StoreEvicts { policy } => emit!(
                 warn,
                 "store_evicts",
                 policy,
-                "Redis throws sessions away when it is full: set maxmemory-policy to noeviction"
+                "Redis evicts sessions when its memory is full: set maxmemory-policy to noeviction"
             ),
-            #[cfg(feature = "store")]
             Self::Pruned { count } => {
                 emit!(
                     debug,
                     "pruned",
                     count,
-                    "sessions that had ended pruned from the store"
-                )
+                    "expired sessions pruned from the store"
+                );
             }
             Self::Nested { cookie } => emit!(
                 warn,
                 "nested",
                 cookie,
-                "session layer ignored: it stands inside one of the same cookie name and other settings"
+                "session layer ignored: a layer around it has the same cookie name and other settings"
             ),
-            Self::Clock => emit!(error, "clock", "the clock shows a moment before 1970"),
+            Self::Clock => emit!(error, "clock", "the clock shows a time before 1970"),
             Self::Ephemeral => emit!(
                 warn,
                 "ephemeral_secret",
-                "SESSION_SECRET is not set: sessions are sealed by a secret of this process and end with it"
+                "SESSION_SECRET is not set: using a random secret, so sessions end with this process"
             ),
             Self::Insecure { cookie } => emit!(
                 warn,
                 "insecure",
                 cookie,
-                "session cookies travel over plain HTTP: for development only"
+                "session cookies are sent over plain HTTP: for development only"
             ),
             Self::Unprefixed { cookie } => emit!(
                 warn,
@@ -308,17 +255,14 @@ impl Reason {
             Self::Expired => "expired",
             Self::Future => "future",
             Self::Ambiguous => "ambiguous",
-            #[cfg(feature = "store")]
             Self::Gone => "gone",
-            #[cfg(feature = "store")]
             Self::Ended => "ended",
-            #[cfg(feature = "store")]
             Self::Unreadable => "unreadable",
         }
     }
 }
 
-impl Drop {
+impl DropReason {
     fn name(self) -> &'static str {
         match self {
             Self::Ended => "ended",

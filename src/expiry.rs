@@ -1,29 +1,29 @@
-//! How long sessions live: pure functions of a record's times and now.
+//! Session lifetimes: pure functions of a record's times and the current time.
 
 use crate::{clock::Millis, record::Times};
 
-/// How far ahead the clock of the instance that sealed may be.
+/// How far ahead the clock of another instance may be.
 pub(crate) const SKEW: Millis = 60_000;
 
-/// Browsers keep no cookie longer.
+/// Browsers keep no cookie longer (RFC 6265bis).
 const MAX_AGE_LIMIT: Millis = 400 * 24 * 3600 * 1000;
 
-/// A session is re-sealed to push its idle limit at most this often.
+/// The idle deadline of a session is extended at most this often.
 const MAX_REFRESH: Millis = 5 * 60_000;
 
-/// A request that took longer does not refresh early: a faster one may have written meanwhile.
+/// A request that takes longer does not refresh early: a faster one may have written since.
 const SLOW: Millis = 2_000;
 
-/// A layer's limits, enforced on sessions already out as well.
+/// A layer's timeouts. They also apply to sessions that were sealed under other settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Timeouts {
-    /// `None` where the absolute limit comes first anyway.
+    /// `None` if the absolute timeout always comes first.
     pub(crate) idle: Option<Millis>,
     pub(crate) absolute: Millis,
     pub(crate) max_remember: Millis,
 }
 
-/// Why an authentic session is not accepted.
+/// Why an authentic session is rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Untimely {
     Expired,
@@ -31,7 +31,7 @@ pub(crate) enum Untimely {
 }
 
 impl Times {
-    /// When it was last sealed.
+    /// When the session was last sealed.
     pub(crate) fn issued_at(self) -> Millis {
         self.created
             .saturating_add(Millis::from(self.issued) * 1000)
@@ -52,7 +52,7 @@ impl Timeouts {
         }
     }
 
-    /// The same of a ticket, whose row knows when it was used.
+    /// The same check for a ticket, whose row knows when the session was last used.
     pub(crate) fn check_ticket(&self, times: Times, now: Millis) -> Result<(), Untimely> {
         if times.created > now + SKEW {
             return Err(Untimely::Future);
@@ -63,7 +63,7 @@ impl Timeouts {
         }
     }
 
-    /// The first moment at which the session is no longer accepted, if it is not used before.
+    /// The first moment at which the session is no longer accepted, unless it is used before.
     pub(crate) fn end(&self, times: Times) -> Millis {
         let limit = if times.remembered {
             self.max_remember
@@ -79,7 +79,7 @@ impl Timeouts {
         }
     }
 
-    /// What the browser is told: the remaining life in seconds, begun ones counted, and never more than 400 days.
+    /// The cookie's `Max-Age`: the remaining life in seconds, rounded up, at most 400 days.
     pub(crate) fn max_age(&self, times: Times, now: Millis) -> u64 {
         self.end(times)
             .saturating_sub(now)
@@ -87,32 +87,31 @@ impl Timeouts {
             .div_ceil(1000)
     }
 
-    /// The same for a ticket.
-    #[cfg(feature = "store")]
+    /// The `Max-Age` of a ticket.
     pub(crate) fn max_age_of_ticket(&self, times: Times, now: Millis) -> u64 {
         let left = self.last(times).saturating_sub(now);
         left.min(MAX_AGE_LIMIT).div_ceil(1000)
     }
 
-    /// Whether a session that nothing changed is to be sealed anew.
+    /// Whether an unchanged session is due to be sealed again.
     pub(crate) fn refresh_due(&self, times: Times, fallback_key: bool, now: Millis) -> bool {
         let idle = self.idle_limit(times);
         let threshold = idle.map_or(MAX_REFRESH, |idle| MAX_REFRESH.min(idle / 10));
         (idle.is_some() || fallback_key) && now.saturating_sub(times.issued_at()) >= threshold
     }
 
-    /// Whether a refresh that is due can wait, since the request took long and the idle limit is far.
+    /// Whether a refresh that is due can wait: the request was slow and the idle deadline is far.
     pub(crate) fn refresh_can_wait(&self, times: Times, opened: Millis, now: Millis) -> bool {
         let gone = now.saturating_sub(times.issued_at());
         Self::is_slow(opened, now) && self.idle_limit(times).is_none_or(|idle| gone < idle / 2)
     }
 
-    /// Whether a request took so long that a faster one may have written meanwhile.
+    /// Whether a request took so long that a faster one may have written since.
     pub(crate) fn is_slow(opened: Millis, now: Millis) -> bool {
         now.saturating_sub(opened) > SLOW
     }
 
-    /// The first moment at which it is no longer accepted, however it is used.
+    /// The first moment at which the session is no longer accepted, however often it is used.
     pub(crate) fn last(&self, times: Times) -> Millis {
         let used = Times {
             issued: u32::MAX,
@@ -121,8 +120,7 @@ impl Timeouts {
         self.end(used)
     }
 
-    /// When no copy of a cookie of that session is accepted any more, whatever it says of how long it is remembered.
-    #[cfg(feature = "store")]
+    /// The first moment at which no copy of the session's cookies is accepted, whatever lifetime they name.
     pub(crate) fn outlives(&self, times: Times) -> Millis {
         let lifetime = Millis::from(times.lifetime) * 1000;
         let longest = match times.remembered {
@@ -132,8 +130,8 @@ impl Timeouts {
         times.created.saturating_add(longest).saturating_add(SKEW)
     }
 
-    /// Whether the end of a stored session, which nothing changed, is to be moved: once in a tenth of the idle limit.
-    #[cfg(feature = "store")]
+    /// Whether the end of an unchanged stored session is due to be moved: once in a tenth of the
+    /// idle timeout.
     pub(crate) fn touch_due(&self, times: Times, expires: Millis, now: Millis) -> bool {
         let mut used = times;
         used.issue(now);
@@ -141,8 +139,7 @@ impl Timeouts {
         idle.is_some_and(|idle| self.end(used).abs_diff(expires) >= idle / 10)
     }
 
-    /// The times of a stored session as of its last use, which its end tells.
-    #[cfg(feature = "store")]
+    /// The times of a stored session as of its last use, which follows from when its row expires.
     pub(crate) fn as_of(&self, mut times: Times, expires: Millis, now: Millis) -> Times {
         if let Some(idle) = self.idle_limit(times) {
             times.issue(expires.saturating_sub(idle).min(now));
@@ -190,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn idle_and_absolute_limits_hold_to_the_millisecond() {
+    fn idle_and_absolute_timeouts_are_exact_to_the_millisecond() {
         let check = |times, now| DEFAULT.check(times, now);
         let idle = times(2 * HOUR, 0);
         assert_eq!(check(idle, NOW + HOUR - 1), Ok(()));
@@ -201,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn a_minute_of_the_future_is_tolerated() {
+    fn times_up_to_a_minute_ahead_are_accepted() {
         let ahead = Times {
             created: NOW + SKEW,
             ..times(0, 0)
@@ -217,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn a_remembered_session_lives_its_lifetime_within_the_limit_and_never_idles() {
+    fn a_remembered_session_has_its_own_lifetime_and_no_idle_timeout() {
         assert_eq!(DEFAULT.check(remembered(7 * DAY - 1, 7 * DAY), NOW), Ok(()));
         assert_eq!(
             DEFAULT.check(remembered(7 * DAY, 7 * DAY), NOW),
@@ -230,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn tighter_limits_act_on_sessions_already_out() {
+    fn shorter_timeouts_apply_to_existing_sessions() {
         let tight = Timeouts {
             idle: Some(5 * MINUTE),
             absolute: HOUR,
@@ -283,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refresh_by_a_slow_request_waits_until_half_the_idle_time_is_gone() {
+    fn a_slow_request_refreshes_only_after_half_the_idle_time() {
         let wait = |ago, took| DEFAULT.refresh_can_wait(times(DAY / 2, ago), NOW - took, NOW);
         assert!(wait(10 * MINUTE, 2001));
         assert!(!wait(10 * MINUTE, 2000));

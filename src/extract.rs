@@ -14,8 +14,8 @@ use crate::{
 
 /// The session of the innermost layer.
 ///
-/// The rejection says which line is missing if no layer stands around the handler. A handler that goes on
-/// without a session that cannot be had takes a `Result<Session, Error>`.
+/// If there is no layer around the handler, the rejection names the missing line. A handler that can
+/// work without a session takes a `Result<Session, Error>`.
 impl<S: Sync> FromRequestParts<S> for Session {
     type Rejection = Error;
 
@@ -24,7 +24,7 @@ impl<S: Sync> FromRequestParts<S> for Session {
     }
 }
 
-/// `None` if no layer stands around the handler.
+/// `None` if there is no layer around the handler.
 impl<S: Sync> OptionalFromRequestParts<S> for Session {
     type Rejection = Error;
 
@@ -37,7 +37,7 @@ impl<S: Sync> OptionalFromRequestParts<S> for Session {
     }
 }
 
-/// The text is for the visitor: only a missing layer, which no visitor of a finished app meets, is named.
+/// The body is for visitors, so it names only a missing layer: a finished app has one.
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
         let text = match self.kind() {

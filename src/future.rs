@@ -8,7 +8,7 @@ use std::{
 use http::Response;
 use pin_project_lite::pin_project;
 
-use crate::slot::{Commit, Sent, Slot};
+use crate::request::{Committed, Reply, Slot};
 
 pin_project! {
     /// The response of a [`SessionService`](crate::SessionService).
@@ -16,7 +16,7 @@ pin_project! {
         #[pin]
         inner: F,
         slot: Option<Arc<Slot>>,
-        waits: Option<Box<Waits<B>>>,
+        saving: Option<Box<Saving<B>>>,
     }
 
     impl<F, B> PinnedDrop for ResponseFuture<F, B> {
@@ -28,10 +28,10 @@ pin_project! {
     }
 }
 
-/// A response, and the store that has to be told before it goes.
-struct Waits<B> {
+/// A response that waits for the store.
+struct Saving<B> {
     response: Response<B>,
-    told: Pin<Box<dyn Future<Output = Sent> + Send>>,
+    reply: Pin<Box<dyn Future<Output = Reply> + Send>>,
 }
 
 impl<F, B> ResponseFuture<F, B> {
@@ -39,7 +39,7 @@ impl<F, B> ResponseFuture<F, B> {
         Self {
             inner,
             slot,
-            waits: None,
+            saving: None,
         }
     }
 }
@@ -53,29 +53,29 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        if this.waits.is_none() {
+        if this.saving.is_none() {
             let mut answer = ready!(this.inner.poll(cx));
             let (Ok(response), Some(slot)) = (&mut answer, &this.slot) else {
                 return Poll::Ready(answer);
             };
             match slot.commit(response) {
-                Commit::Done => {
+                Committed::Now => {
                     *this.slot = None;
                     return Poll::Ready(answer);
                 }
-                Commit::Waits(told) => {
+                Committed::Later(reply) => {
                     let response = std::mem::take(response);
-                    *this.waits = Some(Box::new(Waits { response, told }));
+                    *this.saving = Some(Box::new(Saving { response, reply }));
                 }
             }
         }
-        let Some(waits) = this.waits else {
-            unreachable!("it waits, or has returned")
+        let Some(saving) = this.saving else {
+            unreachable!("without one, the response was returned above")
         };
-        let sent = ready!(waits.told.as_mut().poll(cx));
-        let mut response = std::mem::take(&mut waits.response);
+        let reply = ready!(saving.reply.as_mut().poll(cx));
+        let mut response = std::mem::take(&mut saving.response);
         if let Some(slot) = this.slot.take() {
-            slot.finish(&mut response, sent);
+            slot.finish(&mut response, reply);
         }
         Poll::Ready(Ok(response))
     }

@@ -57,12 +57,27 @@
 //! service whose response body is not [`Default`] has to be boxed before it gets inside: "the trait `Default` is not
 //! implemented for `ResponseBody<…>`" says that a `TraceLayer` stands directly inside this layer.
 #![cfg_attr(docsrs, feature(doc_cfg))]
+#![cfg_attr(
+    not(all(
+        feature = "conformance",
+        feature = "redis",
+        feature = "sqlite",
+        feature = "starlette"
+    )),
+    allow(
+        dead_code,
+        unreachable_pub,
+        unused_imports,
+        reason = "optional parts are compiled but not used"
+    )
+)]
 
 mod clock;
+#[cfg(not(feature = "starlette"))]
+mod compat;
 #[cfg(feature = "starlette")]
 pub mod compat;
 mod cookie;
-mod ended;
 mod entries;
 mod error;
 mod event;
@@ -82,12 +97,16 @@ mod key;
 mod layer;
 mod random;
 mod record;
+mod request;
+mod revocation;
 mod seal;
 mod service;
 mod session;
-mod slot;
+#[cfg(not(feature = "store"))]
+mod store;
 #[cfg(feature = "store")]
 pub mod store;
+mod stored;
 pub mod testing;
 
 /// The README's examples compile.

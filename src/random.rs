@@ -10,6 +10,22 @@ thread_local! {
     static GENERATOR: RefCell<Option<StdRng>> = const { RefCell::new(None) };
 }
 
+/// The random sources of a layer.
+#[derive(Clone, Copy)]
+pub(crate) struct Sources {
+    /// For session ids.
+    pub(crate) ids: fn(&mut [u8]) -> Result<(), Error>,
+    /// For IVs, which also depend on the record and a key.
+    pub(crate) hedge: fn(&mut [u8]) -> Result<(), Error>,
+}
+
+impl Sources {
+    pub(crate) const DEFAULT: Self = Self {
+        ids: from_system,
+        hedge: from_thread,
+    };
+}
+
 /// From the operating system, by one call: session ids and seeds.
 pub(crate) fn from_system(bytes: &mut [u8]) -> Result<(), Error> {
     getrandom::fill(bytes).map_err(Error::entropy)

@@ -1,4 +1,4 @@
-//! What a session is: id, times, owner and entries, and their bytes.
+//! A session as bytes: id, times, owner and entries.
 //!
 //! ```text
 //! flags u8 (bit0 remembered, bit1 owner, bit2 entries are in the store; other bits 0)
@@ -24,14 +24,15 @@ const STORED: u8 = 1 << 2;
 const FIXED_LEN: usize = 1 + SessionId::LEN + 6 + 4 + 4;
 const _: () = assert!(FIXED_LEN == 31);
 
-/// The encoder pads to a multiple of this many bytes, so that lengths tell less.
+/// The encoder pads to a multiple of this many bytes, so that lengths reveal less.
 const BLOCK: usize = 16;
 
-/// Names a session: 16 random bytes from the operating system, or, where an owner's session came from an old system's cookie,
-/// a hash of that.
+/// The id of a session: 16 random bytes from the operating system.
 ///
-/// It stays the same while a session is used and changes with `login` and `renew`. It opens
-/// nothing by itself. `Debug` shows what events show: the first 4 bytes of its SHA-256.
+/// The session of an owner that was read from a legacy cookie has a hash of that cookie as its id.
+///
+/// The id stays the same while a session is used and changes with `login` and `renew`. It gives no
+/// access by itself. `Debug` shows the same as events do: the first 4 bytes of its SHA-256.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionId([u8; SessionId::LEN]);
 
@@ -58,7 +59,7 @@ impl fmt::Debug for SessionId {
     }
 }
 
-/// The part of a record that is a few words: its id and times.
+/// The fixed part of a record: id and times.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Head {
     pub(crate) id: SessionId,
@@ -78,14 +79,14 @@ pub(crate) struct Times {
 }
 
 impl Times {
-    /// Notes that it is sealed now. A clock that went back since takes nothing from it.
+    /// Sets the time of sealing to `now`, but never back.
     pub(crate) fn issue(&mut self, now: Millis) {
         let age = u32::try_from(now.saturating_sub(self.created) / 1000).unwrap_or(u32::MAX);
         self.issued = self.issued.max(age);
     }
 }
 
-/// An authentic record, which keeps the bytes that it was read from.
+/// An authentic record. It keeps the bytes that it was parsed from.
 pub(crate) struct Record {
     pub(crate) head: Head,
     /// The entries are in a store; there are none here.
@@ -96,8 +97,8 @@ pub(crate) struct Record {
 }
 
 impl Record {
-    /// Reads the record that stands at `plaintext` in `bytes`.
-    #[inline] // see `Settings::unseal`
+    /// Parses the record at `plaintext` in `bytes`.
+    #[inline] // see `Codec::open`
     pub(crate) fn parse(bytes: Vec<u8>, plaintext: Range<usize>) -> Result<Self, Malformed> {
         let (fixed, rest) = bytes[plaintext.clone()]
             .split_first_chunk::<FIXED_LEN>()
@@ -134,8 +135,7 @@ impl Record {
         })
     }
 
-    /// A record that no cookie brought.
-    #[cfg(feature = "starlette")]
+    /// A record that is made here rather than read from a token.
     pub(crate) fn of(head: Head, owner: Option<&str>, entries: Entries<'_>) -> Self {
         let bytes = encode(head, owner, entries, 0, 0);
         let plaintext = 0..bytes.len();
@@ -144,7 +144,7 @@ impl Record {
 
     pub(crate) fn owner(&self) -> Option<&str> {
         let owner = &self.bytes[self.owner.clone()];
-        // an owner is checked when it is read, and is never empty
+        // `parse` has checked the owner, and it is never empty there
         (!owner.is_empty()).then(|| std::str::from_utf8(owner).expect("it was UTF-8 when read"))
     }
 
@@ -161,7 +161,7 @@ impl fmt::Debug for Record {
     }
 }
 
-/// The length that [`encode`] gives.
+/// The length of what [`encode`] returns, without headroom and tail.
 pub(crate) const fn encoded_len(owner: Option<usize>, entries: usize) -> usize {
     let owner = match owner {
         Some(len) => 1 + len,
@@ -170,7 +170,7 @@ pub(crate) const fn encoded_len(owner: Option<usize>, entries: usize) -> usize {
     (FIXED_LEN + owner + entries).next_multiple_of(BLOCK)
 }
 
-/// A record's bytes, after `headroom` zeros and with room for `tail` more.
+/// The bytes of a record, after `headroom` zeros and with capacity for `tail` more.
 pub(crate) fn encode(
     head: Head,
     owner: Option<&str>,
@@ -199,8 +199,7 @@ pub(crate) fn encode(
     out
 }
 
-/// The bytes of a ticket, whose owner and entries are in the store under the id that it names.
-#[cfg(feature = "store")]
+/// The bytes of a ticket: owner and entries are in the store, under this id.
 pub(crate) fn encode_ticket(head: Head, headroom: usize, tail: usize) -> Vec<u8> {
     let mut out = encode(head, None, Entries::default(), headroom, tail);
     out[headroom] |= STORED;
@@ -213,7 +212,7 @@ fn be(bytes: &[u8]) -> u64 {
         .fold(0, |number, &byte| number << 8 | u64::from(byte))
 }
 
-/// The owner, and what follows it.
+/// Splits off the owner.
 fn split_owner(bytes: &[u8]) -> Result<(&[u8], &[u8]), Malformed> {
     let (&len, rest) = bytes.split_first().ok_or(Malformed)?;
     let (owner, rest) = rest.split_at_checked(len.into()).ok_or(Malformed)?;
@@ -228,7 +227,7 @@ mod tests {
     use super::*;
 
     fn parse(bytes: &[u8]) -> Result<Record, Malformed> {
-        // as an opened token has it: something before, something after
+        // an opened token has bytes before and after the record
         let all = [&[7; 21], bytes, &[9; 32]].concat();
         Record::parse(all, 21..21 + bytes.len())
     }
@@ -247,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_encoded_parses_to_the_same() {
+    fn an_encoded_record_parses_to_the_same_record() {
         let entries = Entries::trusted(b"\x01a\x011\x02ab\x013");
         for owner in [None, Some("x"), Some("zo\u{eb}"), Some(&*"o".repeat(255))] {
             for remembered in [false, true] {
@@ -275,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn the_encoded_length_is_known_beforehand() {
+    fn encoded_len_is_the_length_of_the_encoding() {
         let entries = Entries::trusted(b"\x01a\x011");
         for owner in 0..=255 {
             let owner = Some("o".repeat(owner)).filter(|owner| !owner.is_empty());
@@ -288,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn issuing_counts_whole_seconds_since_creation_and_never_goes_back() {
+    fn issue_counts_whole_seconds_since_creation_and_never_goes_back() {
         let mut times = head(false).times;
         (times.created, times.issued) = (10_000, 0);
         for (now, issued) in [
@@ -314,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn debug_of_an_id_is_a_hash() {
+    fn debug_of_an_id_shows_a_hash() {
         let id = head(false).id;
         assert_eq!(format!("{id:?}").len(), 8);
         assert!(!format!("{id:?}").contains("3031"));

@@ -52,10 +52,6 @@ pub(crate) enum Unsealed {
 pub(crate) struct Opened {
     pub(crate) bytes: Vec<u8>,
     pub(crate) age: Age,
-    #[cfg_attr(
-        not(any(feature = "starlette", feature = "store")),
-        expect(dead_code, reason = "nothing else tells purposes apart")
-    )]
     pub(crate) purpose: Purpose,
 }
 

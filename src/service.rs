@@ -9,22 +9,23 @@ use tower_service::Service;
 
 use crate::{
     future::ResponseFuture,
-    slot::{Settings, Slot},
+    request::{Config, Slot},
 };
 
-/// The service that [`SessionLayer`](crate::SessionLayer) makes of another.
+/// The service of a [`SessionLayer`](crate::SessionLayer).
 ///
-/// The inner service's error type stays. Its response's body must be [`Default`], since a session that cannot
-/// be kept is answered with an empty one; a body that is not, such as hyper's `Incoming`, has to be boxed first.
+/// It keeps the error type of the inner service. The response body must be [`Default`], since the
+/// response is replaced by an empty one if the session cannot be saved. Box a body that is not
+/// [`Default`], such as hyper's `Incoming`.
 #[derive(Clone)]
 pub struct SessionService<S> {
     inner: S,
-    settings: Arc<Settings>,
+    config: Arc<Config>,
 }
 
 impl<S> SessionService<S> {
-    pub(crate) fn new(inner: S, settings: Arc<Settings>) -> Self {
-        Self { inner, settings }
+    pub(crate) fn new(inner: S, config: Arc<Config>) -> Self {
+        Self { inner, config }
     }
 }
 
@@ -42,7 +43,7 @@ where
     }
 
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
-        let slot = Slot::enter(&self.settings, &mut request);
+        let slot = Slot::enter(&self.config, &mut request);
         ResponseFuture::new(self.inner.call(request), slot)
     }
 }
@@ -51,7 +52,7 @@ impl<S: fmt::Debug> fmt::Debug for SessionService<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SessionService")
             .field("inner", &self.inner)
-            .field("cookie_name", &self.settings.template.name())
+            .field("cookie_name", &self.config.codec.name())
             .finish_non_exhaustive()
     }
 }

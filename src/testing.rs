@@ -1,4 +1,4 @@
-//! For your own tests: session cookies of a layer without a request, and its clock.
+//! For tests of your handlers: session cookies without a request, and a clock that you set.
 //!
 //! ```
 //! use std::time::Duration;
@@ -25,18 +25,19 @@
 //! let request = Request::get("/").header(COOKIE, testing::cookie(&layer, &ada)?);
 //! let response = app.oneshot(request.body(Body::empty())?).await?;
 //!
-//! // what the response gave the visitor
+//! // the session that the response sets
 //! let after = testing::received(&layer, response.headers()).expect("a session");
 //! assert_eq!(after.get::<u64>("visits")?, Some(42));
 //!
-//! // and when it ends
+//! // it expires
 //! clock.advance(Duration::from_secs(3600));
 //! assert!(testing::received(&layer, response.headers()).is_none());
 //! # Ok(()) }
 //! ```
 //!
-//! Make a session for each test: one that a test logs out or in or renews is ended in this process for a minute
-//! of real time, and what others change under its cookie is dropped.
+//! Use a new session in each test. If a test logs a session in or out, or renews it, this process
+//! remembers for a minute of real time that its id ended, and drops changes that other tests make
+//! with its cookie. To test several instances in one process, see [`as_another_process`].
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -54,17 +55,17 @@ use crate::{
     clock::Clock,
     cookie::scan,
     error::{Error, ErrorKind},
-    layer::SessionLayer,
+    layer::{SessionLayer, SessionLayerBuilder},
+    request::Slot,
     session::Session,
-    slot::Slot,
 };
 
-/// An empty session of a layer, to fill as a handler would.
+/// An empty session of a layer, to be filled as by a handler.
 #[must_use]
 pub fn session(layer: &SessionLayer) -> Session {
-    Slot::new(layer.settings().clone(), &HeaderMap::new(), None)
+    Slot::new(layer.config().clone(), &HeaderMap::new(), None)
         .open_now()
-        .expect("without a cookie there is nothing that could fail")
+        .expect("opening a request without a cookie does not fail")
 }
 
 /// The `Cookie` header of a visitor who has that session.
@@ -73,39 +74,58 @@ pub fn session(layer: &SessionLayer) -> Session {
 ///
 /// [`ErrorKind::Entropy`] and [`ErrorKind::Clock`].
 pub fn cookie(layer: &SessionLayer, session: &Session) -> Result<HeaderValue, Error> {
-    let settings = layer.settings();
-    let now = settings.clock.now().ok_or(ErrorKind::Clock)?;
-    let (_, line) = settings.set_cookie(session.state(), now, now)?;
+    let config = layer.config();
+    let now = config.clock.now().ok_or(ErrorKind::Clock)?;
+    let (_, line) = config.codec.set(&config.rules, session.state(), now, now)?;
     Ok(sensitive(pair_of(&line).to_vec()))
 }
 
-/// The session that a response's headers give the visitor, if the layer takes it now.
+/// The session that a response sets, if the layer accepts it now.
 ///
-/// `None` also if the response sets no session cookie, or removes it.
+/// `None` if the response sets no session cookie or removes it.
 #[must_use]
 pub fn received(layer: &SessionLayer, headers: &HeaderMap) -> Option<Session> {
     let session = bearing(layer, headers)?.open_now().ok()?;
-    session.state().base().is_some().then_some(session)
+    session.state().incoming().is_some().then_some(session)
 }
 
-/// The same where the session may be in the layer's store.
+/// The session that a response sets, if the layer accepts it now. It may be in the layer's store.
 #[cfg(feature = "store")]
 pub async fn received_from_store(layer: &SessionLayer, headers: &HeaderMap) -> Option<Session> {
     let session = bearing(layer, headers)?.open().await.ok()?;
-    session.state().base().is_some().then_some(session)
+    session.state().incoming().is_some().then_some(session)
 }
 
-/// A request of the visitor who got that response.
+/// Makes a builder's layer act as in another process: it does not know which sessions the other layers
+/// ended in the last minute.
+///
+/// ```
+/// use tower_sealed_session::{KeyRing, Secret, SessionLayer, testing};
+///
+/// let secret = "hCqDfGLGGXLcvr6iA5dDWbWGCZsbQzCzzmGvLhdqkrM=";
+/// let instance = || {
+///     let keys = KeyRing::new(Secret::new(secret)?);
+///     let builder = SessionLayer::builder(keys);
+///     Ok::<_, Box<dyn std::error::Error>>(testing::as_another_process(builder).build()?)
+/// };
+/// let (first, second) = (instance()?, instance()?);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn as_another_process(builder: SessionLayerBuilder) -> SessionLayerBuilder {
+    builder.own_ended_ids()
+}
+
+/// The next request of a visitor who got that response.
 fn bearing(layer: &SessionLayer, headers: &HeaderMap) -> Option<Arc<Slot>> {
     let name = layer.cookie_name();
     let lines = headers.get_all(SET_COOKIE).into_iter().rev();
     let mut pairs = lines.map(pair_of);
     let ours = pairs.find(|pair| scan::values(pair, name).next().is_some())?;
     let request = HeaderMap::from_iter([(COOKIE, sensitive(ours.to_vec()))]);
-    Some(Slot::new(layer.settings().clone(), &request, None))
+    Some(Slot::new(layer.config().clone(), &request, None))
 }
 
-/// What precedes a `Set-Cookie`'s attributes.
+/// Name and value of a `Set-Cookie` header.
 fn pair_of(line: &HeaderValue) -> &[u8] {
     let line = line.as_bytes();
     line.split(|&b| b == b';').next().unwrap_or(line)
@@ -113,30 +133,30 @@ fn pair_of(line: &HeaderValue) -> &[u8] {
 
 fn sensitive(pair: Vec<u8>) -> HeaderValue {
     let mut header = HeaderValue::from_maybe_shared(Bytes::from(pair))
-        .expect("it came from a header, or is a name and base64url");
+        .expect("it is from a header, or a name and base64url");
     header.set_sensitive(true);
     header
 }
 
-/// A clock that stands until it is moved. Clones are one clock.
+/// A clock that stands still until it is set. Clones share the time.
 ///
-/// By default it stands at the moment of its making.
+/// By default it shows the time at which it was created.
 #[derive(Clone, Debug)]
 pub struct TestClock(Arc<Mutex<OffsetDateTime>>);
 
 impl TestClock {
-    /// A clock that stands at `moment`.
+    /// A clock that shows `moment`.
     #[must_use]
     pub fn at(moment: OffsetDateTime) -> Self {
         Self(Arc::new(Mutex::new(moment)))
     }
 
-    /// Moves it to `moment`, forward or back.
+    /// Sets the clock to `moment`, forward or back.
     pub fn set(&self, moment: OffsetDateTime) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = moment;
     }
 
-    /// Moves it forward.
+    /// Moves the clock forward.
     pub fn advance(&self, by: Duration) {
         self.set(self.now() + by);
     }
@@ -154,7 +174,7 @@ impl Clock for TestClock {
     }
 }
 
-/// A session for the examples of this crate's documentation.
+/// A session for the examples in this documentation.
 #[doc(hidden)]
 #[must_use]
 pub fn example() -> Session {

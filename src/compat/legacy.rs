@@ -7,7 +7,6 @@ use std::sync::{
 
 use http::HeaderValue;
 use sha2::{Digest as _, Sha256};
-use time::OffsetDateTime;
 
 use super::{
     cookie::{LegacyCookie, LegacyEntries, OwnerOf},
@@ -24,33 +23,26 @@ use crate::{
     record::{SessionId, Times},
 };
 
-/// How many cookies of the name that are signed with a known secret are looked at.
+/// The maximum number of cookies with the legacy name and a valid signature that are tried.
 const MAX_TRIED: usize = 4;
 
-/// What a builder was told of the old cookie.
-pub(crate) struct Beside {
-    pub(crate) cookie: LegacyCookie,
-    pub(crate) mode: Mode,
-    pub(crate) until: OffsetDateTime,
-}
-
-/// What becomes of the old cookie.
+/// How the legacy cookie is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mode {
-    /// It is read where there is none of ours, and removed.
+    /// It is read if there is none of ours, and then removed.
     Migrate,
     /// The newer one is read, and both are written.
     Dual,
 }
 
-/// The old cookie beside ours.
+/// The legacy cookie beside ours.
 #[derive(Clone)]
 pub(crate) struct Companion {
     pub(crate) legacy: Arc<Legacy>,
     pub(crate) mode: Mode,
-    /// From then on it is neither read nor written.
+    /// From then on, it is neither read nor written.
     pub(crate) until: Millis,
-    /// Whether it has the place of our own cookie in browsers, so that the one replaces the other.
+    /// Whether it has the name, path and domain of our cookie, so that each replaces the other.
     pub(crate) same_place: bool,
 }
 
@@ -65,7 +57,7 @@ pub(crate) struct Legacy {
     reads: AtomicU64,
 }
 
-/// What a valid old cookie held.
+/// The content of a valid legacy cookie.
 pub(crate) struct Read {
     /// The bytes of [`Entries`].
     pub(crate) entries: Vec<u8>,
@@ -73,15 +65,15 @@ pub(crate) struct Read {
     pub(crate) owner: Option<String>,
     /// A whole second.
     pub(crate) signed: Millis,
-    /// A hash of what was signed.
+    /// A hash of the signed content.
     pub(crate) id: SessionId,
 }
 
-/// What a request brought of old cookies.
+/// The legacy cookies of a request.
 pub(crate) enum Newest {
-    /// None at all.
+    /// There are none.
     Absent,
-    /// None that is valid.
+    /// None is valid.
     Refused,
     Read(Read),
 }
@@ -96,7 +88,7 @@ impl Newest {
 }
 
 impl Legacy {
-    /// `None` if the name is not one.
+    /// `None` if the name is invalid.
     pub(crate) fn new(cookie: LegacyCookie) -> Option<Self> {
         let name = CookieName::new(Prefix::None, &cookie.name)?;
         Some(Self {
@@ -109,7 +101,7 @@ impl Legacy {
         })
     }
 
-    /// The newest valid one of the values; of two of one second the last, which upstream takes.
+    /// The newest valid value. Of two values of the same second, the last one, as in Starlette.
     pub(crate) fn newest<'a>(
         &self,
         values: impl Iterator<Item = &'a [u8]>,
@@ -117,7 +109,7 @@ impl Legacy {
         events: &mut Vec<Event<'static>>,
     ) -> Newest {
         let mut newest = Newest::Absent;
-        // what upstream leaves where a removal did not fit
+        // values that Starlette leaves if its removal has other attributes than the cookie
         let values = values.filter(|value| !matches!(*value, b"" | b"null"));
         let mut signed = 0;
         for value in values {
@@ -141,7 +133,7 @@ impl Legacy {
         newest
     }
 
-    /// Counts a session that was taken from the old cookie.
+    /// Counts a session that was read from the legacy cookie.
     pub(crate) fn count_read(&self, events: &mut Vec<Event<'static>>) {
         let count = self.reads.fetch_add(1, Ordering::Relaxed) + 1;
         events.push(Event::LegacyRead { count });
@@ -179,7 +171,7 @@ impl Legacy {
         })
     }
 
-    /// A cookie is valid to the end of the second in which it is `max_age` old, as upstream counts.
+    /// As in Starlette, a cookie is valid until the end of the second in which it is `max_age` old.
     pub(crate) fn timeouts(&self) -> Timeouts {
         Timeouts {
             idle: None,
@@ -188,7 +180,7 @@ impl Legacy {
         }
     }
 
-    /// How long after it was signed a cookie is valid.
+    /// How long a cookie is valid after it was signed.
     pub(crate) fn life(&self) -> Millis {
         (Millis::from(self.max_age) + 1) * 1000
     }
@@ -197,28 +189,29 @@ impl Legacy {
         self.reads.load(Ordering::Relaxed)
     }
 
-    /// The values of the old cookie in a `Cookie` header.
+    /// The values of the legacy cookie in a `Cookie` header.
     pub(crate) fn values<'a>(&'a self, header: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
         scan::values(header, self.template.name())
     }
 
-    /// How long name and value are for an object of so many bytes.
+    /// The length of name and value for a JSON object of that length.
     pub(crate) fn pair_len(&self, json: usize) -> usize {
         self.template.name().len() + self.format.len(json)
     }
 
-    /// Whose session it is that has such entries, by what an owner can be.
+    /// The owner that the entries name, if it is a valid one.
     pub(crate) fn owner_of(&self, entries: Entries<'_>) -> Option<String> {
         let owner = self.owner.as_ref()?;
         owner(&LegacyEntries(entries)).filter(|owner| (1..=255).contains(&owner.len()))
     }
 
-    /// The header that sets the old cookie, signed at the second that `at` is in. Browsers forget it after `max_age` seconds, or
-    /// the old app's where those are fewer; without, or where the old app had none, when they close.
+    /// The header that sets the legacy cookie, signed at the second of `at`. Its `Max-Age` is the smaller
+    /// of `max_age` and the legacy one, in seconds. It has none if `max_age` is `None` or if the legacy
+    /// app set none.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Encoding`] if the format makes what cannot stand in a cookie.
+    /// [`ErrorKind::Encoding`] if the format returns a value that is not valid in a cookie.
     pub(crate) fn set(
         &self,
         json: &str,
@@ -241,7 +234,7 @@ fn is_cookie_octet(byte: u8) -> bool {
     byte.is_ascii_graphic() && !b"\",;\\".contains(&byte)
 }
 
-/// The times of a session that was signed once.
+/// The times of a session that was signed at `signed`.
 pub(crate) fn times(signed: Millis, lifetime: u32) -> Times {
     Times {
         created: signed,

@@ -32,15 +32,18 @@ mod cookie;
 mod format;
 mod json;
 mod legacy;
+#[cfg(feature = "starlette")]
 mod python;
+#[cfg(feature = "starlette")]
 mod starlette;
 
+#[cfg(feature = "starlette")]
+pub use self::starlette::{EmptySecret, Starlette};
 pub use self::{
     cookie::{LegacyCookie, LegacyEntries},
     format::{Format, Signed, Unreadable},
-    starlette::{EmptySecret, Starlette},
 };
 pub(crate) use self::{
     json::object_len,
-    legacy::{Beside, Companion, Legacy, Mode, Newest, Read},
+    legacy::{Companion, Legacy, Mode, Newest, Read},
 };

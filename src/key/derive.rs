@@ -5,29 +5,26 @@ use zeroize::Zeroizing;
 
 use super::{HmacKey, Secret};
 
-/// The HKDF salt, and the start of every `info`; a new token version needs a new one.
+/// The HKDF salt and the start of every `info`. A new token version needs a new label.
 const LABEL: &[u8] = b"tower-sealed-session/v1";
 
-/// What a key is for. A key of one purpose opens nothing of another.
+/// The purpose of a key. A key opens only what was sealed for the same purpose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Purpose(pub(crate) &'static str);
 
 impl Purpose {
     pub(crate) const COOKIE: Self = Self("cookie");
-    /// A cookie that was set along with the old system's.
-    pub(crate) const TWIN: Self = Self("cookie with a twin");
-    /// What a store keeps.
-    #[cfg(feature = "store")]
+    /// A cookie that is set together with a legacy cookie.
+    pub(crate) const PAIRED: Self = Self("cookie with a twin");
+    /// A row of a store.
     pub(crate) const STORE: Self = Self("store");
-    /// The same of what says where a session is that came in a cookie.
-    #[cfg(feature = "store")]
+    /// A row that says where a session moved that was in its cookie before.
     pub(crate) const MOVED: Self = Self("store, from a cookie");
-    /// The tags of owners.
-    #[cfg(feature = "store")]
+    /// The tags of owners in a store's index.
     pub(crate) const OWNER: Self = Self("owner");
 }
 
-/// All that a key is bound to besides its secret.
+/// The values that a key is bound to besides its secret.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Context<'a> {
     pub(crate) purpose: Purpose,
@@ -35,7 +32,7 @@ pub(crate) struct Context<'a> {
     pub(crate) audience: &'a str,
 }
 
-/// Names the key that sealed a token, outside the seal.
+/// The id of the key that sealed a token. It stands outside the seal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct KeyId(pub(crate) [u8; KeyId::LEN]);
 
@@ -52,7 +49,7 @@ pub(crate) struct Key {
     pub(crate) iv: HmacKey,
 }
 
-/// The same as bytes.
+/// The bytes of a [`Key`].
 pub(crate) struct RawKey {
     pub(crate) id: KeyId,
     pub(crate) enc: Zeroizing<[u8; 32]>,
@@ -105,8 +102,8 @@ impl Key {
     }
 }
 
-/// Wipes what `aes` does not wipe itself. `hmac` could, but only along with the copy that each message takes, which is a
-/// fifth of the price of a short one.
+/// Wipes the HMAC keys; `aes` wipes its own. The feature of `hmac` that does so would also wipe the
+/// copy that each message makes, which is a fifth of the cost of a short one.
 impl Drop for Key {
     fn drop(&mut self) {
         (self.mac, self.iv) = (HmacKey::new(&[0; 32]), HmacKey::new(&[0; 32]));

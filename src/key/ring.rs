@@ -1,11 +1,9 @@
 use std::{fmt, sync::Arc};
 
-#[cfg(any(feature = "starlette", feature = "store"))]
-use super::Purpose;
-use super::{Context, EnvError, Key, KeyId, Secret};
+use super::{Context, EnvError, Key, KeyId, Purpose, Secret};
 use crate::error::Error;
 
-/// The secret that seals, and those that still open.
+/// The current secret, which seals and opens, and its fallbacks, which only open.
 ///
 /// ```
 /// use tower_sealed_session::{KeyRing, Secret, SecretError};
@@ -22,7 +20,7 @@ use crate::error::Error;
 /// 3. Remove the old one after the longest life a cookie may have: the absolute timeout, or
 ///    `max_remember` where sessions are remembered.
 ///
-/// To end every session at once, replace the current secret and keep no fallback.
+/// To end every session at once, replace the current secret and configure no fallback.
 pub struct KeyRing {
     current: Secret,
     fallbacks: Vec<Secret>,
@@ -38,7 +36,7 @@ impl KeyRing {
         }
     }
 
-    /// Also opens what `secret` sealed. A secret that the ring has already changes nothing.
+    /// Adds a secret that only opens. A secret that the ring already has is ignored.
     #[must_use]
     pub fn fallback(mut self, secret: Secret) -> Self {
         if self.secrets().all(|held| held.bytes() != secret.bytes()) {
@@ -47,28 +45,28 @@ impl KeyRing {
         self
     }
 
-    /// The ring that the environment names.
+    /// Reads the ring from the environment.
     ///
-    /// | variable | what it holds |
+    /// | variable | value |
     /// |---|---|
     /// | `SESSION_SECRET` | the secret that seals and opens |
-    /// | `SESSION_SECRET_FALLBACKS` | up to eight that only open, separated by commas or white space |
-    /// | `SESSION_ENCRYPTION_KEY` | another name of `SESSION_SECRET` |
-    /// | `SESSION_SECRET_FILE`, `SESSION_ENCRYPTION_KEY_FILE`, `SESSION_SECRET_FALLBACKS_FILE` | the name of a file that holds it |
+    /// | `SESSION_SECRET_FALLBACKS` | up to eight secrets that only open, separated by commas or white space |
+    /// | `SESSION_ENCRYPTION_KEY` | an alias of `SESSION_SECRET` |
+    /// | `SESSION_SECRET_FILE`, `SESSION_ENCRYPTION_KEY_FILE`, `SESSION_SECRET_FALLBACKS_FILE` | the path of a file with the value |
     ///
     /// # Errors
     ///
-    /// Each mistake has its own error, which says the variable, what is wrong with it, and the
-    /// command that fixes it; see [`EnvError`].
+    /// Each mistake has its own error, which names the variable, the fault and the command that
+    /// fixes it; see [`EnvError`].
     pub fn from_env() -> Result<Self, EnvError> {
         super::env::key_ring(&|name| std::env::var_os(name))
     }
 
-    /// A ring of one random secret, for development and tests: its sessions end with the process.
+    /// A ring with one random secret, for development and tests: the sessions end with the process.
     ///
     /// # Errors
     ///
-    /// Fails when the operating system gives no randomness.
+    /// [`ErrorKind::Entropy`](crate::ErrorKind::Entropy) if the system's random source fails.
     pub fn ephemeral() -> Result<Self, Error> {
         Secret::ephemeral().map(Self::new)
     }
@@ -78,7 +76,7 @@ impl KeyRing {
         self.derive_all(&[context])
     }
 
-    /// The keys for several purposes, the first of which seals.
+    /// The keys for several contexts. The first context of the current secret seals.
     pub(crate) fn derive_all(&self, contexts: &[Context<'_>]) -> Keys {
         let secrets = self.secrets();
         let keys = secrets.flat_map(|secret| contexts.iter().map(|&c| Key::derive(secret, c)));
@@ -99,11 +97,11 @@ impl fmt::Debug for KeyRing {
     }
 }
 
-/// A ring in one context: the current key first, never empty.
+/// The keys of a ring, the current one first. Never empty.
 #[derive(Clone)]
 pub(crate) struct Keys(Arc<[Key]>);
 
-/// Which of the keys opened a token.
+/// Whether the current key opened a token, or a fallback.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Age {
     Current,
@@ -120,20 +118,18 @@ impl Keys {
         &self.0[0]
     }
 
-    /// The newest key of that purpose.
-    #[cfg(any(feature = "starlette", feature = "store"))]
+    /// The newest key for that purpose.
     pub(crate) fn newest(&self, purpose: Purpose) -> Option<&Key> {
         self.0.iter().find(|key| key.purpose == purpose)
     }
 
-    /// The keys of that id; two are possible, if improbable.
+    /// The keys with that id: almost always one, but two are possible.
     pub(crate) fn by_id(&self, id: KeyId) -> impl Iterator<Item = (Age, &Key)> {
         let ages = std::iter::once(Age::Current).chain(std::iter::repeat(Age::Fallback));
         ages.zip(&*self.0).filter(move |(_, key)| key.id == id)
     }
 
-    /// All of them, the current one first.
-    #[cfg(feature = "store")]
+    /// All keys, the current one first.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Key> {
         self.0.iter()
     }
@@ -146,8 +142,6 @@ impl Keys {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::key::Purpose;
-
     fn secret(n: u8) -> Secret {
         Secret::new(format!("k2Jc0fTqJHn8e0UQ3xq2v0Vd8mYb1sO4l5rXwZ{n:03}")).expect("good")
     }
@@ -162,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn the_current_key_comes_first_and_the_rest_are_fallbacks() {
+    fn the_current_key_comes_first_and_the_others_are_fallbacks() {
         let context = Context {
             purpose: Purpose::COOKIE,
             cookie_name: "a",
@@ -178,14 +172,14 @@ mod tests {
     }
 
     #[test]
-    fn debug_of_a_ring_is_its_size() {
+    fn debug_of_a_ring_shows_only_its_size() {
         let ring = KeyRing::new(secret(1)).fallback(secret(2));
         let shown = "KeyRing { current: Secret(..), fallbacks: 1 }";
         assert_eq!(format!("{ring:?}"), shown);
     }
 
     #[test]
-    fn debug_of_a_key_is_its_id() {
+    fn debug_of_a_key_shows_only_its_id() {
         let context = Context {
             purpose: Purpose::COOKIE,
             cookie_name: "a",

@@ -1,30 +1,28 @@
-use std::{
-    fmt,
-    sync::{Arc, Once},
-    time::Duration,
-};
+use std::{fmt, sync::Arc, time::Duration};
 
 use tower_cookies::cookie::SameSite;
 
-use super::{ConfigError, SessionLayer};
-#[cfg(not(feature = "starlette"))]
-use crate::session::Measure;
-#[cfg(feature = "store")]
-use crate::slot::Vault;
+use super::{
+    check::{CookieSettings, TimeoutSettings, check_audience},
+    companion::LegacySettings,
+    error::ConfigError,
+    session_layer::SessionLayer,
+};
 use crate::{
     clock::{self, Clock},
-    cookie::{MAX_PAIR, Prefix, Template},
+    compat::Mode as LegacyMode,
+    cookie::{Prefix, Template},
     event::Event,
     key::{Context, EnvError, KeyRing, Purpose, flag, is_silent},
     random,
-    session::Rules,
-    slot::{Form, Settings},
+    request::{Codec, Config, Value},
+    revocation::EndedIds,
+    session::{Limits, Measure, Rules},
+    store::Backend,
+    stored::{Mode, Vault},
 };
 
-pub(super) const HOUR: Duration = Duration::from_secs(3600);
-pub(super) const DAY: Duration = Duration::from_secs(24 * 3600);
-
-/// The settings of a [`SessionLayer`], checked together by [`build`](Self::build).
+/// The settings of a [`SessionLayer`]. [`build`](Self::build) checks them together.
 ///
 /// ```
 /// use std::time::Duration;
@@ -41,46 +39,35 @@ pub(super) const DAY: Duration = Duration::from_secs(24 * 3600);
 #[must_use = "a builder does nothing before `build`"]
 pub struct SessionLayerBuilder {
     keys: KeyRing,
-    pub(super) audience: String,
-    pub(super) name: String,
-    pub(super) prefix: Option<Prefix>,
-    pub(super) path: String,
-    pub(super) domain: Option<String>,
-    pub(super) same_site: SameSite,
-    pub(super) partitioned: bool,
-    pub(super) insecure_http: bool,
-    pub(super) browser_session: bool,
-    pub(super) idle_timeout: Option<Duration>,
-    pub(super) absolute_timeout: Option<Duration>,
-    pub(super) max_remember: Duration,
-    pub(super) clock: clock::Source,
-    #[cfg(feature = "starlette")]
-    pub(super) legacy: Option<crate::compat::Beside>,
+    audience: String,
+    cookie: CookieSettings,
+    timeouts: TimeoutSettings,
+    browser_session: bool,
+    clock: clock::Source,
+    ended: Arc<EndedIds>,
+    pub(super) legacy: Option<LegacySettings>,
+    /// Each store that was set; more than one is an error.
+    pub(super) stores: Vec<(Mode, Backend)>,
+    pub(super) store_timeout: Option<Duration>,
 }
 
 impl SessionLayerBuilder {
-    pub(super) fn new(keys: KeyRing) -> Self {
+    fn new(keys: KeyRing) -> Self {
         Self {
             keys,
             audience: String::new(),
-            name: "session".to_owned(),
-            prefix: None,
-            path: "/".to_owned(),
-            domain: None,
-            same_site: SameSite::Lax,
-            partitioned: false,
-            insecure_http: false,
+            cookie: CookieSettings::default(),
+            timeouts: TimeoutSettings::default(),
             browser_session: false,
-            idle_timeout: None,
-            absolute_timeout: None,
-            max_remember: 30 * DAY,
             clock: clock::Source::System,
-            #[cfg(feature = "starlette")]
+            ended: EndedIds::of_process(),
             legacy: None,
+            stores: Vec::new(),
+            store_timeout: None,
         }
     }
 
-    /// Begins with what the environment says: the secrets, see [`KeyRing::from_env`], and
+    /// A builder with the settings of the environment: the secrets, see [`KeyRing::from_env`], and
     /// [`insecure_http`](Self::insecure_http) if `SESSION_INSECURE_HTTP` is `1`.
     ///
     /// # Errors
@@ -90,11 +77,12 @@ impl SessionLayerBuilder {
         Self::new(KeyRing::from_env()?).env_flags()
     }
 
-    /// The same for development: where nothing is said of secrets, a random one that ends with the process.
+    /// The same for development: if the environment has no secret, a random one is used, and sessions
+    /// end with the process.
     ///
     /// # Errors
     ///
-    /// Those of [`from_env`](Self::from_env), except that all may be missing.
+    /// The errors of [`from_env`](Self::from_env), except that all variables may be missing.
     pub fn from_env_or_ephemeral() -> Result<Self, EnvError> {
         if !is_silent(&|name| std::env::var_os(name)) {
             return Self::from_env();
@@ -105,121 +93,139 @@ impl SessionLayerBuilder {
     }
 
     fn env_flags(mut self) -> Result<Self, EnvError> {
-        self.insecure_http = flag("SESSION_INSECURE_HTTP", &|name| std::env::var_os(name))?;
+        self.cookie.insecure_http = flag("SESSION_INSECURE_HTTP", &|name| std::env::var_os(name))?;
         Ok(self)
     }
 
-    /// The cookie's name after its [`prefix`](Self::prefix). Default: `session`, that is `__Host-session`.
+    /// The cookie's name without its [`prefix`](Self::prefix). Default: `session`, which gives
+    /// `__Host-session`.
     ///
-    /// Keys are bound to the whole name: with another name, sessions begin anew.
+    /// Keys are bound to the full name: changing it ends all sessions.
     pub fn name(mut self, name: impl Into<String>) -> Self {
-        self.name = name.into();
+        self.cookie.name = name.into();
         self
     }
 
-    /// What precedes the name. Default: the strictest that the other settings allow, that is `__Host-`;
-    /// `__Secure-` with a `domain` or another `path`; none over plain HTTP.
+    /// The prefix of the name. Default: the strictest that the other settings allow. This is `__Host-`,
+    /// `__Secure-` with a `domain` or another `path`, or none over plain HTTP.
     pub fn prefix(mut self, prefix: Prefix) -> Self {
-        self.prefix = Some(prefix);
+        self.cookie.prefix = Some(prefix);
         self
     }
 
-    /// For which paths of the host the browser sends the cookie. Default: `/`.
+    /// The path of the cookie: browsers send it with requests to this path and below. Default: `/`.
     ///
-    /// A cookie in the field is not replaced by one of another path, domain or partition: browsers send both, and
-    /// two sessions at once are nobody. Whoever changes one of these changes the name as well.
+    /// If you change path, domain or partitioning, change the name too. Otherwise browsers keep the old
+    /// cookie beside the new one and send both, and two different sessions are treated as anonymous.
     pub fn path(mut self, path: impl Into<String>) -> Self {
-        self.path = path.into();
+        self.cookie.path = path.into();
         self
     }
 
-    /// Sends the cookie to all hosts of that domain. Default: to the host that set it alone.
+    /// The domain of the cookie: browsers send it to all hosts of that domain. Default: only to the host
+    /// that set it.
     ///
-    /// Changing it wants a new [`name`](Self::name); see [`path`](Self::path).
+    /// If you change it, change the [`name`](Self::name) too; see [`path`](Self::path).
     ///
     /// # Security
     ///
-    /// Every host of the domain, and whoever takes one over, then receives sessions and can plant them.
+    /// Every host of the domain, including one that an attacker takes over, receives sessions and can
+    /// plant them.
     pub fn domain(mut self, domain: impl Into<String>) -> Self {
-        self.domain = Some(domain.into());
+        self.cookie.domain = Some(domain.into());
         self
     }
 
-    /// Whether other sites' requests carry the cookie. Default: `Lax`, that is for links to this site alone.
+    /// Whether browsers send the cookie with requests from other sites. Default: `Lax`, only when the
+    /// visitor follows a link to this site.
     ///
     /// # Security
     ///
-    /// It does not protect a login form, since a forged login needs no cookie; see [`guide::security`](crate::guide::security).
+    /// It does not protect a login form, since a forged login needs no cookie; see
+    /// [`guide::security`](crate::guide::security).
     pub fn same_site(mut self, same_site: SameSite) -> Self {
-        self.same_site = same_site;
+        self.cookie.same_site = same_site;
         self
     }
 
-    /// Keeps one cookie for each site that embeds this one (CHIPS). Default: `false`.
+    /// Whether browsers keep a separate cookie for each site that embeds this one (CHIPS). Default:
+    /// `false`.
     ///
-    /// Changing it wants a new [`name`](Self::name); see [`path`](Self::path).
+    /// If you change it, change the [`name`](Self::name) too; see [`path`](Self::path).
     pub fn partitioned(mut self, partitioned: bool) -> Self {
-        self.partitioned = partitioned;
+        self.cookie.partitioned = partitioned;
         self
     }
 
-    /// Lets the cookie travel over plain HTTP: no `Secure`, no prefix. For development only.
+    /// Sends the cookie over plain HTTP: without `Secure` and without a prefix. For development only.
     ///
-    /// Browsers need it for hosts other than `localhost`, and Safari for `localhost` as well.
+    /// Over plain HTTP, browsers other than Safari accept the default cookie only for `localhost`, and
+    /// Safari does not accept it at all.
     pub fn insecure_http(mut self) -> Self {
-        self.insecure_http = true;
+        self.cookie.insecure_http = true;
         self
     }
 
-    /// Lets the browser forget the cookie when it is closed, unless the session is remembered. Default: `false`.
+    /// Whether the browser drops the cookie when it is closed, unless the session is remembered.
+    /// Default: `false`.
     ///
-    /// The timeouts hold all the same: browsers that restore their windows do not forget.
+    /// The timeouts still apply: browsers that restore their windows keep the cookie.
     pub fn browser_session(mut self, browser_session: bool) -> Self {
         self.browser_session = browser_session;
         self
     }
 
-    /// Separates apps that have one secret: what is sealed for one audience is unknown to the others. Default: empty.
+    /// Separates apps that share a secret: a session of one audience does not open in another. Default:
+    /// empty.
     pub fn audience(mut self, audience: impl Into<String>) -> Self {
         self.audience = audience.into();
         self
     }
 
-    /// How long a session lives unused. Default: 1 hour.
+    /// How long a session lives without being used. Default: 1 hour.
     ///
-    /// Using it is any request whose handler asks for it. To spare cookies, it is noted once a tenth of that time or
-    /// 5 minutes: whoever returns within nine tenths stays, if it is 10 seconds or more, since whole seconds are
-    /// noted. As long as the absolute timeout, or longer, it never applies, and costs no refreshes.
+    /// A session is used by each request whose handler takes it. To send fewer cookies, the use is
+    /// recorded once in a tenth of the timeout, or once in 5 minutes if that is less. So a session may
+    /// expire after nine tenths of the timeout; with a timeout below 10 seconds even earlier, since
+    /// times are whole seconds. A timeout that is not shorter than the absolute timeout has no effect
+    /// and causes no refreshes.
     pub fn idle_timeout(mut self, timeout: Duration) -> Self {
-        self.idle_timeout = Some(timeout);
+        self.timeouts.idle = Some(timeout);
         self
     }
 
-    /// How long a session lives at most, from its creation or login on. Default: 24 hours.
+    /// The maximum life of a session from its creation or login. Default: 24 hours.
     pub fn absolute_timeout(mut self, timeout: Duration) -> Self {
-        self.absolute_timeout = Some(timeout);
+        self.timeouts.absolute = Some(timeout);
         self
     }
 
-    /// How long a session lives at most that is [remembered](crate::Session::remember). Default: 30 days.
+    /// The maximum life of a session that is [remembered](crate::Session::remember). Default: 30 days.
     ///
-    /// Browsers keep no cookie longer than 400 days.
+    /// Browsers keep no cookie for longer than 400 days.
     pub fn max_remember(mut self, limit: Duration) -> Self {
-        self.max_remember = limit;
+        self.timeouts.max_remember = limit;
         self
     }
 
-    /// Takes the time from `clock`, such as a [`testing::TestClock`](crate::testing::TestClock).
+    /// The clock of the layer, such as a [`testing::TestClock`](crate::testing::TestClock). Default: the
+    /// system's clock.
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = clock::Source::Custom(Arc::new(clock));
         self
     }
 
-    /// Checks the settings, derives the keys and makes the layer.
+    /// Gives the layer its own memory of the sessions that ended recently, as in another process.
+    pub(crate) fn own_ended_ids(mut self) -> Self {
+        self.ended = Arc::default();
+        self
+    }
+
+    /// Checks the settings, derives the keys and builds the layer.
     ///
     /// # Errors
     ///
-    /// What is impossible, alone or together, naming the settings:
+    /// Invalid settings, and settings that cannot be combined. The error names them:
     ///
     /// ```
     /// use tower_sealed_session::{KeyRing, Prefix, SessionLayer};
@@ -230,70 +236,110 @@ impl SessionLayerBuilder {
     /// # Ok::<(), tower_sealed_session::Error>(())
     /// ```
     pub fn build(self) -> Result<SessionLayer, ConfigError> {
-        let prefix = self.checked_prefix()?;
-        let timeouts = self.checked_timeouts()?;
-        let name = self.checked_name(prefix)?;
-        let attributes = self.checked_attributes()?;
+        let prefix = self.cookie.check_prefix()?;
+        let timeouts = self.timeouts.check()?;
+        let name = self.cookie.check_name(prefix)?;
+        let attributes = self.cookie.check_attributes()?;
+        check_audience(&self.audience)?;
         let template = Template::new(name, &attributes);
-        // any layer opens what a layer with the old system's cookie beside it has sealed
-        let purposes = [Purpose::COOKIE, Purpose::TWIN];
-        #[cfg(feature = "starlette")]
-        let purposes = self.order(purposes);
-        let audience = self.checked_audience()?;
-        let contexts = purposes.map(|purpose| Context {
-            purpose,
-            cookie_name: template.name(),
-            audience,
-        });
-        let keys = self.keys.derive_all(&contexts);
-        #[cfg(feature = "store")]
-        let vault = Arc::new(Vault::derive(&self.keys, template.name(), audience));
-        #[cfg(feature = "starlette")]
-        let companion = self.checked_companion(template.name(), &attributes)?;
-        #[cfg(feature = "starlette")]
-        let measure = Self::measure(template.name(), companion.as_ref());
-        #[cfg(not(feature = "starlette"))]
-        let measure = Measure::Sealed {
-            name_len: template.name().len(),
+        let name = template.name();
+        let companion = match self.legacy {
+            Some(legacy) => Some(legacy.check(&self.timeouts, name, &attributes)?),
+            None => None,
         };
-        match prefix {
-            _ if self.insecure_http => Event::Insecure {
-                cookie: template.name(),
-            }
-            .emit(),
-            Prefix::None => Event::Unprefixed {
-                cookie: template.name(),
-            }
-            .emit(),
-            Prefix::Host | Prefix::Secure => {}
-        }
+        let paired = companion
+            .as_ref()
+            .filter(|companion| companion.mode == LegacyMode::Dual);
+        // each layer opens both purposes, and the first one seals
+        let purposes = match paired {
+            Some(_) => [Purpose::PAIRED, Purpose::COOKIE],
+            None => [Purpose::COOKIE, Purpose::PAIRED],
+        };
+        let keys = self.keys.derive_all(&purposes.map(|purpose| Context {
+            purpose,
+            cookie_name: name,
+            audience: &self.audience,
+        }));
+        let vault = Vault::derive(&self.keys, name, &self.audience);
+        warn_of_prefix(prefix, self.cookie.insecure_http, name);
         let rules = Rules {
             timeouts,
-            limit: MAX_PAIR,
-            measure,
-            draw: random::from_system,
-            #[cfg(feature = "store")]
-            replays: false,
-        };
-        Ok(SessionLayer {
-            settings: Arc::new(Settings {
-                form: Form::Sealed {
-                    keys,
-                    #[cfg(feature = "starlette")]
-                    companion,
-                    #[cfg(feature = "store")]
-                    vault,
-                    #[cfg(feature = "store")]
-                    storage: None,
+            limits: Limits {
+                name_len: name.len(),
+                measure: match paired {
+                    Some(companion) => Measure::Paired(companion.legacy.clone()),
+                    None => Measure::Sealed,
                 },
-                template,
-                rules,
-                browser_session: self.browser_session,
-                clock: self.clock,
-                random: random::from_thread,
-                nested: Once::new(),
-            }),
-        })
+            },
+            random: random::Sources::DEFAULT,
+            ended: self.ended,
+            logs_changes: false,
+        };
+        let codec = Codec {
+            browser_session: self.browser_session,
+            value: Value::Sealed {
+                keys,
+                paired_until: paired.map(|companion| companion.until),
+            },
+            template,
+        };
+        let config = Config {
+            companion,
+            ..Config::new(codec, rules, self.clock)
+        };
+        SessionLayer::from_parts(config, vault).with_stores(self.stores, self.store_timeout)
+    }
+}
+
+/// # Constructors
+impl SessionLayer {
+    /// A layer with the default settings: the cookie `__Host-session`, an idle timeout of one hour and
+    /// an absolute timeout of one day.
+    #[must_use]
+    pub fn new(keys: KeyRing) -> Self {
+        Self::with_defaults(Self::builder(keys))
+    }
+
+    /// A builder, to choose the settings.
+    pub fn builder(keys: KeyRing) -> SessionLayerBuilder {
+        SessionLayerBuilder::new(keys)
+    }
+
+    /// A layer with the secrets of the environment, see [`KeyRing::from_env`], and with
+    /// [`insecure_http`](SessionLayerBuilder::insecure_http) if `SESSION_INSECURE_HTTP` is `1`.
+    ///
+    /// For other settings, begin with [`SessionLayerBuilder::from_env`].
+    ///
+    /// # Errors
+    ///
+    /// Each mistake has its own error, which names the variable, the fault and the command that fixes
+    /// it.
+    pub fn from_env() -> Result<Self, EnvError> {
+        SessionLayerBuilder::from_env().map(Self::with_defaults)
+    }
+
+    /// The same for development: if the environment has no secret, a random one is used, with an event
+    /// as a warning. Sessions then end with the process. A secret that is set must be valid.
+    ///
+    /// # Errors
+    ///
+    /// The errors of [`from_env`](Self::from_env), except that all variables may be missing.
+    pub fn from_env_or_ephemeral() -> Result<Self, EnvError> {
+        SessionLayerBuilder::from_env_or_ephemeral().map(Self::with_defaults)
+    }
+
+    fn with_defaults(builder: SessionLayerBuilder) -> Self {
+        builder
+            .build()
+            .expect("the defaults are valid, with and without HTTPS")
+    }
+}
+
+fn warn_of_prefix(prefix: Prefix, insecure_http: bool, cookie: &str) {
+    match prefix {
+        _ if insecure_http => Event::Insecure { cookie }.emit(),
+        Prefix::None => Event::Unprefixed { cookie }.emit(),
+        Prefix::Host | Prefix::Secure => {}
     }
 }
 
@@ -301,7 +347,7 @@ impl fmt::Debug for SessionLayerBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SessionLayerBuilder")
             .field("keys", &self.keys)
-            .field("name", &self.name)
+            .field("name", &self.cookie.name)
             .finish_non_exhaustive()
     }
 }

@@ -1,68 +1,82 @@
-//! Which settings are possible, alone and together.
+//! The checks of a builder's settings, alone and together.
 
-use std::{fmt, time::Duration};
+use std::time::Duration;
 
 use tower_cookies::cookie::SameSite;
 
-use super::{
-    SessionLayerBuilder,
-    builder::{DAY, HOUR},
-};
+use super::error::ConfigError;
 use crate::{
     clock::Millis,
     cookie::{Attributes, CookieName, Prefix},
     expiry::Timeouts,
 };
 
-/// Times in a record are seconds in 32 bits.
+const HOUR: Duration = Duration::from_secs(3600);
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+/// A record holds times as seconds in 32 bits.
 const LONGEST: Duration = Duration::from_secs(u32::MAX as u64);
 
-/// Browsers ignore an attribute whose value is longer (RFC 6265bis §5.6).
+/// Browsers ignore an attribute with a longer value (RFC 6265bis §5.6).
 const MAX_ATTRIBUTE: usize = 1024;
 
-/// Settings that cannot be, alone or together.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum ConfigError {
-    /// A setting's value is impossible.
-    Invalid {
-        /// The setting.
-        setting: &'static str,
-        /// What is wrong with it, and what it may be.
-        reason: &'static str,
-    },
-    /// Two settings exclude each other.
-    Conflict {
-        /// One of them.
-        setting: &'static str,
-        /// The other.
-        other: &'static str,
-        /// Why, and what to do.
-        reason: &'static str,
-    },
+/// The settings of the cookie.
+pub(super) struct CookieSettings {
+    pub(super) name: String,
+    pub(super) prefix: Option<Prefix>,
+    pub(super) path: String,
+    pub(super) domain: Option<String>,
+    pub(super) same_site: SameSite,
+    pub(super) partitioned: bool,
+    pub(super) insecure_http: bool,
 }
 
-impl SessionLayerBuilder {
-    pub(super) fn checked_prefix(&self) -> Result<Prefix, ConfigError> {
-        let everywhere = self.path == "/" && self.domain.is_none();
-        let prefix = self
-            .prefix
-            .unwrap_or(match (self.insecure_http, everywhere) {
-                (true, _) => Prefix::None,
-                (false, true) => Prefix::Host,
-                (false, false) => Prefix::Secure,
-            });
-        let conflict = |other, reason| {
-            Err(ConfigError::Conflict {
-                setting: "prefix",
-                other,
-                reason,
-            })
+/// The timeouts. `None` is the default.
+pub(super) struct TimeoutSettings {
+    pub(super) idle: Option<Duration>,
+    pub(super) absolute: Option<Duration>,
+    pub(super) max_remember: Duration,
+}
+
+impl Default for CookieSettings {
+    fn default() -> Self {
+        Self {
+            name: "session".to_owned(),
+            prefix: None,
+            path: "/".to_owned(),
+            domain: None,
+            same_site: SameSite::Lax,
+            partitioned: false,
+            insecure_http: false,
+        }
+    }
+}
+
+impl Default for TimeoutSettings {
+    fn default() -> Self {
+        Self {
+            idle: None,
+            absolute: None,
+            max_remember: 30 * DAY,
+        }
+    }
+}
+
+impl CookieSettings {
+    pub(super) fn check_prefix(&self) -> Result<Prefix, ConfigError> {
+        let whole_host = self.path == "/" && self.domain.is_none();
+        let default = match (self.insecure_http, whole_host) {
+            (true, _) => Prefix::None,
+            (false, true) => Prefix::Host,
+            (false, false) => Prefix::Secure,
         };
+        let prefix = self.prefix.unwrap_or(default);
+        let conflict = |other, reason| ConfigError::conflict("prefix", other, reason);
         match prefix {
             Prefix::Host | Prefix::Secure if self.insecure_http => conflict(
                 "insecure_http",
-                "browsers take prefixed cookies with `Secure` alone; `SESSION_INSECURE_HTTP=1` sets it, too",
+                "browsers accept prefixed cookies only with `Secure`; \
+                 note that `SESSION_INSECURE_HTTP=1` also sets `insecure_http`",
             ),
             Prefix::Host if self.domain.is_some() => conflict(
                 "domain",
@@ -76,49 +90,39 @@ impl SessionLayerBuilder {
         }
     }
 
-    pub(super) fn checked_audience(&self) -> Result<&str, ConfigError> {
-        match self.audience.len() {
-            0..=MAX_ATTRIBUTE => Ok(&self.audience),
-            _ => Err(ConfigError::invalid("audience", "it may have 1024 bytes")),
-        }
-    }
-
-    pub(super) fn checked_name(&self, prefix: Prefix) -> Result<CookieName, ConfigError> {
+    pub(super) fn check_name(&self, prefix: Prefix) -> Result<CookieName, ConfigError> {
         let name = self.name.to_ascii_lowercase();
         if ["__host-", "__secure-", "__http-"]
             .iter()
             .any(|prefix| name.starts_with(prefix))
         {
-            return Err(ConfigError::invalid(
-                "name",
-                "leave the prefix out and set it with `prefix`",
-            ));
+            return ConfigError::invalid("name", "omit the prefix and set it with `prefix`");
         }
-        CookieName::new(prefix, &self.name).ok_or(ConfigError::invalid(
-            "name",
-            "it may have letters, digits and !#$%&'*+-.^_`|~, with its prefix at most 128",
-        ))
+        match CookieName::new(prefix, &self.name) {
+            Some(name) => Ok(name),
+            None => ConfigError::invalid(
+                "name",
+                "use letters, digits and !#$%&'*+-.^_`|~, at most 128 with the prefix",
+            ),
+        }
     }
 
-    pub(super) fn checked_attributes(&self) -> Result<Attributes, ConfigError> {
+    pub(super) fn check_attributes(&self) -> Result<Attributes, ConfigError> {
         if self.insecure_http {
-            let conflict = |setting, reason| {
-                Err(ConfigError::Conflict {
-                    setting,
-                    other: "insecure_http",
-                    reason,
-                })
-            };
+            let conflict =
+                |setting, reason| ConfigError::conflict(setting, "insecure_http", reason);
             if self.partitioned {
                 return conflict(
                     "partitioned",
-                    "browsers take partitioned cookies with `Secure` alone; `SESSION_INSECURE_HTTP=1` sets it, too",
+                    "browsers accept partitioned cookies only with `Secure`; \
+                     note that `SESSION_INSECURE_HTTP=1` also sets `insecure_http`",
                 );
             }
             if self.same_site == SameSite::None {
                 return conflict(
                     "same_site",
-                    "browsers take `SameSite=None` with `Secure` alone; `SESSION_INSECURE_HTTP=1` sets it, too",
+                    "browsers accept `SameSite=None` only with `Secure`; \
+                     note that `SESSION_INSECURE_HTTP=1` also sets `insecure_http`",
                 );
             }
         }
@@ -132,22 +136,25 @@ impl SessionLayerBuilder {
         check_attributes(&attributes, ["path", "domain"])?;
         Ok(attributes)
     }
+}
 
-    pub(super) fn checked_timeouts(&self) -> Result<Timeouts, ConfigError> {
+impl TimeoutSettings {
+    pub(super) fn check(&self) -> Result<Timeouts, ConfigError> {
         let millis = |setting, timeout: Duration| {
             if timeout < Duration::from_secs(1) {
-                return Err(ConfigError::invalid(
+                return ConfigError::invalid(
                     setting,
-                    "it is at least one second; for a cookie that ends with the browser use `browser_session`",
-                ));
+                    "the minimum is one second; \
+                     for a cookie that ends with the browser, use `browser_session`",
+                );
             }
             if timeout > LONGEST {
-                return Err(ConfigError::invalid(setting, "it is at most 136 years"));
+                return ConfigError::invalid(setting, "the maximum is 136 years");
             }
             Ok(Millis::try_from(timeout.as_millis()).expect("136 years fit"))
         };
-        let idle = millis("idle_timeout", self.idle_timeout.unwrap_or(HOUR))?;
-        let absolute = millis("absolute_timeout", self.absolute_timeout.unwrap_or(DAY))?;
+        let idle = millis("idle_timeout", self.idle.unwrap_or(HOUR))?;
+        let absolute = millis("absolute_timeout", self.absolute.unwrap_or(DAY))?;
         let max_remember = millis("max_remember", self.max_remember)?;
         Ok(Timeouts {
             idle: Some(idle).filter(|idle| *idle < absolute),
@@ -157,24 +164,26 @@ impl SessionLayerBuilder {
     }
 }
 
-/// Whether path and domain, which are the settings of those names, are what a cookie may have.
+pub(super) fn check_audience(audience: &str) -> Result<(), ConfigError> {
+    match audience.len() {
+        0..=MAX_ATTRIBUTE => Ok(()),
+        _ => ConfigError::invalid("audience", "the maximum is 1024 bytes"),
+    }
+}
+
+/// Checks path and domain. Errors name them as the settings `path` and `domain`.
 pub(super) fn check_attributes(
     attributes: &Attributes,
     [path, domain]: [&'static str; 2],
 ) -> Result<(), ConfigError> {
-    let Attributes {
-        path: path_value,
-        domain: domain_value,
-        ..
-    } = attributes;
     let is_value = |text: &str| {
         text.len() <= MAX_ATTRIBUTE && text.bytes().all(|b| matches!(b, 0x20..0x7f) && b != b';')
     };
-    if !path_value.starts_with('/') || !is_value(path_value) {
-        return Err(ConfigError::invalid(
+    if !attributes.path.starts_with('/') || !is_value(&attributes.path) {
+        return ConfigError::invalid(
             path,
-            "it begins with `/` and may have 1024 ASCII characters other than `;`",
-        ));
+            "it must begin with `/` and have at most 1024 ASCII characters other than `;`",
+        );
     }
     let is_domain = |domain: &str| {
         let host = domain.strip_prefix('.').unwrap_or(domain);
@@ -186,34 +195,11 @@ pub(super) fn check_attributes(
         });
         host.len() <= 253 && labels
     };
-    if !domain_value.as_deref().is_none_or(is_domain) {
-        return Err(ConfigError::invalid(
+    if !attributes.domain.as_deref().is_none_or(is_domain) {
+        return ConfigError::invalid(
             domain,
-            "it is a host name of letters, digits, `-` and `.`, international ones as Punycode",
-        ));
+            "use a host name of letters, digits, `-` and `.`; write international names as Punycode",
+        );
     }
     Ok(())
 }
-
-impl ConfigError {
-    fn invalid(setting: &'static str, reason: &'static str) -> Self {
-        Self::Invalid { setting, reason }
-    }
-}
-
-impl fmt::Display for ConfigError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Invalid { setting, reason } => write!(f, "`{setting}` is impossible: {reason}"),
-            Self::Conflict {
-                setting,
-                other,
-                reason,
-            } => {
-                write!(f, "`{setting}` and `{other}` exclude each other: {reason}")
-            }
-        }
-    }
-}
-
-impl std::error::Error for ConfigError {}

@@ -1,36 +1,33 @@
-use std::{
-    fmt,
-    sync::{Arc, Once},
-};
+use std::{fmt, sync::Arc};
 
 use tower_layer::Layer;
 
-use super::{ConfigError, legacy};
+use super::{companion::resolve, error::ConfigError};
 use crate::{
     clock::{self, Clock},
-    compat::{LegacyCookie, object_len},
-    cookie::MAX_PAIR,
+    compat::LegacyCookie,
     event::Event,
     random,
+    request::{Codec, Config, Value},
+    revocation::EndedIds,
     service::SessionService,
-    session::{Measure, Rules},
-    slot::{Form, Settings},
+    session::{Limits, Measure, Rules},
 };
 
-/// Keeps each visitor's session in another system's own cookie, so that both systems read and write one session: **signed,
-/// not encrypted, and not revocable**.
+/// Keeps each visitor's session in the cookie of another system, so that both systems read and write
+/// one session. The cookie is **signed, not encrypted, and not revocable**.
 ///
-/// For apps that stay side by side behind one proxy. Handlers use [`Session`](crate::Session) as ever. What differs is what
-/// that system's format gives:
+/// For apps that stay side by side behind one proxy. Handlers use [`Session`](crate::Session) as with
+/// [`SessionLayer`](crate::SessionLayer). The format of the other system makes these differences:
 ///
-/// - Whoever has the cookie reads it, and so does whoever sees a log of it: put nothing personal into it.
-/// - The session lives for the old `max_age` from its last write, here as there; there is no idle limit, and
-///   [`remember`](crate::Session::remember) changes nothing.
-/// - [`owner`](crate::Session::owner) is what [`LegacyCookie::owner`] reads. `login` wants that entry to be inserted as well: what
-///   says of nobody, or another, whose session it is, is not sent, and the response is an error
-///   ([`ErrorKind::OwnerNotShared`](crate::ErrorKind::OwnerNotShared)).
-/// - [`id`](crate::Session::id) names the session of this request alone: nothing in the cookie names it.
-/// - A logout removes the cookie, and no more: a copy of it is valid until it is `max_age` old.
+/// - Anyone who has the cookie, or a log that contains it, can read it. Keep personal data out of it.
+/// - The session lives for the legacy `max_age` from its last write in either app. There is no idle
+///   timeout, and [`remember`](crate::Session::remember) has no effect.
+/// - [`owner`](crate::Session::owner) is the entry that [`LegacyCookie::owner`] reads. After `login`,
+///   insert that entry. If it is missing or names another owner, the session is not sent and the
+///   response is an error ([`ErrorKind::OwnerNotShared`](crate::ErrorKind::OwnerNotShared)).
+/// - [`id`](crate::Session::id) is drawn for each request, since the cookie holds no id.
+/// - A logout only removes the cookie: a copy of it is valid until it is `max_age` old.
 ///
 /// ```
 /// use std::time::Duration;
@@ -43,62 +40,59 @@ use crate::{
 /// ```
 #[derive(Clone)]
 pub struct SignedSessionLayer {
-    settings: Arc<Settings>,
+    config: Arc<Config>,
 }
 
 impl SignedSessionLayer {
-    /// A layer that speaks the format of that cookie.
+    /// A layer for that cookie.
     ///
     /// # Errors
     ///
-    /// A name, path, domain or combination that cannot be.
+    /// An invalid name, path or domain, or settings that cannot be combined.
     pub fn new(cookie: LegacyCookie) -> Result<Self, ConfigError> {
         Self::with(cookie, clock::Source::System)
     }
 
-    /// The same, which takes the time from `clock`.
+    /// A layer for that cookie which uses `clock`.
     ///
     /// # Errors
     ///
-    /// As with [`new`](Self::new).
+    /// The errors of [`new`](Self::new).
     pub fn with_clock(cookie: LegacyCookie, clock: impl Clock) -> Result<Self, ConfigError> {
         Self::with(cookie, clock::Source::Custom(Arc::new(clock)))
     }
 
     fn with(cookie: LegacyCookie, clock: clock::Source) -> Result<Self, ConfigError> {
-        let legacy = legacy::resolve(cookie)?;
+        let legacy = resolve(cookie)?;
+        let codec = Codec {
+            template: legacy.template.clone(),
+            browser_session: false,
+            value: Value::Signed(legacy.clone()),
+        };
         Event::Signed {
-            cookie: legacy.template.name(),
+            cookie: codec.name(),
         }
         .emit();
-        let measured = legacy.clone();
-        let settings = Settings {
-            template: legacy.template.clone(),
-            rules: Rules {
-                timeouts: legacy.timeouts(),
-                limit: MAX_PAIR,
-                measure: Measure::Signed(Arc::new(move |sizes| {
-                    measured.pair_len(object_len(sizes))
-                })),
-                draw: random::from_system,
-                #[cfg(feature = "store")]
-                replays: false,
+        let rules = Rules {
+            timeouts: legacy.timeouts(),
+            limits: Limits {
+                name_len: codec.name().len(),
+                measure: Measure::Signed(legacy),
             },
-            form: Form::Signed(legacy),
-            browser_session: false,
-            clock,
-            random: random::from_thread,
-            nested: Once::new(),
+            random: random::Sources::DEFAULT,
+            ended: EndedIds::of_process(),
+            logs_changes: false,
         };
+        let config = Config::new(codec, rules, clock);
         Ok(Self {
-            settings: Arc::new(settings),
+            config: Arc::new(config),
         })
     }
 
     /// The name of the cookie.
     #[must_use]
     pub fn cookie_name(&self) -> &str {
-        self.settings.template.name()
+        self.config.codec.name()
     }
 }
 
@@ -106,7 +100,7 @@ impl<S> Layer<S> for SignedSessionLayer {
     type Service = SessionService<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        SessionService::new(inner, self.settings.clone())
+        SessionService::new(inner, self.config.clone())
     }
 }
 

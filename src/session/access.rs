@@ -1,6 +1,6 @@
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{Session, replay::Op, whole};
+use super::{Session, fields, journal::Op};
 use crate::error::{Error, ErrorKind};
 
 /// # Entries
@@ -19,7 +19,7 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::WrongType`] if the entry holds something else.
+    /// [`ErrorKind::WrongType`] if the entry has another type.
     pub fn get<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, Error> {
         self.state()
             .value(key)
@@ -27,15 +27,17 @@ impl Session {
             .transpose()
     }
 
-    /// Sets an entry. Equal JSON is no change: no cookie is sent for it. (A `HashMap` has another order each time;
-    /// a `BTreeMap` has one.)
+    /// Sets an entry.
     ///
-    /// `None` and `NaN` are JSON's `null`, which [`get`](Self::get) reads as an `Option` alone.
+    /// Equal JSON is no change, and no cookie is sent for it. Use a `BTreeMap` rather than a `HashMap`,
+    /// whose order differs each time.
+    ///
+    /// `None` and `NaN` become JSON's `null`, which [`get`](Self::get) reads only as an `Option`.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::TooLarge`], [`ErrorKind::Encoding`], [`ErrorKind::InvalidKey`] and [`ErrorKind::Late`];
-    /// the session then stays as it was.
+    /// [`ErrorKind::TooLarge`], [`ErrorKind::Encoding`], [`ErrorKind::InvalidKey`] and
+    /// [`ErrorKind::Late`]. The session then stays as it was.
     pub fn insert(&self, key: &str, value: impl Serialize) -> Result<(), Error> {
         check_key(key)?;
         let json = to_json(key, &value)?;
@@ -43,14 +45,14 @@ impl Session {
         Ok(())
     }
 
-    /// Removes an entry, and says whether there was one.
+    /// Removes an entry. Returns whether there was one.
     #[doc(alias = "delete")]
     pub fn remove(&self, key: &str) -> bool {
         let removed = self.change("remove", self.state().remove(self.rules(), key));
         removed.is_ok_and(|removed| removed == Some(true))
     }
 
-    /// Reads an entry and removes it: for what is shown once, such as a notice.
+    /// Reads an entry and removes it: for a value that is shown once, such as a notice.
     ///
     /// ```
     /// # let session = tower_sealed_session::testing::example();
@@ -62,7 +64,7 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::WrongType`] if the entry holds something else; it then stays.
+    /// [`ErrorKind::WrongType`] if the entry has another type. The entry then stays.
     #[doc(alias = "pop")]
     #[doc(alias = "flash")]
     pub fn take<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, Error> {
@@ -75,18 +77,19 @@ impl Session {
             let taken = self
                 .state()
                 .replace(self.rules(), key, Some(&before), None, op);
-            // too late to remove it is no reason not to show it
+            // if it is too late to remove the entry, it can still be shown
             if !matches!(self.change("take", taken), Ok(Some(false))) {
                 return Ok(Some(value));
             }
         }
     }
 
-    /// Sets an entry to what `f` makes of its value, and returns that.
+    /// Sets an entry to the result of `f` on its present value, and returns that result.
     ///
-    /// When other tasks of the same request change the entry meanwhile, `f` runs again on the fresh value,
-    /// so that no update is lost: it must not do anything but compute. With a store, it also runs again when another request
-    /// changed the entry before the response: what is kept then is more than what was returned here.
+    /// `f` should only compute, since it can run more than once. It runs again on the new value if
+    /// another task of the same request changes the entry at the same time, so that no update is lost.
+    /// With a store, it also runs again if another request changed the entry before the response. The
+    /// saved value then differs from the one returned here.
     ///
     /// ```
     /// # let session = tower_sealed_session::testing::example();
@@ -104,7 +107,7 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// Those of [`get`](Self::get) and [`insert`](Self::insert).
+    /// The errors of [`get`](Self::get) and [`insert`](Self::insert).
     #[doc(alias = "modify")]
     pub fn update<T>(
         &self,
@@ -117,19 +120,19 @@ impl Session {
         check_key(key)?;
         let mut f = Some(f);
         loop {
-            let Some(remake) = &f else {
-                unreachable!("it is taken where the loop ends")
+            let Some(compute) = &f else {
+                unreachable!("`f` is taken only in the last round")
             };
             let before = self.state().value(key);
-            let (value, json) = remade(key, before.as_deref(), remake)?;
+            let (value, json) = computed(key, before.as_deref(), compute)?;
             let op = || {
                 let (f, owned) = (f.take(), Box::<str>::from(key));
                 let key = owned.clone();
-                let remake = move |before: Option<&[u8]>| match &f {
-                    Some(f) => remade(&owned, before, f).map(|(_, json)| json),
-                    None => unreachable!("it is taken once"),
+                let compute = move |before: Option<&[u8]>| match &f {
+                    Some(f) => computed(&owned, before, f).map(|(_, json)| json),
+                    None => unreachable!("`f` is taken once"),
                 };
-                Op::Update(key, Box::new(remake))
+                Op::Update(key, Box::new(compute))
             };
             let replaced =
                 self.state()
@@ -140,7 +143,7 @@ impl Session {
         }
     }
 
-    /// Whether there is an entry of that key.
+    /// Whether there is an entry with that key.
     pub fn contains_key(&self, key: &str) -> bool {
         self.state().inspect(|entries| entries.get(key).is_some())
     }
@@ -151,12 +154,12 @@ impl Session {
             .inspect(|entries| entries.iter().map(|(key, _)| key.to_owned()).collect())
     }
 
-    /// How many entries there are.
+    /// The number of entries.
     pub fn len(&self) -> usize {
         self.state().inspect(|entries| entries.iter().count())
     }
 
-    /// Whether there are no entries. There may be an owner all the same.
+    /// Whether there are no entries. There may still be an owner.
     pub fn is_empty(&self) -> bool {
         self.state()
             .inspect(|entries| entries.as_bytes().is_empty())
@@ -164,7 +167,7 @@ impl Session {
 
     /// Removes all entries. The owner stays: to end a login, use [`logout`](Self::logout).
     ///
-    /// A session without entries and owner is none: its cookie is removed.
+    /// If the session has neither entries nor an owner, the response removes its cookie.
     pub fn clear(&self) {
         let _ = self.change("clear", self.state().clear(self.rules()));
     }
@@ -191,28 +194,29 @@ impl Session {
     /// # Ok::<(), tower_sealed_session::Error>(())
     /// ```
     ///
-    /// Entries without a field are ignored, fields without an entry need a `#[serde(default)]`; see
+    /// Entries without a field are ignored. Fields without an entry need `#[serde(default)]`; see
     /// [changing a session's shape](crate::guide::shape).
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::WrongType`] if the entries do not make a `T`.
+    /// [`ErrorKind::WrongType`] if the entries do not deserialize as a `T`.
     pub fn read<T: DeserializeOwned>(&self) -> Result<T, Error> {
-        let object = self.state().inspect(whole::to_object);
+        let object = self.state().inspect(fields::to_object);
         serde_json::from_slice(&object).map_err(|_| Error::wrong_type::<T>(None))
     }
 
-    /// Sets an entry for each field of a struct, or each pair of a map: all, or none on an error.
+    /// Sets an entry for each field of a struct or each pair of a map: all of them, or none on an error.
     ///
-    /// Entries of other names stay, and a field that is skipped by `skip_serializing_if` is removed, so
-    /// that [`read`](Self::read) returns what was written. (serde does not tell of skipped fields in a
-    /// struct that has `#[serde(flatten)]`.)
+    /// Entries with other names stay. A field that `skip_serializing_if` skips is removed, so that
+    /// [`read`](Self::read) returns the struct that was written. (serde does not report skipped fields
+    /// of a struct with `#[serde(flatten)]`.)
     ///
     /// # Errors
     ///
-    /// Those of [`insert`](Self::insert); [`ErrorKind::Encoding`] also if it is neither struct nor map.
+    /// The errors of [`insert`](Self::insert), and [`ErrorKind::Encoding`] if the value is neither a
+    /// struct nor a map.
     pub fn write<T: Serialize + ?Sized>(&self, whole: &T) -> Result<(), Error> {
-        let fields = whole::to_fields(whole).map_err(|_| Error::encoding::<T>(None))?;
+        let fields = fields::to_fields(whole).map_err(|_| Error::encoding::<T>(None))?;
         fields.iter().try_for_each(|(key, _)| check_key(key))?;
         let fields = fields.iter().collect();
         self.change("write", self.state().set_all(self.rules(), fields))?;
@@ -220,8 +224,8 @@ impl Session {
     }
 }
 
-/// What `f` makes of an entry, and its JSON.
-fn remade<T: Serialize + DeserializeOwned>(
+/// The result of `f` on an entry, and its JSON.
+fn computed<T: Serialize + DeserializeOwned>(
     key: &str,
     before: Option<&[u8]>,
     f: impl Fn(Option<T>) -> T,

@@ -11,37 +11,43 @@ use crate::{
 
 /// # Identity and life
 impl Session {
-    /// The session's id, which is drawn when first asked for, or when the session is first sent.
+    /// The session's id. It is drawn when it is first read or when the session is first sent.
     ///
-    /// It is kept only if the session is, that is, if it has an entry or an owner.
+    /// A session that has neither entries nor an owner is not sent, and its id is not used again.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Entropy`] if the operating system gives no randomness, [`ErrorKind::LoggedOut`] after `logout`.
+    /// [`ErrorKind::Entropy`] if the system's random source fails, [`ErrorKind::LoggedOut`] after
+    /// `logout`.
     pub fn id(&self) -> Result<SessionId, Error> {
-        self.state().id(self.rules())
+        let mut session = self.state().lock();
+        match session.changes.logged_out() {
+            true => Err(ErrorKind::LoggedOut.into()),
+            false => session.id(self.rules()),
+        }
     }
 
-    /// When the session began: at its login, else at the request that first used it.
+    /// When the session began: at its login, or at the request that first used it.
     pub fn created_at(&self) -> OffsetDateTime {
-        moment(self.state().created())
+        moment(self.state().lock().changes.times.created)
     }
 
-    /// When the session ends if it is not used again, by the layer's timeouts of today.
+    /// When the session expires if it is not used again, by the layer's current timeouts.
     pub fn expires_at(&self) -> OffsetDateTime {
         moment(self.state().end(self.rules()))
     }
 
-    /// Whose session it is: what was given to [`login`](Self::login).
+    /// The owner that was given to [`login`](Self::login).
     #[doc(alias = "user_id")]
     pub fn owner(&self) -> Option<String> {
-        self.state().owner()
+        self.state().lock().owner().map(str::to_owned)
     }
 
-    /// Makes the session that of `owner`, under a new id and with a new life that begins now.
+    /// Logs `owner` in: the session gets a new id, and its life begins now.
     ///
-    /// The entries stay if the session had no owner or the same one, as with a cart that was filled before;
-    /// another owner's are dropped. It is not remembered: call [`remember`](Self::remember) after it.
+    /// The entries stay if the session had no owner or the same one, such as a cart that was filled
+    /// before. The entries of another owner are dropped. The session is not remembered: call
+    /// [`remember`](Self::remember) afterwards.
     ///
     /// ```
     /// # let session = tower_sealed_session::testing::example();
@@ -54,13 +60,14 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::InvalidOwner`], [`ErrorKind::TooLarge`], [`ErrorKind::Late`], [`ErrorKind::Clock`], and
-    /// [`ErrorKind::LoggedOut`] after `logout` in the same request; nothing is changed then.
+    /// [`ErrorKind::InvalidOwner`], [`ErrorKind::TooLarge`], [`ErrorKind::Late`], [`ErrorKind::Clock`],
+    /// and [`ErrorKind::LoggedOut`] after `logout` in the same request. Nothing is changed then.
     ///
     /// # Security
     ///
-    /// Call it on every authentication, also on a step up: the old id is ended, so that responses to requests
-    /// still in flight under it cannot undo the login, within this process and for a minute.
+    /// Call it on every authentication, including a step-up. It ends the old id, so that responses to
+    /// requests that are still in flight with that id cannot undo the login. Without a store, this
+    /// holds within this process and for a minute.
     pub fn login(&self, owner: impl fmt::Display) -> Result<(), Error> {
         let login = self.state().login(self.rules(), &owner.to_string());
         match self.change("login", login)? {
@@ -69,34 +76,37 @@ impl Session {
         }
     }
 
-    /// Gives the session a new id and keeps all else: for a change of privilege.
+    /// Gives the session a new id and changes nothing else. Use it when privileges change.
     ///
-    /// If another request renewed or ended the session meanwhile, this request's changes are dropped, with an event.
-    /// So are those of a request that bears the old id within a minute, though it reads what that holds.
+    /// If another request renewed or ended the session in the meantime, the changes of this request are
+    /// dropped, with an event. For a minute, a request with the old id can still read the session, but
+    /// its changes are dropped.
     #[doc(alias = "cycle_id")]
     #[doc(alias = "regenerate")]
     pub fn renew(&self) {
         let _ = self.change("renew", self.state().renew());
     }
 
-    /// Lets the session live for `lifetime` from its creation, with no idle limit.
+    /// Lets the session live for `lifetime` from its creation, without an idle timeout.
     ///
-    /// Whole seconds count. The layer's [`max_remember`](crate::SessionLayerBuilder::max_remember) is the limit. What
-    /// is over before the response is cannot be kept: the response is an error.
+    /// `lifetime` is rounded down to whole seconds, and limited by the layer's
+    /// [`max_remember`](crate::SessionLayerBuilder::max_remember). If it has passed before the response
+    /// is sent, the response is an error.
     pub fn remember(&self, lifetime: Duration) {
         let _ = self.change("remember", self.state().remember(lifetime));
     }
 
-    /// Ends the session: it is empty from here on, and the response removes the cookie.
+    /// Ends the session. It is empty from now on, and the response removes the cookie.
     ///
-    /// Nothing brings it back in this request: later changes are an event and change nothing, and `login` fails. To
-    /// change from one owner to another, call `login` alone: what is another's is dropped.
+    /// Later changes in this request have no effect and are an event, and `login` fails. To change from
+    /// one owner to another, call only `login`: it drops the entries of the other owner.
     ///
     /// # Security
     ///
-    /// Responses to requests in flight cannot bring it back either, within this process and for a minute. A copy of the cookie
-    /// that someone made before remains valid until it expires: nothing on the server knows that it ended. With a
-    /// store a logout is final, on every instance; if the store cannot be told, the response is a 503.
+    /// Within this process and for a minute, responses to requests in flight cannot bring the session
+    /// back. A copy of the cookie stays valid until it expires, since the server keeps no record of
+    /// ended sessions. With a store, a logout is final on every instance; if the store cannot be
+    /// reached, the response is a 503.
     #[doc(alias = "flush")]
     #[doc(alias = "purge")]
     #[doc(alias = "destroy")]
@@ -105,30 +115,35 @@ impl Session {
         let _ = self.change("logout", self.state().logout());
     }
 
-    /// Makes sure that what changed is kept before the handler goes on.
+    /// Saves the changes to the store before the handler continues.
     ///
-    /// With the state in the cookie there is nothing to wait for, since the response itself carries it. With a store that has the session, it
-    /// is told now, and what changes later is told with the response. A session that is emptied without a logout goes with the response.
+    /// Without a store this does nothing, since the response carries the session. With a store, the
+    /// changes so far are saved now and later ones with the response. Emptying a session without a
+    /// logout is saved with the response.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Late`] if the response's head has been sent; with a store [`ErrorKind::Unavailable`], and
-    /// [`ErrorKind::Ended`] if another request ended the session.
+    /// [`ErrorKind::Late`] if the response's head has been sent. With a store,
+    /// [`ErrorKind::Unavailable`] if it cannot be reached, and [`ErrorKind::Ended`] if another request
+    /// ended the session.
     pub async fn commit(&self) -> Result<(), Error> {
-        self.home.commit().done().await
+        self.request.commit().wait().await
     }
 
-    /// Whether the session is valid now: for a task that holds one longer than a request takes, such as a socket.
+    /// Whether the session is still valid. For tasks that hold a session for longer than a request
+    /// takes, such as a socket.
     ///
-    /// It is not after its time, which a socket's own traffic does not extend, and once another request in this
-    /// process has ended it by `login`, `renew` or `logout`. That is remembered for a minute: ask more often. Nor is it
-    /// if its own request changed it and was cancelled, or failed to keep it. An empty session of nobody is valid. With a store it is
-    /// the store that is asked.
+    /// It is not valid after it has expired; the traffic of a socket does not extend it. It is not valid
+    /// after another request of this process has ended it by `login`, `renew` or `logout`. The process
+    /// remembers that for a minute, so ask more often. It is not valid either if its own request changed
+    /// it and was cancelled or could not save it. An empty session without an owner is valid. With a
+    /// store, the store is asked.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Clock`] if the clock shows a moment before 1970, and [`ErrorKind::Unavailable`] if the store cannot be asked.
+    /// [`ErrorKind::Clock`] if the clock shows a time before 1970, and [`ErrorKind::Unavailable`] if the
+    /// store cannot be reached.
     pub async fn still_valid(&self) -> Result<bool, Error> {
-        self.home.still_valid().done().await
+        self.request.still_valid().wait().await
     }
 }

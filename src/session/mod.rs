@@ -1,75 +1,67 @@
-//! What a handler holds. No I/O: what a change means for the response is [`Outcome`], and where the state
-//! lives is behind [`Home`].
+//! The session as handlers see it. No I/O: [`Outcome`] says what a change means for the response, and
+//! [`RequestContext`] is the request that a session belongs to.
 
 mod access;
-mod base;
-#[cfg(feature = "store")]
 mod draft;
+mod edit;
+mod fields;
+mod incoming;
+mod journal;
 mod life;
-mod mutate;
+mod limits;
 mod outcome;
-mod replay;
+mod progress;
 mod rules;
-mod settle;
 mod state;
-mod whole;
 
 use std::{fmt, pin::Pin, sync::Arc};
 
-use self::state::Refused;
+use self::edit::Refused;
+pub(crate) use self::{
+    draft::Draft,
+    incoming::{Arrival, Incoming, Origin, RowRef, Tombstone},
+    limits::{Limits, Measure},
+    outcome::{Change, Outcome},
+    progress::Previous,
+    rules::Rules,
+    state::State,
+};
 use crate::{
     error::{Error, ErrorKind},
     event::Event,
 };
 
-#[cfg(feature = "store")]
-pub(crate) use self::{
-    base::Held,
-    draft::{Before, Draft},
-    state::Ended,
-};
-pub(crate) use self::{
-    base::{Base, Origin},
-    outcome::{Change, Outcome},
-    rules::{Measure, Rules},
-    state::State,
-};
-
-/// Where a session lives.
-pub(crate) trait Home: Send + Sync {
+/// The request that a session belongs to.
+pub(crate) trait RequestContext: Send + Sync {
     fn rules(&self) -> &Rules;
     fn state(&self) -> &State;
-    fn commit(&self) -> Waits<'_, ()>;
-    fn still_valid(&self) -> Waits<'_, bool>;
+    fn commit(&self) -> Answer<'_, ()>;
+    fn still_valid(&self) -> Answer<'_, bool>;
 }
 
-/// What a home answers at once, or after it asked a store.
-pub(crate) enum Waits<'a, T> {
-    Done(Result<T, Error>),
-    #[cfg_attr(
-        not(feature = "store"),
-        expect(dead_code, reason = "no store, no waiting")
-    )]
-    For(Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>),
+/// An answer that is there at once, or after a call to the store.
+pub(crate) enum Answer<'a, T> {
+    Ready(Result<T, Error>),
+    Later(Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>),
 }
 
-impl<T> Waits<'_, T> {
-    async fn done(self) -> Result<T, Error> {
+impl<T> Answer<'_, T> {
+    async fn wait(self) -> Result<T, Error> {
         match self {
-            Self::Done(answer) => answer,
-            Self::For(answer) => answer.await,
+            Self::Ready(answer) => answer,
+            Self::Later(answer) => answer.await,
         }
     }
 }
 
-/// The session of the request's visitor: always there, possibly empty.
+/// The visitor's session. It is always there, possibly empty.
 ///
-/// Under axum it is an extractor; in plain Tower, [`Session::from_extensions`] gets it. It is a handle:
-/// clones are of one session, and all methods take `&self`. What changed is sent when the response's
-/// head is: nothing has to be saved, and nothing is sent when nothing changed.
+/// Under axum it is an extractor; in plain Tower, use [`Session::from_extensions`]. It is a handle:
+/// clones refer to the same session, and all methods take `&self`. Changes are sent with the
+/// response's head. There is no need to save them, and nothing is sent if nothing changed.
 ///
-/// A session is a set of entries, each any serde type under a key, and an optional owner. Both travel
-/// sealed in the visitor's cookie, which holds about 3000 bytes of JSON, or are in a store.
+/// A session has entries, each a value of any serde type under a key, and an optional owner. They are
+/// sealed in the visitor's cookie, which holds about 3000 bytes of JSON, or kept in a store.
 ///
 /// ```
 /// use tower_sealed_session::{Error, Session};
@@ -83,34 +75,36 @@ impl<T> Waits<'_, T> {
 ///
 /// # Which responses carry it
 ///
-/// All, whatever their status: a handler that fails keeps what it wrote before, its login included. So make
-/// the steps that can fail first, where one is not to be kept without the other.
+/// All of them, whatever their status. If a handler fails, the changes that it made before are sent,
+/// including a login. So run the steps that can fail first if the changes depend on them.
 ///
 /// # When it is too late
 ///
-/// Once the response's head is sent the session is, too: [`insert`](Self::insert), [`update`](Self::update),
-/// [`write`](Self::write) and [`login`](Self::login) then fail with
-/// [`ErrorKind::Late`](crate::ErrorKind::Late), the others change nothing; each is an event. A request that is
-/// cancelled is over as well. The same holds after [`logout`](Self::logout), except that only `login` fails.
+/// The session is sent with the response's head. After that, [`insert`](Self::insert),
+/// [`update`](Self::update), [`write`](Self::write) and [`login`](Self::login) fail with
+/// [`ErrorKind::Late`](crate::ErrorKind::Late), and the other methods change nothing. Each such call is
+/// an event. The same holds after a request was cancelled. After [`logout`](Self::logout), only `login`
+/// fails, and the other methods change nothing.
 #[derive(Clone)]
 pub struct Session {
-    home: Arc<dyn Home>,
+    request: Arc<dyn RequestContext>,
 }
 
 impl Session {
-    pub(crate) fn at(home: Arc<dyn Home>) -> Self {
-        Self { home }
+    pub(crate) fn new(request: Arc<dyn RequestContext>) -> Self {
+        Self { request }
     }
 
     pub(crate) fn state(&self) -> &State {
-        self.home.state()
+        self.request.state()
     }
 
     fn rules(&self) -> &Rules {
-        self.home.rules()
+        self.request.rules()
     }
 
-    /// What came of a change: nothing after `logout`, an error once the session was sent; both are an event.
+    /// The result of a change: `None` after `logout`, an error after the session was sent. Both are an
+    /// event.
     fn change<T>(&self, method: &str, made: Result<T, Refused>) -> Result<Option<T>, Error> {
         match made {
             Ok(made) => Ok(Some(made)),

@@ -1,67 +1,68 @@
-//! Where the state lives that does not fit a cookie, or is not to be in one: opaque bytes by key.
+//! Stores for sessions that are not kept in their cookies: opaque bytes by key.
 //!
-//! A store knows no cookies, no keys of cryptography and no serde. What it keeps is sealed before it gets there and
-//! judged after it comes back; it only has to keep it, and to lose no race.
+//! A store knows nothing of cookies, cryptography or serde. The layer seals the bytes before it
+//! stores them and checks them after it loads them. The store only has to keep them, and to decide
+//! races between writers.
 //!
-//! Anyone can write one: implement [`Store`], hold it to the suite of the feature `conformance`, and hand it to
-//! [`SessionLayer::store`](crate::SessionLayer::store).
+//! To use a database that has no store here, implement [`Store`], test it with the suite of the
+//! feature `conformance`, and pass it to [`SessionLayer::store`](crate::SessionLayer::store).
 
+mod backend;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod error;
-mod keeper;
 #[cfg(feature = "memory")]
 mod memory;
 mod operate;
+#[cfg(feature = "store")]
+mod prune;
 #[cfg(feature = "redis")]
 mod redis;
 #[cfg(feature = "sqlite")]
 mod sql;
-mod turns;
 
 use std::{fmt, future::Future};
 
 use time::OffsetDateTime;
 
+pub(crate) use self::backend::{Backend, Lane, Row, Turn};
 #[cfg(feature = "memory")]
 pub use self::memory::MemoryStore;
+#[cfg(feature = "store")]
+pub use self::prune::prune_every;
 #[cfg(feature = "redis")]
 pub use self::redis::RedisStore;
 #[cfg(feature = "sqlite")]
 pub use self::sql::SqliteStore;
 pub use self::{
     error::{StoreError, StoreErrorKind},
-    operate::{Operate, Statistics, prune_every},
-};
-pub(crate) use self::{
-    keeper::{Keeper, Row},
-    turns::Turn,
+    operate::{Operate, Statistics},
 };
 
-/// The most bytes that are ever given to a store as one session: 64 KiB.
+/// The maximum size of one session in a store: 64 KiB.
 pub const MAX_BYTES: usize = 64 * 1024;
 
-/// Keeps sessions as opaque bytes by key.
+/// A store of sessions: opaque bytes by key.
 ///
-/// Five promises make a store one that loses no write and brings no session back:
+/// A store must keep five promises, so that no write is lost and no ended session comes back:
 ///
-/// - [`create`](Self::create) inserts and never replaces,
-/// - [`save`](Self::save) replaces the version that it was given and no other, and never inserts,
-/// - [`touch`](Self::touch) changes when a session expires and nothing else,
-/// - of calls at the same time, from any number of instances, one comes first,
-/// - a call that is dropped at any point happened or did not, and harms no later one.
+/// - [`create`](Self::create) inserts and never replaces.
+/// - [`save`](Self::save) replaces only the version it was given, and never inserts.
+/// - [`touch`](Self::touch) changes when a session expires and nothing else.
+/// - Concurrent calls, from any number of instances, are applied one after the other.
+/// - A call that is dropped at any point is applied or is not, and does not affect later calls.
 ///
-/// Every session is kept with its end and is forgotten after it, soon or late: whether it has ended is judged by the
-/// layer, not by the store. A store may still have it, or not.
+/// A session is stored with its end. The store deletes it at any time after that. The layer decides
+/// whether a session has expired, so it does not matter when the store deletes it.
 ///
 /// ```
 /// use tower_sealed_session::store::{Creation, OwnerTag, Saving, Store, StoreError, StoreKey, Stored, Version};
 /// use tower_sealed_session::OffsetDateTime;
 ///
-/// /// Keeps nothing, as a store does whose disk was wiped.
-/// struct Forgetful;
+/// /// A store that is always empty.
+/// struct Empty;
 ///
-/// impl Store for Forgetful {
+/// impl Store for Empty {
 ///     async fn load(&self, _: StoreKey) -> Result<Option<Stored>, StoreError> {
 ///         Ok(None)
 ///     }
@@ -87,13 +88,13 @@ pub const MAX_BYTES: usize = 64 * 1024;
 /// }
 /// ```
 pub trait Store: Send + Sync + 'static {
-    /// What is kept under a key.
+    /// Loads the session under a key, if there is one.
     fn load(
         &self,
         key: StoreKey,
     ) -> impl Future<Output = Result<Option<Stored>, StoreError>> + Send;
 
-    /// Keeps a session under a key that has none: an insert, never a replacement.
+    /// Inserts a session under a key. It never replaces one that is there.
     fn create(
         &self,
         key: StoreKey,
@@ -102,7 +103,8 @@ pub trait Store: Send + Sync + 'static {
         owner: Option<OwnerTag>,
     ) -> impl Future<Output = Result<Creation, StoreError>> + Send;
 
-    /// Replaces a session, its end and its owner, if it is still at the version `expected`: never an insert.
+    /// Replaces a session, its end and its owner, if it still has the version `expected`. It never
+    /// inserts.
     fn save(
         &self,
         key: StoreKey,
@@ -112,8 +114,8 @@ pub trait Store: Send + Sync + 'static {
         owner: Option<OwnerTag>,
     ) -> impl Future<Output = Result<Saving, StoreError>> + Send;
 
-    /// Moves a session's end, which leaves its version and bytes as they are, if it is still at the version `expected`. `false`: it is not,
-    /// or there is none.
+    /// Changes when a session expires, if it still has the version `expected`. Version and bytes stay
+    /// as they are. Returns `false` if the version is another one, or if there is no session.
     fn touch(
         &self,
         key: StoreKey,
@@ -121,52 +123,53 @@ pub trait Store: Send + Sync + 'static {
         expires: OffsetDateTime,
     ) -> impl Future<Output = Result<bool, StoreError>> + Send;
 
-    /// Forgets a session. `false`: there was none.
+    /// Deletes a session. Returns `false` if there was none.
     fn delete(&self, key: StoreKey) -> impl Future<Output = Result<bool, StoreError>> + Send;
 
-    /// Forgets all sessions of an owner that are there when it is called, also those that move to another key
-    /// meanwhile, and says how many there were.
+    /// Deletes all sessions that an owner has at the time of the call, including those that move to
+    /// another key during it, and returns how many there were.
     fn delete_owner(&self, owner: OwnerTag)
     -> impl Future<Output = Result<u64, StoreError>> + Send;
 }
 
-/// A session as a store has it.
+/// A session in a store.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Stored {
-    /// The version that it is at.
+    /// Its version.
     pub version: Version,
-    /// What was given to [`Store::create`] or [`Store::save`], to the byte.
+    /// The bytes that were given to [`Store::create`] or [`Store::save`].
     pub bytes: Vec<u8>,
-    /// When it ends: what was given last, to the millisecond.
+    /// When it expires: the last value given, to the millisecond.
     pub expires: OffsetDateTime,
 }
 
-/// What came of [`Store::create`].
+/// The result of [`Store::create`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Creation {
-    /// It is kept, at that version.
+    /// It was inserted with that version.
     Created(Version),
-    /// The key has a session, which stays as it is.
+    /// The key has a session already, which was not changed.
     Exists,
 }
 
-/// What came of [`Store::save`].
+/// The result of [`Store::save`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Saving {
-    /// It is kept, at that version.
+    /// It was replaced and now has that version.
     Saved(Version),
-    /// Another call came first: what is there now.
+    /// The session has another version: this is the current one.
     Conflict(Stored),
-    /// There is none, or no longer.
+    /// There is no session under the key, or no longer.
     Gone,
 }
 
-/// A version of a stored session: each call that replaces it gives it another, greater one.
+/// The version of a stored session. Each [`Store::save`] gives it a greater one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Version(u64);
 
 impl Version {
-    /// The version of that number. Stores use numbers below 2^53, which every database counts exactly.
+    /// The version with that number. Stores use numbers below 2^53, which every database represents
+    /// exactly.
     #[must_use]
     pub const fn new(number: u64) -> Self {
         Self(number)
@@ -178,22 +181,22 @@ impl Version {
         self.0
     }
 
-    /// The one after it.
+    /// The next version.
     #[must_use]
     pub const fn next(self) -> Self {
         Self(self.0 + 1)
     }
 }
 
-/// The name of a session in a store: a hash of its id, so that nobody who reads the store can use it.
+/// The key of a session in a store: a hash of its id, so that reading the store does not reveal ids.
 ///
-/// `SHA-256("tower-sealed-session/v1 store" ‖ LP(cookie name) ‖ LP(audience) ‖ id)[..16]`, where `LP(x)` is the length as
-/// two bytes, big-endian, and x. `Debug` shows the first 4 bytes.
+/// `SHA-256("tower-sealed-session/v1 store" ‖ LP(cookie name) ‖ LP(audience) ‖ id)[..16]`, where
+/// `LP(x)` is the length of x as two bytes, big-endian, followed by x. `Debug` shows the first 4 bytes.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StoreKey([u8; 16]);
 
 impl StoreKey {
-    /// The key of those bytes, for tests of stores.
+    /// A key with these bytes, for tests of stores.
     #[must_use]
     pub const fn new(bytes: [u8; 16]) -> Self {
         Self(bytes)
@@ -206,13 +209,13 @@ impl StoreKey {
     }
 }
 
-/// Names an owner in a store's index: `HMAC-SHA-256(key, owner)[..16]`, under a key of the layer's, so that the index holds no
-/// personal data. `Debug` shows nothing of it.
+/// An owner in a store's index: `HMAC-SHA-256(key, owner)[..16]` with a key of the layer, so that the
+/// index holds no personal data. `Debug` shows nothing of it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct OwnerTag([u8; 16]);
 
 impl OwnerTag {
-    /// The tag of those bytes, for tests of stores.
+    /// A tag with these bytes, for tests of stores.
     #[must_use]
     pub const fn new(bytes: [u8; 16]) -> Self {
         Self(bytes)

@@ -456,6 +456,7 @@ pub fn set_cookie(data: &[u8]) {
                 "partitioned",
             ];
             let text = error.to_string();
+            let text = text.strip_prefix("invalid ").unwrap_or(&text);
             return assert!(
                 known
                     .iter()

@@ -13,12 +13,12 @@ use std::{io::Read as _, sync::Arc};
 
 use http::Response;
 
-use crate::slot::{Commit, Slot};
+use crate::request::{Committed, Slot};
 
 /// The handler's response as it goes out.
 pub(crate) fn sent<B: Default>(slot: &Arc<Slot>, mut response: Response<B>) -> Response<B> {
     assert!(
-        matches!(slot.commit(&mut response), Commit::Done),
+        matches!(slot.commit(&mut response), Committed::Now),
         "there is no store"
     );
     response

@@ -13,11 +13,11 @@ use http::{
 
 use super::{sent, told};
 use crate::{
-    Error, ErrorKind, KeyRing, SessionLayer, ended,
+    Error, ErrorKind, KeyRing, SessionLayer,
     key::{Context, Purpose, Secret},
-    random::from_system,
+    random::{Sources, from_system},
+    request::{Config, Slot},
     seal::{self, HEAD_LEN, HEADROOM, RANDOM_LEN},
-    slot::{Settings, Slot},
     testing,
 };
 
@@ -55,17 +55,15 @@ fn layer() -> SessionLayer {
     SessionLayer::new(KeyRing::ephemeral().expect("entropy"))
 }
 
-/// The settings of a layer with other sources of ids, and of what the IV is hedged with.
-fn settings(layer: SessionLayer, ids: Source, hedge: Source) -> Arc<Settings> {
-    let mut settings = layer.into_settings();
-    let inner = Arc::get_mut(&mut settings).expect("the only one");
-    (inner.rules.draw, inner.random) = (ids, hedge);
-    settings
+/// The configuration of a layer with other random sources.
+fn config(mut layer: SessionLayer, ids: Source, hedge: Source) -> Arc<Config> {
+    layer.config_mut().rules.random = Sources { ids, hedge };
+    layer.config().clone()
 }
 
 /// A new visitor's request, whose handler inserts.
-fn insert(settings: &Arc<Settings>) -> Response<Vec<u8>> {
-    let slot = Slot::new(settings.clone(), &HeaderMap::new(), None);
+fn insert(config: &Arc<Config>) -> Response<Vec<u8>> {
+    let slot = Slot::new(config.clone(), &HeaderMap::new(), None);
     let session = slot.open_now().expect("anonymous");
     session.insert("a", 1).expect("small");
     sent(&slot, Response::new(Vec::from(*b"body")))
@@ -87,7 +85,7 @@ fn without_randomness_a_new_session_is_an_error_and_no_cookie() {
         (is_stuck, fails),
         (fails, fails),
     ] {
-        assert!(is_refused(&insert(&settings(layer(), ids, hedge))));
+        assert!(is_refused(&insert(&config(layer(), ids, hedge))));
     }
 }
 
@@ -103,9 +101,9 @@ fn without_randomness_readers_are_served() {
     let cookie = testing::cookie(&layer, &session).expect("a cookie");
     drop(session);
     clock.advance(std::time::Duration::from_secs(600));
-    let settings = settings(layer, fails, fails);
+    let config = config(layer, fails, fails);
     for headers in [HeaderMap::new(), HeaderMap::from_iter([(COOKIE, cookie)])] {
-        let slot = Slot::new(settings.clone(), &headers, None);
+        let slot = Slot::new(config.clone(), &headers, None);
         slot.open_now().expect("a session").len();
         let (response, told) = told(|| sent(&slot, Response::new(())));
         assert_eq!(response.status(), StatusCode::OK);
@@ -128,10 +126,10 @@ fn without_randomness_login_and_renewal_fail_and_the_session_stays() {
             let cookie = testing::cookie(&layer, &session).expect("a cookie");
             let id = session.id().expect("it has one");
             drop(session);
-            let settings = settings(layer, ids, hedge);
+            let config = config(layer, ids, hedge);
             let headers = HeaderMap::from_iter([(COOKIE, cookie)]);
             let open = || {
-                let slot = Slot::new(settings.clone(), &headers, None);
+                let slot = Slot::new(config.clone(), &headers, None);
                 let session = slot.open_now().expect("a session");
                 (slot, session)
             };
@@ -141,7 +139,7 @@ fn without_randomness_login_and_renewal_fail_and_the_session_stays() {
                 false => session.login("ada").expect("short"),
             }
             assert!(is_refused(&sent(&slot, Response::new(Vec::from(*b"body")))));
-            assert!(!ended::is_ended(id));
+            assert!(!config.rules.ended.contains(id));
             assert_eq!(open().1.get::<u8>("a").expect("a number"), Some(1));
         }
     }
@@ -156,11 +154,11 @@ fn a_source_that_fails_at_times_makes_no_half_cookie() {
         (fails_at_times, fails_at_times),
     ] {
         let layer = layer();
-        let settings = settings(layer, ids, hedge);
+        let config = config(layer, ids, hedge);
         let mut ids = HashSet::new();
         let mut refused = 0;
         for _ in 0..300 {
-            let response = insert(&settings);
+            let response = insert(&config);
             if is_refused(&response) {
                 refused += 1;
                 continue;
@@ -169,7 +167,7 @@ fn a_source_that_fails_at_times_makes_no_half_cookie() {
             let pair = cookie.split(|&byte| byte == b';').next().expect("a pair");
             let header = http::HeaderValue::from_bytes(pair).expect("a header");
             let slot = Slot::new(
-                settings.clone(),
+                config.clone(),
                 &HeaderMap::from_iter([(COOKIE, header)]),
                 None,
             );

@@ -269,7 +269,7 @@ fn store_keys_and_owner_tags_follow_from_the_derivation() {
 #[cfg(feature = "store")]
 #[test]
 fn rows_are_named_tagged_and_opened_as_in_the_vectors() {
-    use crate::{slot::Vault, store::StoreKey};
+    use crate::{store::StoreKey, stored::Vault};
 
     let store = tokens()
         .into_iter()
@@ -297,7 +297,7 @@ fn rows_are_named_tagged_and_opened_as_in_the_vectors() {
         .open(key, bytes.clone())
         .ok()
         .expect("it opens");
-    let crate::slot::Row::Live(record) = row else {
+    let crate::stored::Content::Live(record) = row else {
         panic!("it is a session")
     };
     assert_eq!(record.entries().get("uid"), Some(&b"42"[..]));

@@ -1,4 +1,4 @@
-//! The whole session as one struct whose fields are the entries.
+//! The session as one struct, whose fields are the entries.
 
 use std::{borrow::Cow, ops::Range};
 
@@ -10,7 +10,7 @@ use serde_json::{Error, Value};
 
 use crate::entries::Entries;
 
-/// Fields as entries: key, and its JSON, or nothing for a field that was skipped.
+/// Fields as entries: each key with its JSON, or with `None` for a skipped field.
 #[derive(Default)]
 pub(super) struct Fields {
     list: Vec<(Cow<'static, str>, Option<Range<usize>>)>,
@@ -50,9 +50,9 @@ pub(super) fn to_object(entries: Entries<'_>) -> Vec<u8> {
     object
 }
 
-/// The fields of a struct, or the pairs of a map; of anything else, an error.
+/// The fields of a struct, or the pairs of a map. Any other value is an error.
 ///
-/// A serializer of its own, since `serde_json` does not tell a skipped field from one that is not there.
+/// This needs its own serializer: `serde_json` does not report skipped fields.
 pub(super) fn to_fields<T: Serialize + ?Sized>(whole: &T) -> Result<Fields, Error> {
     whole.serialize(Collect::default())
 }
@@ -93,7 +93,7 @@ impl SerializeMap for Collect {
         self.key = match serde_json::to_value(key)? {
             Value::String(key) => Some(key),
             Value::Number(key) => Some(key.to_string()),
-            _ => return Err(Error::custom("the keys of a session are strings")),
+            _ => return Err(Error::custom("the keys of a session must be strings")),
         };
         Ok(())
     }
@@ -112,7 +112,7 @@ impl SerializeMap for Collect {
 }
 
 fn not_a_struct<T>() -> Result<T, Error> {
-    Err(Error::custom("the whole session is a struct or a map"))
+    Err(Error::custom("the session must be a struct or a map"))
 }
 
 macro_rules! refuse {

@@ -1,4 +1,4 @@
-//! What a store is given of a session: names that are hashes, and sealed rows.
+//! Sealing rows, and naming them and their owners.
 
 use sha2::{Digest as _, Sha256};
 
@@ -11,7 +11,7 @@ use crate::{
 
 const LABEL: &[u8] = b"tower-sealed-session/v1 store";
 
-/// The keys of a layer's rows, and how they are named.
+/// The keys of a layer for its rows.
 pub(crate) struct Vault {
     rows: Keys,
     owners: Keys,
@@ -19,16 +19,16 @@ pub(crate) struct Vault {
     names: Sha256,
 }
 
-/// What a row holds.
-pub(crate) enum Row {
+/// The content of a row.
+pub(crate) enum Content {
     Live(Record),
-    /// A session that came in a cookie is under this head.
+    /// A session that was in a cookie has moved to this head.
     Moved(Head),
-    /// A tombstone: the session ended, and went on under this head, which is its own if it did not.
+    /// A tombstone: the session ended. This head continues it; it is its own head if none does.
     Ended(Head),
 }
 
-/// A row of another key, or that stands under another one than it was sealed for.
+/// A row that was sealed with another key, or for another store key.
 pub(crate) struct Unreadable;
 
 impl Vault {
@@ -60,17 +60,17 @@ impl Vault {
         tag(self.owners.current(), owner)
     }
 
-    /// The owner's tag under each secret, since rows keep the one that they were written with.
+    /// The owner's tag with each secret, since rows keep the tag that they were written with.
     pub(crate) fn tags(&self, owner: &str) -> impl Iterator<Item = OwnerTag> {
         self.owners.iter().map(move |key| tag(key, owner))
     }
 
-    /// Seals `buffer`, a record after [`seal::HEADROOM`] bytes, for the row of that key.
+    /// Seals `buffer`, a record after [`seal::HEADROOM`] bytes, for the row under that key.
     pub(super) fn seal(&self, key: StoreKey, random: &[u8; RANDOM_LEN], buffer: Vec<u8>) -> Sealed {
         seal::seal(self.rows.current(), key.as_bytes(), random, buffer)
     }
 
-    /// For the row of that key: the session is under `head`, since it ended here, or since it `moved` here from its cookie.
+    /// A row that names another head: a tombstone, or a pointer if the session `moved` from its cookie.
     pub(super) fn pointer(
         &self,
         key: StoreKey,
@@ -88,14 +88,14 @@ impl Vault {
         seal::seal(sealing, key.as_bytes(), random, buffer)
     }
 
-    pub(crate) fn open(&self, key: StoreKey, bytes: Vec<u8>) -> Result<Row, Unreadable> {
+    pub(crate) fn open(&self, key: StoreKey, bytes: Vec<u8>) -> Result<Content, Unreadable> {
         let opened = seal::open_bytes(&self.rows, key.as_bytes(), bytes).map_err(|_| Unreadable)?;
         let plaintext = opened.plaintext();
         let record = Record::parse(opened.bytes, plaintext).map_err(|_| Unreadable)?;
         match (record.stored, opened.purpose) {
-            (false, Purpose::STORE) => Ok(Row::Live(record)),
-            (true, Purpose::STORE) => Ok(Row::Ended(record.head)),
-            (true, _) => Ok(Row::Moved(record.head)),
+            (false, Purpose::STORE) => Ok(Content::Live(record)),
+            (true, Purpose::STORE) => Ok(Content::Ended(record.head)),
+            (true, _) => Ok(Content::Moved(record.head)),
             (false, _) => Err(Unreadable),
         }
     }

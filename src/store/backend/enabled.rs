@@ -1,28 +1,34 @@
-//! A store as requests use it: of any kind, with a deadline, and one writer of a session at a time.
-
 use std::{
-    collections::{HashMap, HashSet},
     future::Future,
     pin::Pin,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
 
 use time::OffsetDateTime;
-use tokio::time::timeout;
-
-use super::{
-    Creation, OwnerTag, Saving, Store, StoreError, StoreErrorKind, StoreKey, Stored, Version,
-    turns::{Turn, Turns},
+use tokio::{
+    sync::{Mutex, MutexGuard},
+    time::{sleep, timeout},
 };
-use crate::event::Event;
+
+pub(crate) use super::turns::Turn;
+use super::{Row, touches::Touches, turns::Turns};
+use crate::{
+    event::Event,
+    store::{
+        Creation, OwnerTag, Saving, Store, StoreError, StoreErrorKind, StoreKey, Stored, Version,
+    },
+};
+
+/// How long a call may take by default.
+const TIMEOUT: Duration = Duration::from_millis(250);
 
 type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
 
-/// [`Store`] for any of them: its futures are boxed here, once.
+/// A [`Store`] of any type. Its futures are boxed here, and nowhere else.
 trait AnyStore: Send + Sync {
     fn load(&self, key: StoreKey) -> Answer<'_, Option<Stored>>;
     fn create<'a>(&'a self, key: StoreKey, row: &'a Row<'a>) -> Answer<'a, Creation>;
@@ -31,13 +37,6 @@ trait AnyStore: Send + Sync {
     fn touch(&self, key: StoreKey, expected: Version, expires: OffsetDateTime) -> Answer<'_, bool>;
     fn delete(&self, key: StoreKey) -> Answer<'_, bool>;
     fn delete_owner(&self, owner: OwnerTag) -> Answer<'_, u64>;
-}
-
-/// What is to be kept under a key.
-pub(crate) struct Row<'a> {
-    pub(crate) bytes: &'a [u8],
-    pub(crate) expires: OffsetDateTime,
-    pub(crate) owner: Option<OwnerTag>,
 }
 
 impl<S: Store> AnyStore for S {
@@ -78,67 +77,20 @@ impl<S: Store> AnyStore for S {
     }
 }
 
-/// How long a call may take, unless the application says otherwise.
-pub(crate) const TIMEOUT: Duration = Duration::from_millis(250);
-
-/// A store, and how long a call to it may take.
+/// A store with a deadline for each call, and one writer at a time of each session.
 #[derive(Clone)]
-pub(crate) struct Keeper {
+pub(crate) struct Backend {
     store: Arc<dyn AnyStore>,
     timeout: Duration,
     turns: Arc<Turns>,
     touches: Arc<Touches>,
 }
 
-/// The touches of this process, so that of requests at once one touches their session.
+/// Orders the commits of one request.
 #[derive(Default)]
-struct Touches(Mutex<Touched>);
+pub(crate) struct Lane(Mutex<()>);
 
-#[derive(Default)]
-struct Touched {
-    under_way: HashSet<StoreKey>,
-    /// The ends that were given last; forgotten when they are many, since a touch too many does no harm.
-    ends: HashMap<StoreKey, OffsetDateTime>,
-}
-
-impl Touches {
-    const MOST: usize = 4096;
-
-    fn lock(&self) -> MutexGuard<'_, Touched> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// `None`: another request does it, or has since the session was `seen` to have that end.
-    fn begin(&self, key: StoreKey, seen: OffsetDateTime) -> Option<Touch<'_>> {
-        let mut touched = self.lock();
-        let done = touched.ends.get(&key).is_some_and(|&end| end > seen);
-        (!done && touched.under_way.insert(key)).then_some(Touch { all: self, key })
-    }
-}
-
-impl Touch<'_> {
-    fn done(&self, expires: OffsetDateTime) {
-        let ends = &mut self.all.lock().ends;
-        if ends.len() >= Touches::MOST {
-            ends.clear();
-        }
-        ends.insert(self.key, expires);
-    }
-}
-
-/// A touch, until it is dropped.
-struct Touch<'a> {
-    all: &'a Touches,
-    key: StoreKey,
-}
-
-impl Drop for Touch<'_> {
-    fn drop(&mut self) {
-        self.all.lock().under_way.remove(&self.key);
-    }
-}
-
-impl Keeper {
+impl Backend {
     pub(crate) fn new(store: impl Store) -> Self {
         Self {
             store: Arc::new(store),
@@ -148,26 +100,36 @@ impl Keeper {
         }
     }
 
-    pub(crate) fn with_timeout(self, timeout: Duration) -> Self {
-        Self { timeout, ..self }
+    pub(crate) fn set_timeout(&mut self, timeout: Duration) {
+        self.timeout = timeout;
     }
 
-    /// How long all calls of one request's commit may take, tries included.
+    /// How long all calls of one commit may take, including retries.
     pub(crate) fn patience(&self) -> Duration {
         8 * self.timeout
     }
 
-    /// Waits for the turn of changing that session, of the requests that this process serves.
+    /// Waits until no other request of this process changes that session.
     pub(crate) async fn turn(&self, key: StoreKey) -> Result<Turn, StoreError> {
         let turn = timeout(self.patience(), self.turns.wait(key)).await;
-        turn.unwrap_or_else(|_| Err(StoreError::new(StoreErrorKind::Contended)))
+        turn.unwrap_or_else(|_| Err(contended()))
+    }
+
+    /// Waits until no other commit of the same request is under way.
+    pub(crate) async fn enter<'a>(&self, lane: &'a Lane) -> Result<MutexGuard<'a, ()>, StoreError> {
+        let waited = timeout(2 * self.patience(), lane.0.lock()).await;
+        waited.map_err(|_| contended())
+    }
+
+    pub(crate) async fn sleep(&self, duration: Duration) {
+        sleep(duration).await;
     }
 
     pub(crate) async fn load(&self, key: StoreKey) -> Result<Option<Stored>, StoreError> {
         self.call("load", || self.store.load(key)).await
     }
 
-    /// `None`: the key has another session.
+    /// Inserts a row. `None`: the key has another one.
     pub(crate) async fn create(
         &self,
         key: StoreKey,
@@ -175,7 +137,7 @@ impl Keeper {
     ) -> Result<Option<Version>, StoreError> {
         match self.call("create", || self.store.create(key, row)).await? {
             Creation::Created(version) => Ok(Some(version)),
-            // maybe by this very call, whose answer was lost
+            // perhaps by this call, whose answer was lost
             Creation::Exists => match self.load(key).await? {
                 Some(stored) if stored.bytes == row.bytes => Ok(Some(stored.version)),
                 _ => Ok(None),
@@ -199,11 +161,11 @@ impl Keeper {
             })
         });
         match saving.await? {
-            // by this very call, whose answer was lost: no two seals are equal
+            // by this call, whose answer was lost: no two seals are equal
             Saving::Conflict(stored) if stored.bytes == row.bytes => {
                 Ok(Saving::Saved(stored.version))
             }
-            // maybe by this very call, and then by another: to make it again might make it twice
+            // perhaps by this call and then by another one: a repetition might apply it twice
             Saving::Conflict(stored)
                 if lost.load(Ordering::Relaxed) && stored.version != expected.next() =>
             {
@@ -213,7 +175,8 @@ impl Keeper {
         }
     }
 
-    /// Moves the end of a session that was `seen` at that version and end. Where that fails nothing is lost.
+    /// Moves the end of a session that this request saw at that version and with that end. If the
+    /// call fails, nothing is lost.
     pub(crate) async fn touch(
         &self,
         key: StoreKey,
@@ -240,7 +203,7 @@ impl Keeper {
             .await
     }
 
-    /// Makes a call, and once more if the connection broke: each of them may be repeated.
+    /// Makes a call within the deadline, and repeats it once if the connection broke.
     async fn call<'a, T>(
         &'a self,
         call: &'static str,
@@ -260,4 +223,8 @@ impl Keeper {
                 Event::StoreFailed { call, kind }.emit();
             })
     }
+}
+
+fn contended() -> StoreError {
+    StoreError::new(StoreErrorKind::Contended)
 }

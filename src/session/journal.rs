@@ -1,25 +1,22 @@
-//! What a request asked of the entries, so that it can be asked again of what another request wrote meanwhile.
+//! The changes of entries that a request made, to be replayed on what another request saved.
 //!
-//! Requests, not differences: a difference would bring back what a `clear` meant to remove.
+//! They are operations, not differences: a difference would bring back an entry that `clear` was to
+//! remove.
 
-#[cfg(feature = "store")]
 use std::sync::Arc;
 
-#[cfg(feature = "store")]
-use crate::entries::{Entries, Merge, Splice};
-use crate::error::Error;
+use crate::{
+    entries::{Entries, Merge, Splice},
+    error::Error,
+};
 
-/// One change of entries, as it was asked for.
-#[cfg_attr(
-    not(feature = "store"),
-    allow(dead_code, reason = "cookies are replaced whole")
-)]
+/// One change of entries.
 pub(crate) enum Op {
     Set(Box<str>, Vec<u8>),
     Remove(Box<str>),
-    /// The new value of what is there.
-    Update(Box<str>, Box<Remake>),
-    /// Sets and removes several.
+    /// Computes the new value from the present one.
+    Update(Box<str>, Box<Compute>),
+    /// Sets and removes several entries.
     SetAll(Vec<(Box<str>, Option<Vec<u8>>)>),
     Clear,
 }
@@ -33,19 +30,18 @@ impl Op {
     }
 }
 
-type Remake = dyn Fn(Option<&[u8]>) -> Result<Vec<u8>, Error> + Send + Sync;
+type Compute = dyn Fn(Option<&[u8]>) -> Result<Vec<u8>, Error> + Send + Sync;
 
-/// The entries that come of those requests. It runs code of the user's.
-#[cfg(feature = "store")]
-pub(crate) fn replay(ops: &[Arc<Op>], entries: Entries<'_>) -> Result<Vec<u8>, Error> {
+/// Applies changes to entries. This runs code of the user.
+pub(super) fn replay(ops: &[Arc<Op>], entries: Entries<'_>) -> Result<Vec<u8>, Error> {
     let mut bytes = entries.as_bytes().to_vec();
     for op in ops {
         let entries = Entries::trusted(&bytes);
         bytes = match &**op {
             Op::Set(key, value) => Splice::new(entries, key, Some(value)).apply(),
             Op::Remove(key) => Splice::new(entries, key, None).apply(),
-            Op::Update(key, remake) => {
-                let value = remake(entries.get(key))?;
+            Op::Update(key, compute) => {
+                let value = compute(entries.get(key))?;
                 Splice::new(entries, key, Some(&value)).apply()
             }
             Op::SetAll(values) => {
@@ -58,7 +54,7 @@ pub(crate) fn replay(ops: &[Arc<Op>], entries: Entries<'_>) -> Result<Vec<u8>, E
     Ok(bytes)
 }
 
-#[cfg(all(test, feature = "store"))]
+#[cfg(test)]
 mod tests {
     use super::*;
 
@@ -73,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn changes_of_other_keys_are_kept_and_a_clear_clears_them_all() {
+    fn changes_of_other_keys_stay_and_clear_removes_all() {
         let set = || Op::Set("a".into(), b"1".to_vec());
         assert_eq!(
             after(vec![set()], &[("b", "2")]),
@@ -95,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn an_update_is_made_anew_on_what_is_there() {
+    fn an_update_is_computed_again_from_the_present_value() {
         let push = |value: Option<&[u8]>| Ok([value.unwrap_or_default(), &b"x"[..]].concat());
         let ops = || vec![Op::Update("a".into(), Box::new(push))];
         assert_eq!(after(ops(), &[("a", "yy")]), bytes(&[("a", "yyx")]));

@@ -1,5 +1,7 @@
-//! One change of a session at a time, of those that this process makes: without it, as many requests as change one session
-//! at once would try again and again, since one of them wins at a time.
+//! Within this process, requests change a session one after the other.
+//!
+//! Otherwise many requests that change one session at once would all retry, since only one of them
+//! wins at a time.
 
 use std::{
     collections::HashMap,
@@ -9,20 +11,20 @@ use std::{
 
 use tokio::sync::OwnedMutexGuard;
 
-use super::{StoreError, StoreKey};
+use crate::store::{StoreError, StoreKey};
 
 /// The sessions that are being changed.
 #[derive(Default)]
-pub(crate) struct Turns(Mutex<HashMap<StoreKey, Arc<Queue>>>);
+pub(super) struct Turns(Mutex<HashMap<StoreKey, Arc<Queue>>>);
 
 #[derive(Default)]
 struct Queue {
     line: Arc<tokio::sync::Mutex<()>>,
-    /// When the store failed whoever had the turn: those who wait would only wait for the same.
+    /// When the store failed a request that had the turn. The waiting ones fail with the same error.
     failed: Mutex<Option<(Instant, StoreError)>>,
 }
 
-/// The turn, until it is dropped.
+/// The right to change a session, until it is dropped.
 pub(crate) struct Turn {
     turns: Arc<Turns>,
     key: StoreKey,
@@ -31,8 +33,8 @@ pub(crate) struct Turn {
 }
 
 impl Turns {
-    /// Waits for the turn. The error is that of another who had it meanwhile.
-    pub(crate) async fn wait(self: &Arc<Self>, key: StoreKey) -> Result<Turn, StoreError> {
+    /// Waits for the turn. Fails with the error of a request that had the turn in the meantime.
+    pub(super) async fn wait(self: &Arc<Self>, key: StoreKey) -> Result<Turn, StoreError> {
         let since = Instant::now();
         let queue = self.lock().entry(key).or_default().clone();
         let mut turn = Turn {
@@ -61,7 +63,7 @@ impl Queue {
 }
 
 impl Turn {
-    /// Tells those who wait that the store failed.
+    /// Fails the waiting requests with `error`.
     pub(crate) fn fail(&self, error: &StoreError) {
         *self.queue.failed() = Some((Instant::now(), error.clone()));
     }
@@ -71,7 +73,7 @@ impl Drop for Turn {
     fn drop(&mut self) {
         self.guard = None;
         let mut queues = self.turns.lock();
-        // the table's and this one: nobody else waits
+        // the table's and this one: no other request waits
         if Arc::strong_count(&self.queue) == 2 {
             queues.remove(&self.key);
         }
@@ -84,7 +86,7 @@ mod tests {
     use crate::store::StoreErrorKind;
 
     #[tokio::test]
-    async fn one_has_the_turn_and_nothing_is_left_after_it() {
+    async fn one_request_has_the_turn_and_empty_queues_are_removed() {
         let turns = Arc::new(Turns::default());
         let key = StoreKey::new([1; 16]);
         let first = turns.wait(key).await.expect("free");
@@ -101,7 +103,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_failure_of_the_store_reaches_all_who_wait() {
+    async fn a_failure_of_the_store_reaches_all_waiting_requests() {
         let turns = Arc::new(Turns::default());
         let key = StoreKey::new([1; 16]);
         let first = turns.wait(key).await.expect("free");
@@ -115,6 +117,6 @@ mod tests {
             let error = waiting.await.expect("no panic").expect_err("told");
             assert_eq!(error.kind(), StoreErrorKind::TimedOut);
         }
-        assert!(turns.wait(key).await.is_ok(), "who comes later tries");
+        assert!(turns.wait(key).await.is_ok(), "a later request tries again");
     }
 }

@@ -1,13 +1,13 @@
-//! The sessions that this process ended in the last minute.
+//! The ids of the sessions that this process ended in the last minute.
 //!
-//! A response to a request that bore one of them must not set it again. The memory is the process's, not a
-//! layer's, so that an app that builds its layer twice has one; and it goes by the monotonic clock, so that no
-//! step of the wall clock shortens it.
+//! A response to a request that came with one of these ids must not set its cookie again. Layers
+//! share the memory of the process by default, so that an app that builds its layer twice has one.
+//! It uses the monotonic clock, so that a step of the wall clock does not shorten it.
 
 use std::{
     collections::{HashMap, VecDeque},
     sync::{
-        LazyLock, Mutex, MutexGuard, PoisonError,
+        Arc, LazyLock, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::{Duration, Instant},
@@ -17,21 +17,12 @@ use crate::record::SessionId;
 
 const MEMORY: Duration = Duration::from_secs(60);
 
-static ENDED: LazyLock<Ended> = LazyLock::new(Ended::default);
+static OF_PROCESS: LazyLock<Arc<EndedIds>> = LazyLock::new(Arc::default);
 
-/// Notes that a session ended; `false` if it had before.
-pub(crate) fn end(id: SessionId) -> bool {
-    ENDED.end(id, Instant::now())
-}
-
-/// Whether a session ended within the last minute.
-pub(crate) fn is_ended(id: SessionId) -> bool {
-    ENDED.contains(id, Instant::now)
-}
-
+/// The ids of sessions that ended within the last minute.
 #[derive(Default)]
-struct Ended {
-    /// Spares readers the lock while nothing has ended yet.
+pub(crate) struct EndedIds {
+    /// Saves readers the lock while no session has ended yet.
     any: AtomicBool,
     log: Mutex<Log>,
 }
@@ -42,8 +33,23 @@ struct Log {
     order: VecDeque<SessionId>,
 }
 
-impl Ended {
-    fn end(&self, id: SessionId, now: Instant) -> bool {
+impl EndedIds {
+    /// The memory of this process.
+    pub(crate) fn of_process() -> Arc<Self> {
+        OF_PROCESS.clone()
+    }
+
+    /// Adds the id of a session that ended now. Returns `false` if it was there already.
+    pub(crate) fn end(&self, id: SessionId) -> bool {
+        self.end_at(id, Instant::now())
+    }
+
+    /// Whether the session with that id ended within the last minute.
+    pub(crate) fn contains(&self, id: SessionId) -> bool {
+        self.contains_at(id, Instant::now)
+    }
+
+    fn end_at(&self, id: SessionId, now: Instant) -> bool {
         let mut log = self.lock();
         log.forget(now);
         let new = !log.ids.contains_key(&id);
@@ -55,7 +61,7 @@ impl Ended {
         new
     }
 
-    fn contains(&self, id: SessionId, now: impl FnOnce() -> Instant) -> bool {
+    fn contains_at(&self, id: SessionId, now: impl FnOnce() -> Instant) -> bool {
         if !self.any.load(Ordering::Acquire) {
             return false;
         }
@@ -91,23 +97,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_id_is_remembered_for_a_minute_and_ends_once() {
-        let (ended, start) = (Ended::default(), Instant::now());
+    fn an_ended_id_is_known_for_a_minute() {
+        let (ended, start) = (EndedIds::default(), Instant::now());
         let id = SessionId::new([1; 16]);
-        let contains = |after| ended.contains(id, || start + Duration::from_secs(after));
+        let contains = |after| ended.contains_at(id, || start + Duration::from_secs(after));
         assert!(!contains(0));
-        assert!(ended.end(id, start));
-        assert!(!ended.end(id, start + Duration::from_secs(59)));
+        assert!(ended.end_at(id, start));
+        assert!(!ended.end_at(id, start + Duration::from_secs(59)));
         assert!(contains(59));
         assert!(!contains(60));
-        assert!(ended.end(id, start + Duration::from_secs(60)));
+        assert!(ended.end_at(id, start + Duration::from_secs(60)));
     }
 
     #[test]
-    fn memory_is_given_back() {
-        let (ended, start) = (Ended::default(), Instant::now());
+    fn old_ids_are_forgotten() {
+        let (ended, start) = (EndedIds::default(), Instant::now());
         for n in 0..200_u8 {
-            ended.end(
+            ended.end_at(
                 SessionId::new([n; 16]),
                 start + Duration::from_secs(n.into()),
             );

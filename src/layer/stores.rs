@@ -1,0 +1,185 @@
+//! Sessions in a store instead of their cookies, or if they do not fit them.
+
+use std::time::Duration;
+
+use super::{builder::SessionLayerBuilder, session_layer::SessionLayer};
+use crate::{
+    error::{Error, ErrorKind},
+    store::{Backend, Store},
+    stored::Mode,
+};
+
+/// # With a store
+///
+/// With the feature `store` and that of a store: `memory`, `redis` or `sqlite`. Handlers do not change.
+/// Each mode reads the cookies of the others, so that an app can change from one to another and back
+/// instance by instance without logging anyone out; see [`guide::stores`](crate::guide::stores).
+///
+/// These methods are also settings of the [builder](SessionLayerBuilder), which returns an error where
+/// they panic.
+impl SessionLayer {
+    /// Keeps all sessions in a store. A session can have up to 64 KiB, concurrent writes of different
+    /// entries are all kept, and a logout is final. The cookie is a sealed ticket, which names the
+    /// session and holds none of its entries.
+    ///
+    /// A session that comes in its cookie moves to the store.
+    ///
+    /// ```
+    /// # #[cfg(feature = "memory")] {
+    /// use tower_sealed_session::{KeyRing, SessionLayer, store::MemoryStore};
+    ///
+    /// let sessions = SessionLayer::new(KeyRing::ephemeral()?).store(MemoryStore::new());
+    /// # }
+    /// # Ok::<(), tower_sealed_session::Error>(())
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If the layer was built with `dual_write`: the legacy app writes its sessions into its cookie, so
+    /// they cannot be in a store.
+    #[must_use]
+    #[track_caller]
+    pub fn store(self, store: impl Store) -> Self {
+        self.with(Mode::Store, store)
+    }
+
+    /// Keeps a session in its cookie while it fits, otherwise in a store.
+    ///
+    /// It moves back when it takes half the size of a cookie. Even while it is in the store, it has only
+    /// the guarantees of a cookie: a copy of an older cookie that held the session is still valid.
+    ///
+    /// # Panics
+    ///
+    /// The same as [`store`](Self::store).
+    #[must_use]
+    #[track_caller]
+    pub fn overflow(self, store: impl Store) -> Self {
+        self.with(Mode::Overflow, store)
+    }
+
+    /// Reads sessions from a store and writes them back into cookies. This is the first step towards
+    /// [`store`](Self::store), and the step back from it.
+    ///
+    /// # Panics
+    ///
+    /// The same as [`store`](Self::store).
+    #[must_use]
+    #[track_caller]
+    pub fn read_from(self, store: impl Store) -> Self {
+        self.with(Mode::ReadFrom, store)
+    }
+
+    /// The maximum time of a call to the store. Default: 250 ms.
+    ///
+    /// If a call takes longer, the response is `503 Service Unavailable`. While the store answers, a
+    /// commit that conflicts with others is retried for at most eight times as long.
+    ///
+    /// # Panics
+    ///
+    /// If the layer has no store.
+    #[must_use]
+    #[track_caller]
+    pub fn store_timeout(mut self, timeout: Duration) -> Self {
+        let Some(storage) = &mut self.config_mut().storage else {
+            panic!("`store_timeout` comes after `store`, `overflow` or `read_from`");
+        };
+        storage.backend.set_timeout(timeout);
+        self
+    }
+
+    /// Ends all sessions of an owner in the store, on every instance, and returns how many rows there
+    /// were. Use it after a change of password or the loss of a device. A session that was just renewed
+    /// can count twice.
+    ///
+    /// Sessions in their cookies are not affected.
+    ///
+    /// ```
+    /// # #[cfg(feature = "memory")] {
+    /// # use tower_sealed_session::{Error, SessionLayer};
+    /// async fn password_changed(sessions: &SessionLayer, user: &str) -> Result<(), Error> {
+    ///     let ended = sessions.delete_owner(user).await?;
+    ///     println!("{ended} sessions ended");
+    ///     Ok(())
+    /// }
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Unavailable`] if there is no store, or it cannot be reached. Some sessions may still
+    /// be valid then.
+    pub async fn delete_owner(&self, owner: &str) -> Result<u64, Error> {
+        let Some(storage) = &self.config().storage else {
+            return Err(ErrorKind::Unavailable.into());
+        };
+        // the tags of old secrets first, and repeated until no row is left: a write during the call
+        // moves a session to the tag of the current secret
+        let mut tags: Vec<_> = storage.vault.tags(owner).collect();
+        tags.reverse();
+        let mut count = 0;
+        loop {
+            let before = count;
+            for &tag in &tags {
+                let deleted = storage.backend.delete_owner(tag).await;
+                count += deleted.map_err(Error::store)?;
+            }
+            if count == before || tags.len() == 1 {
+                return Ok(count);
+            }
+        }
+    }
+
+    #[track_caller]
+    fn with(self, mode: Mode, store: impl Store) -> Self {
+        match self.with_store(mode, Backend::new(store)) {
+            Ok(layer) => layer,
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+/// # With a store
+///
+/// With the feature `store`. At most one of [`store`](Self::store), [`overflow`](Self::overflow) and
+/// [`read_from`](Self::read_from) can be set.
+impl SessionLayerBuilder {
+    /// Keeps all sessions in a store; see [`SessionLayer::store`].
+    ///
+    /// ```
+    /// # #[cfg(feature = "memory")] {
+    /// use std::time::Duration;
+    /// use tower_sealed_session::{KeyRing, SessionLayer, store::MemoryStore};
+    ///
+    /// let sessions = SessionLayer::builder(KeyRing::ephemeral()?)
+    ///     .store(MemoryStore::new())
+    ///     .store_timeout(Duration::from_millis(100))
+    ///     .build()?;
+    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn store(self, store: impl Store) -> Self {
+        self.with(Mode::Store, store)
+    }
+
+    /// Keeps a session in its cookie while it fits, otherwise in a store; see
+    /// [`SessionLayer::overflow`].
+    pub fn overflow(self, store: impl Store) -> Self {
+        self.with(Mode::Overflow, store)
+    }
+
+    /// Reads sessions from a store and writes them back into cookies; see [`SessionLayer::read_from`].
+    pub fn read_from(self, store: impl Store) -> Self {
+        self.with(Mode::ReadFrom, store)
+    }
+
+    /// The maximum time of a call to the store. Default: 250 ms; see [`SessionLayer::store_timeout`].
+    pub fn store_timeout(mut self, timeout: Duration) -> Self {
+        self.store_timeout = Some(timeout);
+        self
+    }
+
+    fn with(mut self, mode: Mode, store: impl Store) -> Self {
+        self.stores.push((mode, Backend::new(store)));
+        self
+    }
+}

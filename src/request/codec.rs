@@ -1,0 +1,182 @@
+//! The session cookie: from its value to the incoming session, and from a session to `Set-Cookie`.
+
+use std::sync::Arc;
+
+use http::HeaderValue;
+
+use crate::{
+    clock::Millis,
+    compat::Legacy,
+    cookie::Template,
+    error::{Error, ErrorKind},
+    event::Reason,
+    expiry::Untimely,
+    key::{Key, Keys, Purpose},
+    record::{self, Head, Record},
+    seal::{self, Sealed, Unsealed},
+    session::{Incoming, Origin, Rules, State},
+};
+
+/// The session cookie of a layer.
+#[derive(Clone)]
+pub(crate) struct Codec {
+    /// Name and attributes.
+    pub(crate) template: Template,
+    /// Whether the cookie has no `Max-Age`, unless the session is remembered.
+    pub(crate) browser_session: bool,
+    pub(crate) value: Value,
+}
+
+/// The format of the cookie's value.
+#[derive(Clone)]
+pub(crate) enum Value {
+    /// A token that these keys seal.
+    Sealed {
+        keys: Keys,
+        /// Until then, a legacy cookie is set together with ours.
+        paired_until: Option<Millis>,
+    },
+    /// The legacy format, signed but not encrypted.
+    Signed(Arc<Legacy>),
+}
+
+impl Codec {
+    pub(crate) fn name(&self) -> &str {
+        self.template.name()
+    }
+
+    /// Opens a token. This does not check its times.
+    #[inline] // together with `Record::parse`, otherwise the record is copied several times
+    pub(super) fn open(&self, keys: &Keys, token: &[u8]) -> Result<Incoming, Reason> {
+        if token.len() > self.template.max_value() {
+            return Err(Reason::Garbage);
+        }
+        let opened = seal::open(keys, b"", token)?;
+        let plaintext = opened.plaintext();
+        let record = Record::parse(opened.bytes, plaintext).map_err(|_| Reason::Malformed)?;
+        Ok(Incoming {
+            record,
+            age: opened.age,
+            origin: match opened.purpose {
+                Purpose::PAIRED => Origin::Paired,
+                _ => Origin::Ours,
+            },
+        })
+    }
+
+    /// The `Set-Cookie` header with the session, as used at `used`. Its `Max-Age` counts from `now`.
+    pub(crate) fn set(
+        &self,
+        rules: &Rules,
+        state: &State,
+        used: Millis,
+        now: Millis,
+    ) -> Result<(Head, HeaderValue), Error> {
+        let keys = match &self.value {
+            Value::Sealed { keys, .. } => keys,
+            Value::Signed(legacy) => return sign(legacy, rules, state, now),
+        };
+        let random = rules.draw_hedge()?;
+        let (head, bytes) = state.encode(rules, used, seal::HEADROOM, seal::TAG_LEN)?;
+        let sealed = seal::seal(self.key(keys, state.opened()), b"", &random, bytes);
+        let max_age = self.max_age(rules, head, now);
+        Ok((head, self.set_token(&sealed, max_age)))
+    }
+
+    /// The `Set-Cookie` header with a ticket. It lives as long as its session can.
+    pub(super) fn set_ticket(
+        &self,
+        rules: &Rules,
+        opened: Option<Millis>,
+        head: Head,
+        now: Millis,
+    ) -> Result<HeaderValue, Error> {
+        let Value::Sealed { keys, .. } = &self.value else {
+            return Err(ErrorKind::Unavailable.into());
+        };
+        let random = rules.draw_hedge()?;
+        let bytes = record::encode_ticket(head, seal::HEADROOM, seal::TAG_LEN);
+        let sealed = seal::seal(self.key(keys, opened), b"", &random, bytes);
+        let max_age = self
+            .is_kept(head)
+            .then(|| rules.timeouts.max_age_of_ticket(head.times, now));
+        Ok(self.set_token(&sealed, max_age))
+    }
+
+    /// The cookie's `Max-Age` in seconds. `None`: the browser drops the cookie when it closes.
+    pub(super) fn max_age(&self, rules: &Rules, head: Head, now: Millis) -> Option<u64> {
+        self.is_kept(head)
+            .then(|| rules.timeouts.max_age(head.times, now))
+    }
+
+    /// Whether two layers use the same cookie and keys.
+    pub(super) fn agrees(&self, other: &Self) -> bool {
+        let (Value::Sealed { keys, .. }, Value::Sealed { keys: others, .. }) =
+            (&self.value, &other.value)
+        else {
+            return false;
+        };
+        keys.ids().eq(others.ids())
+            && self.template == other.template
+            && self.browser_session == other.browser_session
+    }
+
+    fn set_token(&self, sealed: &Sealed, max_age: Option<u64>) -> HeaderValue {
+        let write = |out: &mut Vec<u8>| seal::append_text(sealed, out);
+        let len = seal::text_len(sealed.len());
+        self.template.set(len, write, max_age)
+    }
+
+    /// Whether browsers keep the cookie when they close.
+    fn is_kept(&self, head: Head) -> bool {
+        !self.browser_session || head.times.remembered
+    }
+
+    /// The key that seals for a request that was opened at that time.
+    fn key<'a>(&self, keys: &'a Keys, opened: Option<Millis>) -> &'a Key {
+        let Value::Sealed {
+            paired_until: Some(until),
+            ..
+        } = self.value
+        else {
+            return keys.current();
+        };
+        let unpaired = opened.is_none_or(|opened| until <= opened);
+        let key = unpaired.then(|| keys.newest(Purpose::COOKIE)).flatten();
+        key.unwrap_or(keys.current())
+    }
+}
+
+/// The `Set-Cookie` header of a session in the legacy format.
+fn sign(
+    legacy: &Legacy,
+    rules: &Rules,
+    state: &State,
+    now: Millis,
+) -> Result<(Head, HeaderValue), Error> {
+    let (head, login) = state.begin(rules, now)?;
+    if login.is_some() && login != state.with_entries(|entries| legacy.owner_of(entries)) {
+        return Err(ErrorKind::OwnerNotShared.into());
+    }
+    Ok((head, legacy.set(&state.object()?, now, Some(u64::MAX))?))
+}
+
+impl From<Unsealed> for Reason {
+    fn from(unsealed: Unsealed) -> Self {
+        match unsealed {
+            Unsealed::Garbage => Self::Garbage,
+            Unsealed::Version => Self::Version,
+            Unsealed::UnknownKey => Self::UnknownKey,
+            Unsealed::Forged => Self::Forged,
+        }
+    }
+}
+
+impl From<Untimely> for Reason {
+    fn from(untimely: Untimely) -> Self {
+        match untimely {
+            Untimely::Expired => Self::Expired,
+            Untimely::Future => Self::Future,
+        }
+    }
+}

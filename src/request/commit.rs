@@ -1,0 +1,311 @@
+//! From the outcome of a request to the cookies of its response.
+
+use http::{HeaderMap, HeaderValue};
+
+use super::{config::Config, open::CookieHeaders, respond::Reply};
+use crate::{
+    clock::Millis,
+    cookie::cache::{self, Exposure},
+    error::{Error, ErrorKind},
+    event::{DropReason, Event},
+    expiry::Timeouts,
+    record::Head,
+    session::{Change, Origin, Outcome, State},
+    stored::Saved,
+};
+
+/// The commit of one request.
+pub(super) struct Commit<'a> {
+    pub(super) config: &'a Config,
+    pub(super) cookies: &'a CookieHeaders,
+    pub(super) state: &'a State,
+}
+
+impl Commit<'_> {
+    /// The reply for a session that is in its cookie, or whose row needs no call.
+    pub(super) fn reply(&self, outcome: Outcome, headers: &HeaderMap) -> Reply {
+        if let Some(id) = self.state.legacy_logout() {
+            self.config.rules.ended.end(id);
+        }
+        let reply = match outcome {
+            Outcome::NoChange => self.keep(headers),
+            Outcome::Write(change) => self.write(change),
+            Outcome::Remove { logged_out } => Ok(self.remove(logged_out)),
+        };
+        reply.unwrap_or_else(|error| {
+            self.state.lose();
+            Reply::error(error, [None, None])
+        })
+    }
+
+    /// The reply after the store was called.
+    pub(super) fn reply_saved(&self, saved: Saved, now: Millis) -> Result<Reply, Error> {
+        match saved {
+            Saved::Same => Ok(Reply::unchanged()),
+            Saved::Ticket(head, change) => self.ticket(head, change, now),
+            Saved::Cookie(change) => {
+                let Config { codec, rules, .. } = self.config;
+                let (head, line) = codec.set(rules, self.state, now, now)?;
+                let legacy = self.legacy_line(head, now, false)?;
+                Ok(Reply::cookies(change.into(), [Some(line), legacy], None))
+            }
+            Saved::Removed(outcome) => Ok(self.removal(outcome)),
+            Saved::Lost => Ok(self.lost()),
+        }
+    }
+
+    /// The reply if the store could not be called, or its answer could not be sent.
+    pub(super) fn reply_failed(&self, error: Error, outcome: Outcome) -> Reply {
+        self.state.lose();
+        let unsent = (
+            self.state.unsent(),
+            self.state.previous(),
+            self.config.clock.now(),
+        );
+        let cookies = match (outcome, unsent) {
+            (Outcome::LOGGED_OUT, _) => {
+                Event::LogoutIncomplete.emit();
+                self.removals()
+            }
+            // of an earlier commit, which may have ended the old session
+            (_, (Some(_), Some(previous), Some(now))) => {
+                let ticket = self.ticket_lines(previous.head, now);
+                ticket.unwrap_or_default()
+            }
+            _ => [None, None],
+        };
+        Reply::error(error, cookies)
+    }
+
+    fn keep(&self, headers: &HeaderMap) -> Result<Reply, Error> {
+        if self.config.storage.is_some()
+            && let Some(previous) = self.state.previous()
+            && previous.row.is_some()
+        {
+            let Some(change) = self.state.unsent() else {
+                return Ok(Reply::unchanged());
+            };
+            let now = self.config.clock.now().ok_or(ErrorKind::Clock)?;
+            return self.ticket(previous.head, change, now);
+        }
+        if self.state.legacy_logout().is_some() {
+            let cookies = [Some(self.config.codec.template.remove()), None];
+            return Ok(Reply::cookies(
+                Exposure::Login,
+                cookies,
+                Some(Event::Removed),
+            ));
+        }
+        Ok(self.refresh(headers).unwrap_or_else(Reply::unchanged))
+    }
+
+    /// Seals an unchanged session again, if it is due. If that fails, nothing is lost.
+    fn refresh(&self, headers: &HeaderMap) -> Option<Reply> {
+        let (state, rules) = (self.state, &self.config.rules);
+        let (incoming, opened) = (state.incoming()?, state.opened()?);
+        let due = state.refresh_due(rules, opened);
+        let needed = incoming.origin.needs_cookie() && !incoming.is_vacant();
+        if !(due || needed) || cache::is_public(headers) {
+            return None;
+        }
+        let now = self.config.clock.now()?;
+        let Head { id, times } = incoming.record.head;
+        let fresh = due && !rules.timeouts.refresh_can_wait(times, opened, now);
+        let used = match fresh {
+            true => now,
+            // sealed with the old time, so that it is not newer than what others have written since
+            false if needed && !Timeouts::is_slow(opened, now) => times.issued_at(),
+            false => return None,
+        };
+        let keep_legacy = !fresh && incoming.origin == Origin::Legacy;
+        let sealed = self.config.codec.set(rules, state, used, now);
+        let sealed = sealed.and_then(|(head, line)| {
+            let legacy = self.legacy_line(head, now, keep_legacy)?;
+            Ok((head, [Some(line), legacy]))
+        });
+        match sealed {
+            Ok((head, cookies)) => {
+                let valid = now < rules.timeouts.end(head.times) && !rules.ended.contains(id);
+                let event = Some(Event::Refreshed(head.id));
+                valid.then(|| Reply::cookies(Exposure::Cookie, cookies, event))
+            }
+            Err(error) => {
+                if error.kind() == ErrorKind::TooLarge {
+                    Event::Dropped(DropReason::TooLarge).emit();
+                }
+                None
+            }
+        }
+    }
+
+    fn write(&self, change: Change) -> Result<Reply, Error> {
+        let (state, rules) = (self.state, &self.config.rules);
+        state.opened().ok_or(ErrorKind::Clock)?;
+        let now = self.config.clock.now().ok_or(ErrorKind::Clock)?;
+        let (head, line) = self.config.codec.set(rules, state, now, now)?;
+        let legacy = self.legacy_line(head, now, false)?;
+        if now >= rules.timeouts.end(head.times) {
+            return Err(ErrorKind::Expired.into());
+        }
+        // checked last, so that the response is sent with what is true now
+        let lost = match (change, state.incoming_id()) {
+            (_, None) => false,
+            (Change::Renewed, Some(id)) => !rules.ended.end(id),
+            (Change::LoggedIn, Some(id)) => {
+                rules.ended.end(id);
+                false
+            }
+            (_, Some(id)) => rules.ended.contains(id),
+        };
+        if lost {
+            return Ok(self.lost());
+        }
+        let event = match state.incoming_id() {
+            Some(from) if from != head.id => Event::Renewed { from, to: head.id },
+            Some(_) => Event::Changed(head.id),
+            None => Event::Created(head.id),
+        };
+        let cookies = [Some(line), legacy];
+        Ok(Reply::cookies(change.into(), cookies, Some(event)))
+    }
+
+    fn remove(&self, logged_out: bool) -> Reply {
+        let ended = &self.config.rules.ended;
+        match self.state.incoming_id() {
+            Some(id) if logged_out => {
+                ended.end(id);
+            }
+            Some(id) if ended.contains(id) => return self.lost(),
+            _ => {}
+        }
+        self.removal(Outcome::Remove { logged_out })
+    }
+
+    /// Another request ended the session: its changes are dropped.
+    fn lost(&self) -> Reply {
+        self.state.lose();
+        Event::Dropped(DropReason::Ended).emit();
+        Reply::unchanged()
+    }
+
+    fn removal(&self, outcome: Outcome) -> Reply {
+        let exposure = match outcome {
+            Outcome::LOGGED_OUT => Exposure::Login,
+            _ => Exposure::Cookie,
+        };
+        Reply::cookies(exposure, self.removals(), Some(Event::Removed))
+    }
+
+    fn ticket(&self, head: Head, change: Change, now: Millis) -> Result<Reply, Error> {
+        let cookies = self.ticket_lines(head, now)?;
+        Ok(Reply::cookies(change.into(), cookies, None))
+    }
+
+    fn ticket_lines(&self, head: Head, now: Millis) -> Result<[Option<HeaderValue>; 2], Error> {
+        let Config { codec, rules, .. } = self.config;
+        let line = codec.set_ticket(rules, self.state.opened(), head, now)?;
+        Ok([Some(line), self.legacy_line(head, now, false)?])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{
+        Response, StatusCode,
+        header::{COOKIE, SET_COOKIE},
+    };
+
+    use super::*;
+    use crate::{
+        KeyRing, SessionLayer,
+        cookie::MAX_PAIR,
+        entries::{Entries, Splice},
+        inside::{sent, told},
+        record,
+        request::{Slot, Value},
+        seal, testing,
+    };
+
+    /// Another writer of the format may pad less. Its record opens here but does not fit when padded.
+    #[test]
+    fn a_record_that_becomes_too_large_is_not_sent() {
+        let clock = testing::TestClock::default();
+        let keys = KeyRing::ephemeral().expect("entropy");
+        let builder = SessionLayer::builder(keys).name("a-longer-session");
+        let layer = builder.clock(clock.clone()).build().expect("possible");
+        let config = layer.config();
+        let session = testing::session(&layer);
+        session.insert("k", "x".repeat(2900)).expect("fits");
+        let now = config.clock.now().expect("after 1970");
+        let (codec, rules) = (&config.codec, &config.rules);
+        let (head, _) = codec.set(rules, session.state(), now, now).expect("sealed");
+        let Value::Sealed { keys, .. } = &codec.value else {
+            unreachable!("the layer seals its cookies")
+        };
+
+        let json = format!("\"{}\"", "x".repeat(2956));
+        let entries = Splice::new(Entries::default(), "k", Some(json.as_bytes())).apply();
+        let entries = Splice::new(Entries::trusted(&entries), "n", Some(b"1")).apply();
+        let mut record = record::encode(head, None, Entries::trusted(&entries), seal::HEADROOM, 0);
+        record.truncate(record.len() - record.iter().rev().take_while(|&&b| b == 0).count());
+        let bytes = seal::seal(keys.current(), b"", &[1; seal::RANDOM_LEN], record);
+        let mut pair = format!("{}=", layer.cookie_name()).into_bytes();
+        seal::append_text(&bytes, &mut pair);
+        assert!(pair.len() - 1 <= MAX_PAIR);
+        let cookie = http::HeaderValue::from_bytes(&pair).expect("a header");
+        let headers = HeaderMap::from_iter([(COOKIE, cookie)]);
+
+        clock.advance(std::time::Duration::from_secs(600));
+        let open = || {
+            let slot = Slot::new(config.clone(), &headers, None);
+            let session = slot.open_now().expect("it opens");
+            assert_eq!(session.len(), 2);
+            (slot, session)
+        };
+        let (slot, _) = open();
+        let (refreshed, told) = told(|| sent(&slot, Response::new(())));
+        assert_eq!(refreshed.status(), StatusCode::OK);
+        assert!(!refreshed.headers().contains_key(SET_COOKIE));
+        assert!(told.contains("dropped") && told.contains("too_large"));
+
+        let (slot, session) = open();
+        session.renew();
+        let renewed = sent(&slot, Response::new(()));
+        assert!(!renewed.headers().contains_key(SET_COOKIE));
+        let error = renewed.extensions().get::<Error>().expect("the error");
+        assert_eq!(error.kind(), ErrorKind::TooLarge);
+
+        let (slot, session) = open();
+        assert_eq!(session.take::<u8>("n").expect("a number"), Some(1));
+        assert!(
+            !session.contains_key("n"),
+            "what makes it smaller is never refused"
+        );
+        assert!(session.take::<String>("k").expect("text").is_some());
+        assert!(
+            sent(&slot, Response::new(()))
+                .headers()
+                .contains_key(SET_COOKIE)
+        );
+    }
+
+    #[test]
+    fn a_login_that_fails_because_of_the_clock_changes_nothing() {
+        let clock =
+            testing::TestClock::at(time::OffsetDateTime::UNIX_EPOCH - time::Duration::SECOND);
+        let keys = KeyRing::ephemeral().expect("entropy");
+        let layer = SessionLayer::builder(keys)
+            .clock(clock)
+            .build()
+            .expect("possible");
+        let session = testing::session(&layer);
+        session.insert("a", 1).expect("small");
+        let id = session.id().expect("entropy");
+        assert_eq!(
+            session.login("ada").expect_err("no clock").kind(),
+            ErrorKind::Clock
+        );
+        assert_eq!((session.owner(), session.len()), (None, 1));
+        assert_eq!(session.id().expect("the same"), id);
+    }
+}

@@ -1,0 +1,55 @@
+use std::sync::{Arc, Once};
+
+use super::codec::Codec;
+use crate::{
+    clock,
+    compat::Companion,
+    event::Event,
+    session::Rules,
+    stored::{Rows, Storage},
+};
+
+/// The settings of a layer, ready for use by each request.
+#[derive(Clone)]
+pub(crate) struct Config {
+    pub(crate) codec: Codec,
+    /// The legacy cookie that is read, or also written, beside ours.
+    pub(crate) companion: Option<Companion>,
+    pub(crate) storage: Option<Storage>,
+    pub(crate) rules: Rules,
+    pub(crate) clock: clock::Source,
+    /// For the warning that the layer is ignored, which is emitted once.
+    pub(crate) nested: Arc<Once>,
+}
+
+impl Config {
+    /// Without a legacy cookie beside ours, and without a store.
+    pub(crate) fn new(codec: Codec, rules: Rules, clock: clock::Source) -> Self {
+        Self {
+            codec,
+            companion: None,
+            storage: None,
+            rules,
+            clock,
+            nested: Arc::new(Once::new()),
+        }
+    }
+
+    /// Whether a layer inside another one with the same cookie name would do the same.
+    pub(super) fn agrees(&self, other: &Self) -> bool {
+        let mode = |config: &Self| config.storage.as_ref().map(|storage| storage.mode);
+        self.codec.agrees(&other.codec)
+            && mode(self) == mode(other)
+            && self.rules.timeouts == other.rules.timeouts
+    }
+
+    pub(super) fn warn_nested(&self) {
+        let cookie = self.codec.name();
+        self.nested.call_once(|| Event::Nested { cookie }.emit());
+    }
+
+    pub(super) fn rows(&self) -> Option<Rows<'_>> {
+        let storage = self.storage.as_ref()?;
+        Some(storage.rows(&self.rules))
+    }
+}

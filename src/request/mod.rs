@@ -1,0 +1,19 @@
+//! The session of one request: opened when a handler asks for it, committed with the response.
+//!
+//! [`Slot::open`] finds the cookie, opens and checks it, and loads the session from the store if it is
+//! there. [`Slot::commit`] decides once what to do, saves to the store if it has to, and responds.
+
+mod codec;
+mod commit;
+mod companion;
+mod config;
+mod open;
+mod respond;
+mod slot;
+
+pub(crate) use self::{
+    codec::{Codec, Value},
+    config::Config,
+    respond::Reply,
+    slot::{Committed, Slot},
+};

@@ -1,0 +1,150 @@
+//! Reading the cookies of a request.
+
+use http::{HeaderMap, HeaderValue, header::COOKIE};
+
+use super::{codec::Value, config::Config};
+use crate::{
+    clock::Millis,
+    cookie::scan,
+    error::Error,
+    event::{Event, Reason},
+    expiry::Untimely,
+    key::Keys,
+    session::{Arrival, Incoming},
+};
+
+/// The maximum number of cookies with our name and a known key that are tried. More are ambiguous.
+const MAX_TRIED: usize = 4;
+
+/// The `Cookie` headers of a request as they came, almost always one.
+pub(super) struct CookieHeaders {
+    first: Option<HeaderValue>,
+    more: Vec<HeaderValue>,
+}
+
+/// Reads the cookies of a request.
+pub(super) struct Reader<'a> {
+    pub(super) config: &'a Config,
+    pub(super) cookies: &'a CookieHeaders,
+    /// Emitted only if this is the read that counts: extractors can race.
+    pub(super) events: Vec<Event<'static>>,
+}
+
+/// The sessions of our cookies.
+pub(super) struct Found {
+    pub(super) valid: Option<Incoming>,
+    /// One that has expired.
+    pub(super) expired: Option<Incoming>,
+}
+
+/// The cookies are valid for different sessions, or there are too many.
+pub(super) struct Ambiguous;
+
+impl CookieHeaders {
+    pub(super) fn new(headers: &HeaderMap) -> Self {
+        let mut values = headers.get_all(COOKIE).iter();
+        let first = values.next().cloned();
+        // a loop, since `collect` costs more where there is only one
+        let mut more = Vec::new();
+        for value in values {
+            more.push(value.clone());
+        }
+        Self { first, more }
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &HeaderValue> {
+        self.first.iter().chain(&self.more)
+    }
+}
+
+impl Reader<'_> {
+    /// The session that the cookies hold or name. It may still have to be loaded.
+    pub(super) fn read(&mut self) -> Result<Arrival, Error> {
+        let Some(now) = self.config.clock.now() else {
+            self.events.push(Event::Clock);
+            return Ok(Arrival::default());
+        };
+        let keys = match &self.config.codec.value {
+            Value::Sealed { keys, .. } => keys,
+            Value::Signed(legacy) => return self.read_signed(legacy, now),
+        };
+        match &self.config.companion {
+            Some(companion) if now < companion.until => self.read_either(keys, companion, now),
+            _ => {
+                let valid = self.find(keys, now).ok().and_then(|found| found.valid);
+                Ok(Arrival::new(now, valid))
+            }
+        }
+    }
+
+    /// The one valid session of our cookies. A visitor without one is anonymous, with an event.
+    #[inline]
+    pub(super) fn find(&mut self, keys: &Keys, now: Millis) -> Result<Found, Ambiguous> {
+        let Config { codec, rules, .. } = self.config;
+        let headers = self.cookies.iter();
+        let tokens = headers.flat_map(|header| scan::values(header.as_bytes(), codec.name()));
+        let mut found = Found {
+            valid: None,
+            expired: None,
+        };
+        let mut foreign = None;
+        let mut tried = [&b""[..]; MAX_TRIED];
+        let mut count = 0;
+        for token in tokens {
+            if tried[..count].contains(&token) {
+                continue;
+            }
+            let opened = codec.open(keys, token);
+            if let Err(reason) = opened
+                && reason.is_foreign()
+            {
+                foreign.get_or_insert(reason);
+                continue;
+            }
+            if count == MAX_TRIED {
+                self.events.push(Event::Rejected(Reason::Ambiguous));
+                return Err(Ambiguous);
+            }
+            (tried[count], count) = (token, count + 1);
+            let incoming = match opened {
+                Ok(incoming) => incoming,
+                Err(reason) => {
+                    self.events.push(Event::Rejected(reason));
+                    continue;
+                }
+            };
+            let times = incoming.record.head.times;
+            let timely = match incoming.record.stored {
+                // the row of a ticket has the other times
+                true => rules.timeouts.check_ticket(times, now),
+                false => rules.timeouts.check(times, now),
+            };
+            if let Err(untimely) = timely {
+                self.events.push(Event::Rejected(untimely.into()));
+                if untimely == Untimely::Expired {
+                    found.expired = Some(incoming);
+                }
+                continue;
+            }
+            match &found.valid {
+                Some(other) if other.record.head.id != incoming.record.head.id => {
+                    self.events.push(Event::Rejected(Reason::Ambiguous));
+                    return Err(Ambiguous);
+                }
+                Some(other) if other.issued_at() >= incoming.issued_at() => {}
+                _ => found.valid = Some(incoming),
+            }
+        }
+        if let (None, Some(reason)) = (&found.valid, foreign) {
+            self.events.push(Event::Rejected(reason));
+        }
+        Ok(found)
+    }
+}
+
+impl Reason {
+    /// Whether the cookie is from another key or program. Such cookies do not count.
+    fn is_foreign(self) -> bool {
+        matches!(self, Self::Garbage | Self::Version | Self::UnknownKey)
+    }
+}

@@ -1,0 +1,335 @@
+//! The session of a request in its extensions, closed until a handler asks for it.
+
+use std::{
+    pin::Pin,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering, fence},
+    },
+};
+
+use http::{Extensions, HeaderMap, Request, Response};
+
+use super::{
+    commit::Commit,
+    config::Config,
+    open::{CookieHeaders, Reader},
+    respond::Reply,
+};
+use crate::{
+    cookie::cache,
+    error::{Error, ErrorKind},
+    event::{DropReason, Event},
+    session::{Answer, Arrival, Outcome, RequestContext, Rules, Session, State},
+    store::Lane,
+    stored::Rows,
+};
+
+/// The session of one request and one layer.
+pub(crate) struct Slot {
+    config: Arc<Config>,
+    cookies: CookieHeaders,
+    /// The slot of the layer around this one, which has another cookie name.
+    outer: Option<Arc<Slot>>,
+    opened: OnceLock<Result<State, Error>>,
+    /// Whether the response was sent, or will never be.
+    done: AtomicBool,
+    /// Orders the commits of this request, so that no change is saved twice.
+    lane: Lane,
+}
+
+/// The slot of the innermost layer, in the request's extensions.
+#[derive(Clone)]
+struct Innermost(Arc<Slot>);
+
+/// Whether the response is ready.
+pub(crate) enum Committed {
+    Now,
+    /// After the store was called; [`Slot::finish`] takes the reply.
+    Later(Pin<Box<dyn Future<Output = Reply> + Send>>),
+}
+
+impl Slot {
+    /// Puts a slot into the request. Returns `None` if there is one with that cookie name: its layer
+    /// commits.
+    pub(crate) fn enter<B>(config: &Arc<Config>, request: &mut Request<B>) -> Option<Arc<Self>> {
+        let outer = request.extensions().get::<Innermost>();
+        let outer = outer.map(|Innermost(slot)| slot.clone());
+        let name = config.codec.name();
+        if let Some(same) = outer.as_ref().and_then(|slot| slot.named(name)) {
+            if !Arc::ptr_eq(&same.config, config) && !same.config.agrees(config) {
+                config.warn_nested();
+            }
+            return None;
+        }
+        let slot = Self::new(config.clone(), request.headers(), outer);
+        request.extensions_mut().insert(Innermost(slot.clone()));
+        Some(slot)
+    }
+
+    pub(crate) fn new(
+        config: Arc<Config>,
+        headers: &HeaderMap,
+        outer: Option<Arc<Self>>,
+    ) -> Arc<Self> {
+        let cookies = CookieHeaders::new(headers);
+        Arc::new(Self {
+            config,
+            cookies,
+            outer,
+            opened: OnceLock::new(),
+            done: AtomicBool::new(false),
+            lane: Lane::default(),
+        })
+    }
+
+    fn named<'a>(self: &'a Arc<Self>, name: &str) -> Option<&'a Arc<Self>> {
+        let mut slots = std::iter::successors(Some(self), |slot| slot.outer.as_ref());
+        slots.find(|slot| slot.config.codec.name() == name)
+    }
+
+    /// Finds, opens and checks the session, and loads it if it is in the store.
+    pub(crate) async fn open(self: &Arc<Self>) -> Result<Session, Error> {
+        if self.opened.get().is_none()
+            && let Some(rows) = self.config.rows()
+        {
+            self.load(rows).await;
+        }
+        self.open_now()
+    }
+
+    /// Opens the session without a call to the store.
+    ///
+    /// If extractors race, the session is opened once. The events are emitted after that, since a
+    /// subscriber may ask for the session in turn.
+    pub(crate) fn open_now(self: &Arc<Self>) -> Result<Session, Error> {
+        let mut events = Vec::new();
+        let opened = self.opened.get_or_init(|| {
+            let mut reader = self.reader();
+            let arrival = reader.read();
+            events = reader.events;
+            self.state_of(arrival?)
+        });
+        events.into_iter().for_each(Event::emit);
+        match opened {
+            Ok(state) => {
+                // a task that outlives the request may open the session: nothing will commit it
+                fence(Ordering::SeqCst);
+                if self.done.load(Ordering::Relaxed) {
+                    state.settle();
+                }
+                Ok(Session::new(self.clone()))
+            }
+            Err(error) => Err(error.clone()),
+        }
+    }
+
+    /// Opens the session by calling the store if it has to be. If extractors race, the store may be
+    /// called twice, and the first answer counts.
+    async fn load(&self, rows: Rows<'_>) {
+        let mut reader = self.reader();
+        let opened = match reader.read() {
+            Ok(arrival) if rows.has_to_load(&arrival) => {
+                let loaded = Box::pin(rows.load(arrival, &mut reader.events)).await;
+                loaded.map(|arrival| State::new(&self.config.rules, arrival))
+            }
+            Ok(arrival) => self.state_of(arrival),
+            Err(error) => Err(error),
+        };
+        if self.opened.set(opened).is_ok() {
+            reader.events.into_iter().for_each(Event::emit);
+        }
+    }
+
+    fn reader(&self) -> Reader<'_> {
+        Reader {
+            config: &self.config,
+            cookies: &self.cookies,
+            events: Vec::new(),
+        }
+    }
+
+    fn state_of(&self, arrival: Arrival) -> Result<State, Error> {
+        let incoming = arrival.incoming.as_ref();
+        if incoming.is_some_and(|incoming| incoming.record.stored) {
+            return Err(ErrorKind::Unavailable.into());
+        }
+        Ok(State::new(&self.config.rules, arrival))
+    }
+
+    /// Decides what the response has to do about the session and does it, at once or after a call to
+    /// the store.
+    pub(crate) fn commit<B: Default>(self: &Arc<Self>, response: &mut Response<B>) -> Committed {
+        self.mark_done();
+        let reply = match self.opened.get() {
+            None => return Committed::Now,
+            Some(Err(_)) => Reply::unchanged(),
+            Some(Ok(state)) => {
+                let outcome = state.settle();
+                if let Some(rows) = self.config.rows() {
+                    let public = cache::is_public(response.headers());
+                    if rows.has_to_save(state, outcome, public) {
+                        return Committed::Later(Box::pin(self.clone().save(outcome, public)));
+                    }
+                }
+                self.commit_of(state).reply(outcome, response.headers())
+            }
+        };
+        self.finish(response, reply);
+        Committed::Now
+    }
+
+    /// Writes the reply into the response.
+    pub(crate) fn finish<B: Default>(&self, response: &mut Response<B>, reply: Reply) {
+        reply.write(response, self.outer.is_some());
+    }
+
+    /// The request ended without a response: its changes are dropped, and later ones are too late.
+    pub(crate) fn abandon(&self) {
+        self.mark_done();
+        if let Some(Ok(state)) = self.opened.get()
+            && state.settle() != Outcome::NoChange
+        {
+            state.lose();
+            Event::Dropped(DropReason::Unanswered).emit();
+        }
+    }
+
+    async fn save(self: Arc<Self>, outcome: Outcome, public: bool) -> Reply {
+        let (state, clock) = (self.state(), &self.config.clock);
+        let commit = self.commit_of(state);
+        let saved = match self.config.rows() {
+            Some(rows) => rows.commit(state, &self.lane, clock, public).await,
+            None => Err(ErrorKind::Unavailable.into()),
+        };
+        saved
+            .and_then(|(saved, now)| commit.reply_saved(saved, now))
+            .unwrap_or_else(|error| commit.reply_failed(error, outcome))
+    }
+
+    fn commit_of<'a>(&'a self, state: &'a State) -> Commit<'a> {
+        Commit {
+            config: &self.config,
+            cookies: &self.cookies,
+            state,
+        }
+    }
+
+    /// Pairs with the fence in [`open_now`](Self::open_now): of this and a task that opens the session
+    /// at the same time, one sees the other.
+    fn mark_done(&self) {
+        self.done.store(true, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
+    }
+
+    /// Whether the session is valid now, as far as this process knows.
+    fn is_valid_here(&self) -> Result<bool, Error> {
+        let Some((id, times)) = self.state().standing() else {
+            return Ok(false);
+        };
+        let rules = &self.config.rules;
+        let now = self.config.clock.now().ok_or(ErrorKind::Clock)?;
+        if id.is_some_and(|id| rules.ended.contains(id)) {
+            self.state().lose();
+            return Ok(false);
+        }
+        Ok(rules.timeouts.check(times, now).is_ok())
+    }
+}
+
+impl RequestContext for Slot {
+    fn rules(&self) -> &Rules {
+        &self.config.rules
+    }
+
+    fn state(&self) -> &State {
+        match self.opened.get() {
+            Some(Ok(state)) => state,
+            _ => unreachable!("only an opened slot makes a session"),
+        }
+    }
+
+    fn commit(&self) -> Answer<'_, ()> {
+        let state = self.state();
+        if state.is_sent() {
+            return Answer::Ready(Err(ErrorKind::Late.into()));
+        }
+        match self.config.rows() {
+            None => Answer::Ready(Ok(())),
+            Some(rows) => Answer::Later(Box::pin(async move {
+                rows.commit_early(state, &self.lane, &self.config.clock)
+                    .await
+            })),
+        }
+    }
+
+    fn still_valid(&self) -> Answer<'_, bool> {
+        let Some((rows, previous)) = self.config.rows().zip(self.state().followed()) else {
+            return Answer::Ready(self.is_valid_here());
+        };
+        if !rows.may_know(previous) {
+            return Answer::Ready(self.is_valid_here());
+        }
+        Answer::Later(Box::pin(async move {
+            let now = self.config.clock.now().ok_or(ErrorKind::Clock)?;
+            match rows.still_valid(previous, now).await? {
+                Some(valid) => Ok(valid),
+                None => self.is_valid_here(),
+            }
+        }))
+    }
+}
+
+impl Session {
+    /// The session of the innermost [`SessionLayer`](crate::SessionLayer) around the service, in plain
+    /// Tower.
+    ///
+    /// ```
+    /// use http::Request;
+    /// use tower_sealed_session::{Error, Session};
+    ///
+    /// async fn visits<B>(request: &Request<B>) -> Result<u64, Error> {
+    ///     let session = Session::from_extensions(request.extensions()).await?;
+    ///     session.update("n", |n| n.unwrap_or(0) + 1)
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::MissingLayer`], and [`ErrorKind::Unavailable`] if the session is in a store that
+    /// cannot be reached or that this layer does not have.
+    pub async fn from_extensions(extensions: &Extensions) -> Result<Self, Error> {
+        match extensions.get::<Innermost>() {
+            Some(Innermost(slot)) => slot.open().await,
+            None => Err(ErrorKind::MissingLayer.into()),
+        }
+    }
+
+    /// The session of the layer with that cookie name, if there are several layers around a handler.
+    ///
+    /// `cookie_name` is the full name with its prefix, as
+    /// [`SessionLayer::cookie_name`](crate::SessionLayer::cookie_name) returns it.
+    ///
+    /// ```
+    /// use http::Extensions;
+    /// use tower_sealed_session::{Error, Session};
+    ///
+    /// // in axum, `http::Extensions` is an extractor
+    /// async fn handler(extensions: Extensions) -> Result<(), Error> {
+    ///     let admin = Session::named(&extensions, "__Host-admin").await?;
+    ///     admin.renew();
+    ///     Ok(())
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The errors of [`from_extensions`](Self::from_extensions).
+    pub async fn named(extensions: &Extensions, cookie_name: &str) -> Result<Self, Error> {
+        let innermost = extensions.get::<Innermost>();
+        match innermost.and_then(|Innermost(slot)| slot.named(cookie_name)) {
+            Some(slot) => slot.open().await,
+            None => Err(Error::missing_layer(cookie_name)),
+        }
+    }
+}

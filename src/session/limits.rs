@@ -1,0 +1,90 @@
+//! The maximum size of a session.
+
+use std::sync::Arc;
+
+use crate::{
+    compat::{Legacy, object_len},
+    cookie::MAX_PAIR,
+    error::{Error, TooLarge},
+    record, seal, store,
+};
+
+/// The size limit of a layer's sessions.
+#[derive(Clone)]
+pub(crate) struct Limits {
+    /// The length of the cookie's name.
+    pub(crate) name_len: usize,
+    pub(crate) measure: Measure,
+}
+
+/// What the limit applies to.
+#[derive(Clone)]
+pub(crate) enum Measure {
+    /// Name and value of a sealed cookie.
+    Sealed,
+    /// Name and value of a sealed cookie, and those of the legacy cookie beside it.
+    Paired(Arc<Legacy>),
+    /// Name and value of a legacy cookie.
+    Signed(Arc<Legacy>),
+    /// A row of a store.
+    Stored,
+}
+
+impl Limits {
+    /// The length of a sealed cookie, name and value, with that owner and that many bytes of entries.
+    pub(crate) fn cookie_len(&self, owner: Option<&str>, entries: usize) -> usize {
+        self.name_len + seal::token_len(record::encoded_len(owner.map(str::len), entries))
+    }
+
+    /// Whether a session with that owner and that many bytes of entries fits. `sizes` lists its
+    /// entries, with the length of each value.
+    pub(super) fn check(
+        &self,
+        owner: Option<&str>,
+        entries: usize,
+        sizes: impl FnOnce() -> Vec<(String, usize)>,
+    ) -> Result<(), Error> {
+        let legacy_len =
+            |legacy: &Legacy, sizes: &[(String, usize)]| legacy.pair_len(object_len(sizes));
+        let (size, limit, sizes) = match &self.measure {
+            Measure::Sealed => {
+                let size = self.cookie_len(owner, entries);
+                if size <= MAX_PAIR {
+                    return Ok(());
+                }
+                (size, MAX_PAIR, sizes())
+            }
+            Measure::Stored => {
+                let size = seal::OVERHEAD + record::encoded_len(owner.map(str::len), entries);
+                if size <= store::MAX_BYTES {
+                    return Ok(());
+                }
+                (size, store::MAX_BYTES, sizes())
+            }
+            Measure::Paired(legacy) => {
+                let sizes = sizes();
+                let sealed = self.cookie_len(owner, entries);
+                (sealed.max(legacy_len(legacy, &sizes)), MAX_PAIR, sizes)
+            }
+            Measure::Signed(legacy) => {
+                let sizes = sizes();
+                (legacy_len(legacy, &sizes), MAX_PAIR, sizes)
+            }
+        };
+        match size <= limit {
+            true => Ok(()),
+            false => Err(self.too_large(size, limit, sizes)),
+        }
+    }
+
+    #[cold]
+    fn too_large(&self, size: usize, limit: usize, mut largest: Vec<(String, usize)>) -> Error {
+        largest.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+        largest.truncate(TooLarge::NAMED);
+        let place = match self.measure {
+            Measure::Stored => TooLarge::ROW,
+            _ => TooLarge::COOKIE,
+        };
+        Error::larger_than(TooLarge::new(place, size, limit, largest))
+    }
+}

@@ -1,0 +1,61 @@
+//! Touches of one session by several requests at once: one of them calls the store.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use time::OffsetDateTime;
+
+use crate::store::StoreKey;
+
+/// The touches of this process.
+#[derive(Default)]
+pub(super) struct Touches(Mutex<Log>);
+
+#[derive(Default)]
+struct Log {
+    under_way: HashSet<StoreKey>,
+    /// The ends that were set last. They are forgotten when there are many: one touch too many does
+    /// no harm.
+    ends: HashMap<StoreKey, OffsetDateTime>,
+}
+
+/// A touch that is under way until this is dropped.
+pub(super) struct Touch<'a> {
+    all: &'a Touches,
+    key: StoreKey,
+}
+
+impl Touches {
+    const MOST: usize = 4096;
+
+    /// Begins a touch of a session that this request saw with the end `seen`. `None` if another
+    /// request touches it now, or has moved its end since.
+    pub(super) fn begin(&self, key: StoreKey, seen: OffsetDateTime) -> Option<Touch<'_>> {
+        let mut log = self.lock();
+        let done = log.ends.get(&key).is_some_and(|&end| end > seen);
+        (!done && log.under_way.insert(key)).then_some(Touch { all: self, key })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Log> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Touch<'_> {
+    /// The store has set that end.
+    pub(super) fn done(&self, expires: OffsetDateTime) {
+        let ends = &mut self.all.lock().ends;
+        if ends.len() >= Touches::MOST {
+            ends.clear();
+        }
+        ends.insert(self.key, expires);
+    }
+}
+
+impl Drop for Touch<'_> {
+    fn drop(&mut self) {
+        self.all.lock().under_way.remove(&self.key);
+    }
+}

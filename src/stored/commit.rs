@@ -1,0 +1,294 @@
+//! Saving what a request changed.
+
+use std::time::{Duration, Instant};
+
+use super::{
+    rows::{Found, Rows},
+    save::Kept,
+    storage::Mode,
+};
+use crate::{
+    clock::{self, Millis},
+    cookie::MAX_PAIR,
+    error::{Error, ErrorKind},
+    event::{DropReason, Event},
+    key::Age,
+    random,
+    record::{Head, SessionId},
+    session::{Change, Draft, Incoming, Outcome, RowRef, State},
+    store::{Lane, StoreError, StoreErrorKind, Turn},
+};
+
+/// The maximum number of tries to save a session that other requests change.
+pub(super) const TRIES: u32 = 64;
+
+/// The commit of one request.
+pub(super) struct Commit<'a> {
+    pub(super) rows: Rows<'a>,
+    pub(super) state: &'a State,
+    pub(super) now: Millis,
+    /// Whether shared caches may store the response.
+    pub(super) public: bool,
+    deadline: Instant,
+}
+
+/// What a commit did, and so which cookie the response needs.
+pub(crate) enum Saved {
+    /// The browser's cookie stays as it is.
+    Same,
+    /// The session is in the store: the cookie becomes a ticket of that head.
+    Ticket(Head, Change),
+    /// The session is in its cookie.
+    Cookie(Change),
+    /// The session ended.
+    Removed(Outcome),
+    /// Another request ended the session: the changes are dropped.
+    Lost,
+}
+
+impl Rows<'_> {
+    /// Whether the store has to be called for that outcome.
+    pub(crate) fn has_to_save(&self, state: &State, outcome: Outcome, public: bool) -> bool {
+        let previous = state.previous();
+        let row = previous.and_then(|previous| previous.row);
+        let mode = self.storage.mode;
+        match outcome {
+            Outcome::NoChange => match (state.incoming(), state.opened(), row) {
+                (Some(incoming), Some(opened), Some(row)) => {
+                    state.refresh_due(self.rules, opened)
+                        || (needs_ticket(incoming, row) && !public)
+                }
+                (Some(incoming), _, None) => {
+                    mode == Mode::Store && !incoming.is_vacant() && !public
+                }
+                _ => false,
+            },
+            Outcome::LOGGED_OUT => {
+                !state.is_logout_saved() && (previous.is_some() || state.tombstone().is_some())
+            }
+            Outcome::Remove { .. } => row.is_some() || mode == Mode::Store,
+            Outcome::Write(_) => {
+                mode == Mode::Store
+                    || row.is_some()
+                    || state.tombstone().is_some()
+                    || (mode == Mode::Overflow && !fits(state.cookie_len(self.rules), false))
+            }
+        }
+    }
+
+    /// Saves what changed, when the response is ready. Returns also the time of the commit.
+    pub(crate) async fn commit(
+        &self,
+        state: &State,
+        lane: &Lane,
+        clock: &clock::Source,
+        public: bool,
+    ) -> Result<(Saved, Millis), Error> {
+        let _turn = self.backend().enter(lane).await.map_err(Error::store)?;
+        let commit = Commit::new(*self, state, clock, public)?;
+        Ok((commit.save().await?, commit.now))
+    }
+
+    /// Saves what changed so far, before the response is ready.
+    pub(crate) async fn commit_early(
+        &self,
+        state: &State,
+        lane: &Lane,
+        clock: &clock::Source,
+    ) -> Result<(), Error> {
+        let _turn = self.backend().enter(lane).await.map_err(Error::store)?;
+        let outcome = state.pending();
+        check_failed(state, outcome)?;
+        if !self.has_to_save(state, outcome, false) {
+            return Ok(());
+        }
+        let commit = Commit::new(*self, state, clock, false)?;
+        let saved = commit.save_early(outcome).await;
+        if let Err(error) = &saved
+            && error.store_error().is_some_and(StoreError::is_silence)
+        {
+            state.note_failed(error.clone());
+        }
+        saved
+    }
+
+    /// Whether a draft is to be in the store rather than in its cookie.
+    pub(super) fn has_to_store(&self, draft: &Draft) -> bool {
+        match self.storage.mode {
+            Mode::Store => true,
+            Mode::ReadFrom => false,
+            Mode::Overflow => {
+                let in_store = draft
+                    .previous
+                    .is_some_and(|previous| previous.row.is_some());
+                !fits(draft.cookie_len(self.rules), in_store)
+            }
+        }
+    }
+}
+
+impl<'a> Commit<'a> {
+    fn new(
+        rows: Rows<'a>,
+        state: &'a State,
+        clock: &clock::Source,
+        public: bool,
+    ) -> Result<Self, Error> {
+        state.opened().ok_or(ErrorKind::Clock)?;
+        Ok(Self {
+            rows,
+            state,
+            now: clock.now().ok_or(ErrorKind::Clock)?,
+            public,
+            deadline: Instant::now() + rows.backend().patience(),
+        })
+    }
+
+    async fn save(&self) -> Result<Saved, Error> {
+        let state = self.state;
+        // an earlier commit of the request may have been under way, so the outcome is decided now
+        let outcome = state.pending();
+        check_failed(state, outcome)?;
+        match outcome {
+            Outcome::NoChange => self.keep_alive().await,
+            Outcome::LOGGED_OUT => {
+                self.log_out().await?;
+                Ok(Saved::Removed(outcome))
+            }
+            Outcome::Write(_) | Outcome::Remove { .. } => {
+                let mut draft = Draft::new(state, self.rows.rules, self.now)?;
+                match self.write(&mut draft).await? {
+                    Kept::Row(row) => Ok(self.saved_to_row(draft, row)),
+                    Kept::Cookie => Ok(self.saved_to_cookie(draft)),
+                    Kept::Emptied => Ok(Saved::Removed(Outcome::EMPTIED)),
+                    Kept::Dropped => Ok(Saved::Lost),
+                }
+            }
+        }
+    }
+
+    async fn save_early(&self, outcome: Outcome) -> Result<(), Error> {
+        let Outcome::Write(change) = outcome else {
+            return match outcome {
+                Outcome::LOGGED_OUT => self.log_out().await,
+                _ => Ok(()),
+            };
+        };
+        let mut draft = Draft::new(self.state, self.rows.rules, self.now)?;
+        if !self.rows.has_to_store(&draft) {
+            return Ok(());
+        }
+        let Kept::Row(row) = self.write(&mut draft).await? else {
+            self.state.lose();
+            Event::Dropped(DropReason::Ended).emit();
+            return Err(ErrorKind::Ended.into());
+        };
+        let unsent = (!draft.stays() || !row.ticket).then_some(change);
+        emit_saved(&draft);
+        self.state.note_saved(draft, Some(row), unsent);
+        Ok(())
+    }
+
+    fn saved_to_row(&self, draft: Draft, row: RowRef) -> Saved {
+        let state = self.state;
+        emit_saved(&draft);
+        let was_in_cookie = draft.previous.is_none_or(|previous| previous.row.is_none());
+        if self.rows.storage.mode == Mode::Overflow && was_in_cookie {
+            Event::Overflowed(draft.head.id).emit();
+        }
+        let stays = draft.stays()
+            && state
+                .incoming()
+                .is_none_or(|incoming| !needs_ticket(incoming, row));
+        let (head, change) = (draft.head, self.change_to_send(&draft));
+        state.note_saved(draft, Some(row), None);
+        match stays && state.unsent().is_none() {
+            true => Saved::Same,
+            false => Saved::Ticket(head, change),
+        }
+    }
+
+    fn saved_to_cookie(&self, draft: Draft) -> Saved {
+        emit_saved(&draft);
+        let change = self.change_to_send(&draft);
+        self.state.note_saved(draft, None, None);
+        Saved::Cookie(change)
+    }
+
+    /// The most important change that the response has to send.
+    fn change_to_send(&self, draft: &Draft) -> Change {
+        match (draft.outcome, self.state.unsent()) {
+            (_, Some(Change::LoggedIn)) => Change::LoggedIn,
+            (Outcome::Write(change), _) => change,
+            _ => Change::Content,
+        }
+    }
+
+    pub(super) async fn find(&self, id: SessionId) -> Result<Option<Found>, Error> {
+        self.rows.find(id).await
+    }
+
+    /// Waits before another try, for a random time that grows with the number of tries.
+    pub(super) async fn pause(&self, tries: u32) -> Result<(), Error> {
+        if tries < 2 {
+            return Ok(());
+        }
+        if Instant::now() >= self.deadline {
+            return Err(contended());
+        }
+        let mut random = [0; 8];
+        random::from_thread(&mut random)?;
+        let most = 1000 << tries.min(5);
+        let wait = Duration::from_micros(u64::from_be_bytes(random) % most);
+        self.rows.backend().sleep(wait).await;
+        Ok(())
+    }
+}
+
+/// Fails if an earlier commit was not answered: its changes may be saved, so they are not saved again.
+/// A logout can be repeated.
+fn check_failed(state: &State, outcome: Outcome) -> Result<(), Error> {
+    match state.failed() {
+        Some(error) if outcome != Outcome::LOGGED_OUT => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Whether the browser's cookie has to be replaced by a ticket, or by one with the current key.
+pub(super) fn needs_ticket(incoming: &Incoming, row: RowRef) -> bool {
+    !row.ticket || incoming.age == Age::Fallback
+}
+
+/// Whether a session whose cookie would have that length goes into one. A session in the store comes
+/// back at half the size, so that it does not move to and fro.
+fn fits(cookie_len: usize, in_store: bool) -> bool {
+    cookie_len <= if in_store { MAX_PAIR / 2 } else { MAX_PAIR }
+}
+
+fn emit_saved(draft: &Draft) {
+    let to = draft.head.id;
+    let event = match draft.previous.map(|previous| previous.head.id) {
+        Some(from) if from != to => Event::Renewed { from, to },
+        Some(_) => Event::Changed(to),
+        None => Event::Created(to),
+    };
+    event.emit();
+}
+
+/// Passes on to the waiting requests that the store does not answer.
+pub(super) fn fail(turn: &Turn, error: &Error) {
+    if let Some(error) = error.store_error().filter(|error| error.is_silence()) {
+        turn.fail(error);
+    }
+}
+
+pub(super) fn contended() -> Error {
+    Error::store(StoreError::new(StoreErrorKind::Contended))
+}
+
+/// Another instance has a key that this one does not know. Its row must not be overwritten.
+pub(super) fn unreadable() -> Error {
+    let text = "another instance saved this session with a secret that this one does not have: \
+                add the secret to SESSION_SECRET_FALLBACKS of every instance first";
+    Error::store(StoreError::new(StoreErrorKind::Other).told(text))
+}
