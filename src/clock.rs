@@ -1,21 +1,23 @@
-//! What time it is.
+//! The clock that layers use.
 
 use std::{fmt, sync::Arc, time::SystemTime};
 
 use time::OffsetDateTime;
 
-/// Tells a layer the time. The system's clock unless [`SessionLayerBuilder::clock`] sets another,
-/// such as [`testing::TestClock`](crate::testing::TestClock).
+/// The time source of a layer.
+///
+/// A layer uses the system clock unless [`SessionLayerBuilder::clock`] sets another, such as
+/// [`testing::TestClock`](crate::testing::TestClock).
 ///
 /// [`SessionLayerBuilder::clock`]: crate::SessionLayerBuilder::clock
 pub trait Clock: Send + Sync + 'static {
-    /// The present moment. A moment before 1970 opens no session and seals none.
+    /// Returns the current time. Before 1970, sessions are neither opened nor sealed.
     ///
-    /// It is asked while a session is opened, and must not ask for that session in turn.
+    /// A layer calls this method while it opens a session. The method must not use that session.
     fn now(&self) -> OffsetDateTime;
 }
 
-/// The clock of the operating system, which needs not be named: layers use it by default.
+/// The clock of the operating system. Layers use it by default.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemClock;
 
@@ -25,12 +27,12 @@ impl Clock for SystemClock {
     }
 }
 
-/// A moment in milliseconds since 1970, as records have it: 48 bits, until the year 10889.
+/// Milliseconds since 1970, as records store them: 48 bits, until the year 10889.
 pub(crate) type Millis = u64;
 
 pub(crate) const MAX_MILLIS: Millis = (1 << 48) - 1;
 
-/// A layer's clock; the system's own is read without a detour.
+/// A layer's clock. The system clock is read directly.
 #[derive(Clone)]
 pub(crate) enum Source {
     System,
@@ -38,7 +40,7 @@ pub(crate) enum Source {
 }
 
 impl Source {
-    /// `None` before 1970.
+    /// The current time, or `None` before 1970.
     pub(crate) fn now(&self) -> Option<Millis> {
         let millis: i128 = match self {
             Self::System => {
@@ -52,7 +54,7 @@ impl Source {
     }
 }
 
-/// The moment as the API shows it; what is past the year 9999 shows as its end.
+/// Converts to the type of the public API. Times after the year 9999 become its last moment.
 pub(crate) fn moment(millis: Millis) -> OffsetDateTime {
     OffsetDateTime::from_unix_timestamp_nanos(i128::from(millis) * 1_000_000)
         .unwrap_or(time::PrimitiveDateTime::MAX.assume_utc())
@@ -80,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn a_moment_before_1970_is_none() {
+    fn times_before_1970_are_none() {
         let at = |nanos| {
             let moment = OffsetDateTime::from_unix_timestamp_nanos(nanos).expect("in range");
             Source::Custom(Arc::new(At(moment))).now()
@@ -91,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn both_sources_tell_the_same_time() {
+    fn both_sources_agree() {
         let system = Source::System.now().expect("after 1970");
         let custom = Source::Custom(Arc::new(SystemClock))
             .now()
@@ -100,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_moment_can_be_shown() {
+    fn times_after_9999_are_capped() {
         assert_eq!(moment(MAX_MILLIS).year(), 9999);
         assert_eq!(moment(0).unix_timestamp(), 0);
     }

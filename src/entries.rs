@@ -1,21 +1,23 @@
-//! A session's entries: key to raw JSON value, sorted, kept as bytes until one is asked for.
+//! A session's entries: keys with raw JSON values, sorted by key. Values are parsed when read.
 //!
 //! ```text
-//! entries = ( klen u8 1..=255 ‖ key UTF-8 ‖ vlen LEB128, minimal, at most 3 bytes ‖ JSON value, not empty )*
+//! entries = ( klen u8 1..=255 ‖ key UTF-8
+//!           ‖ vlen LEB128, minimal, at most 3 bytes ‖ JSON value, not empty )*
 //! ```
 //!
-//! with keys strictly ascending, so that equal entries are equal bytes. A klen of 0, or the end, stops.
+//! Keys are strictly ascending, so equal entries have equal bytes. A klen of 0, or the end of the
+//! bytes, ends the entries.
 
 use std::{cmp::Ordering, fmt, ops::Range};
 
-/// Authentic bytes that no writer of this format makes.
+/// The bytes are authentic, but no writer of this format makes them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Malformed;
 
-/// Values longer than three LEB128 bytes can say are not encoded; no cookie or row is that long.
+/// The maximum length of a value: three LEB128 bytes hold no more. No cookie or row is that long.
 pub(crate) const MAX_VALUE_LEN: usize = (1 << 21) - 1;
 
-/// Entries in their canonical bytes.
+/// Entries in their canonical encoding.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Entries<'a>(&'a [u8]);
 
@@ -25,7 +27,7 @@ impl fmt::Debug for Entries<'_> {
     }
 }
 
-/// One entry and where it stands.
+/// One entry, and the offset where it ends.
 struct Entry<'a> {
     key: &'a [u8],
     value: &'a [u8],
@@ -33,12 +35,12 @@ struct Entry<'a> {
 }
 
 impl<'a> Entries<'a> {
-    /// Checks `bytes`, which are entries, then zeros or nothing.
+    /// Checks `bytes`: entries, then any number of zeros as padding.
     pub(crate) fn parse(bytes: &'a [u8]) -> Result<Self, Malformed> {
         let mut last = &b""[..];
         let mut start = 0;
         while let Some(entry) = entry_at(bytes, start)? {
-            // mostly the first byte tells
+            // in most cases the first byte decides
             let ascends = entry.key.first() > last.first() || entry.key > last;
             if !ascends || !is_utf8(entry.key) {
                 return Err(Malformed);
@@ -52,7 +54,7 @@ impl<'a> Entries<'a> {
         }
     }
 
-    /// Bytes that [`parse`](Self::parse) or [`splice`] gave.
+    /// Wraps bytes that [`parse`](Self::parse), [`Splice`] or [`Merge`] returned, without a check.
     pub(crate) fn trusted(bytes: &'a [u8]) -> Self {
         Self(bytes)
     }
@@ -83,7 +85,7 @@ impl<'a> Entries<'a> {
         })
     }
 
-    /// Where the entry of that key stands; where it would, an empty range.
+    /// The range of that key's entry. Without one, the empty range where it would be inserted.
     fn place(self, key: &str) -> Range<usize> {
         for (start, entry) in self.walk() {
             match entry.key.cmp(key.as_bytes()) {
@@ -105,7 +107,7 @@ impl<'a> Entries<'a> {
     }
 }
 
-/// The change of one entry: planned, sized, then made.
+/// A planned change of one entry. Its size is known before it is applied.
 pub(crate) struct Splice<'a> {
     entries: Entries<'a>,
     range: Range<usize>,
@@ -114,9 +116,9 @@ pub(crate) struct Splice<'a> {
 }
 
 impl<'a> Splice<'a> {
-    /// Sets the entry of `key` to `value`, or removes it.
+    /// Plans to set the entry of `key` to `value`, or to remove it if `value` is `None`.
     ///
-    /// `key` has 1 to 255 bytes.
+    /// `key` must have 1 to 255 bytes.
     pub(crate) fn new(entries: Entries<'a>, key: &'a str, value: Option<&'a [u8]>) -> Self {
         Self {
             entries,
@@ -126,13 +128,13 @@ impl<'a> Splice<'a> {
         }
     }
 
-    /// How long the entries will be.
+    /// The length of the entries after the change.
     pub(crate) fn len(&self) -> usize {
         let entry = self.value.map_or(0, |value| encoded_len(self.key, value));
         self.entries.0.len() - self.range.len() + entry
     }
 
-    /// Each key with the length of its value as it will be.
+    /// Each key with the length of its value after the change.
     pub(crate) fn sizes(&self) -> Vec<(String, usize)> {
         let others = self.entries.iter().filter(|(key, _)| *key != self.key);
         let changed = self.value.map(|value| (self.key, value));
@@ -142,7 +144,7 @@ impl<'a> Splice<'a> {
             .collect()
     }
 
-    /// Makes it. The value has at most [`MAX_VALUE_LEN`] bytes.
+    /// Returns the changed entries. The value must have at most [`MAX_VALUE_LEN`] bytes.
     pub(crate) fn apply(&self) -> Vec<u8> {
         let bytes = self.entries.0;
         let mut out = Vec::with_capacity(self.len());
@@ -155,11 +157,11 @@ impl<'a> Splice<'a> {
     }
 }
 
-/// The change of several entries: planned, sized, then made, in one pass over all.
+/// A planned change of several entries, in one pass. Its size is known before it is applied.
 pub(crate) struct Merge<'a>(Vec<(&'a str, &'a [u8])>);
 
 impl<'a> Merge<'a> {
-    /// Sets and removes entries. Of several `changes` for one key the last counts.
+    /// Plans to set and remove entries. If `changes` has a key several times, the last one counts.
     pub(crate) fn new(entries: Entries<'a>, mut changes: Vec<(&'a str, Option<&'a [u8]>)>) -> Self {
         changes.sort_by_key(|(key, _)| *key);
         let mut changes = changes.into_iter().peekable();
@@ -179,13 +181,13 @@ impl<'a> Merge<'a> {
         Self(merged)
     }
 
-    /// How long the entries will be.
+    /// The length of the entries after the change.
     pub(crate) fn len(&self) -> usize {
         let lengths = self.0.iter().map(|(key, value)| encoded_len(key, value));
         lengths.sum()
     }
 
-    /// Each key with the length of its value as it will be.
+    /// Each key with the length of its value after the change.
     pub(crate) fn sizes(&self) -> Vec<(String, usize)> {
         let pairs = self.0.iter();
         pairs
@@ -193,7 +195,7 @@ impl<'a> Merge<'a> {
             .collect()
     }
 
-    /// Makes it. Values have at most [`MAX_VALUE_LEN`] bytes.
+    /// Returns the changed entries. Values must have at most [`MAX_VALUE_LEN`] bytes.
     pub(crate) fn apply(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(self.len());
         for (key, value) in &self.0 {
@@ -214,7 +216,7 @@ fn append(out: &mut Vec<u8>, key: &str, value: &[u8]) {
     out.extend_from_slice(value);
 }
 
-/// The entry at `start`; `None` where entries stop.
+/// The entry at `start`, or `None` where the entries end.
 fn entry_at(bytes: &[u8], start: usize) -> Result<Option<Entry<'_>>, Malformed> {
     let Some((&key_len, rest)) = bytes.get(start..).and_then(<[u8]>::split_first) else {
         return Ok(None);
@@ -235,12 +237,12 @@ fn entry_at(bytes: &[u8], start: usize) -> Result<Option<Entry<'_>>, Malformed> 
     }))
 }
 
-/// Most keys are ASCII, which is told sooner.
+/// Checks for ASCII first: that is faster, and most keys are ASCII.
 fn is_utf8(key: &[u8]) -> bool {
     key.is_ascii() || std::str::from_utf8(key).is_ok()
 }
 
-/// A length as LEB128: seven bits a byte, the least first, the high bit on all but the last.
+/// A length as LEB128: seven bits a byte, the lowest first, the high bit set on all but the last.
 struct Leb128 {
     bytes: [u8; 3],
     len: usize,
@@ -271,7 +273,7 @@ impl Leb128 {
         &self.bytes[..self.len]
     }
 
-    /// The value and what follows it. Not minimal, or longer than three bytes: malformed.
+    /// Returns the value and the rest. The encoding must be minimal and have at most three bytes.
     fn parse(bytes: &[u8]) -> Result<(usize, &[u8]), Malformed> {
         if let [byte @ 0..0x80, rest @ ..] = bytes {
             return Ok((usize::from(*byte), rest));
@@ -304,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_entries_are_the_same_bytes_in_any_order() {
+    fn bytes_do_not_depend_on_the_order_of_writes() {
         let forward = set(
             &set(&set(b"", "a", Some("1")), "b", Some("2")),
             "ab",
@@ -320,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn change_and_change_back_is_no_change() {
+    fn reverted_changes_restore_the_bytes() {
         let before = set(&set(b"", "a", Some("1")), "b", Some("2"));
         assert_eq!(
             set(&set(&before, "a", Some("\"long\"")), "a", Some("1")),
@@ -344,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_writer_makes_is_malformed() {
+    fn non_canonical_bytes_are_malformed() {
         let cases: [&[u8]; 9] = [
             b"\x01b\x011\x01a\x011",   // out of order
             b"\x01a\x011\x01a\x012",   // twice
@@ -361,9 +363,9 @@ mod tests {
         }
     }
 
-    /// They are for the error of a session that would not fit: as it would be, not as it is.
+    /// The error for a session that does not fit shows these sizes.
     #[test]
-    fn sizes_are_those_after_the_change() {
+    fn sizes_are_measured_after_the_change() {
         let before = set(&set(b"", "a", Some("1")), "b", Some("22"));
         let sizes = |key, value: Option<&str>| {
             let splice = Splice::new(Entries::trusted(&before), key, value.map(str::as_bytes));
@@ -383,7 +385,7 @@ mod tests {
     }
 
     #[test]
-    fn any_padding_is_cut_off() {
+    fn zero_padding_is_removed() {
         for padding in [0, 1, 15, 16, 100] {
             let bytes = [b"\x01a\x011".to_vec(), vec![0; padding]].concat();
             assert_eq!(

@@ -1,4 +1,4 @@
-//! Where randomness comes from. Both sources fail closed.
+//! Sources of random bytes. Both fail closed.
 
 use std::cell::RefCell;
 
@@ -26,16 +26,16 @@ impl Sources {
     };
 }
 
-/// From the operating system, by one call: session ids and seeds.
+/// Fills `bytes` from the operating system, in one call. Used for session ids and seeds.
 pub(crate) fn from_system(bytes: &mut [u8]) -> Result<(), Error> {
     getrandom::fill(bytes).map_err(Error::entropy)
 }
 
-/// From a generator of this thread, seeded by the system when first used: what the IV is hedged with.
+/// Fills `bytes` from a generator of this thread, which the system seeds on first use.
 ///
-/// A system call costs as much as a whole seal. Two processes that share a generator's state (a fork,
-/// a restored snapshot) repeat its output, and the hedged IV turns that into equality of equal
-/// records at worst.
+/// The bytes hedge the IV. A system call would cost as much as a whole seal. Processes that share
+/// a generator's state (after a fork, or from a restored snapshot) draw the same bytes. The IV also
+/// depends on the record, so at worst equal records have equal tokens.
 pub(crate) fn from_thread(bytes: &mut [u8]) -> Result<(), Error> {
     GENERATOR.with_borrow_mut(|slot| {
         let generator = match slot {

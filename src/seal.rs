@@ -1,4 +1,6 @@
-//! Format 1: bytes to token and back. Tink's `AES256_CTR_HMAC_SHA256`, encrypt-then-MAC.
+//! Format 1: seals bytes into a token, and opens tokens.
+//!
+//! The encryption is Tink's `AES256_CTR_HMAC_SHA256`, encrypt-then-MAC.
 //!
 //! ```text
 //! token = base64url-nopad( 01 ‖ kid(4) ‖ IV(16) ‖ C ‖ T(32) )
@@ -7,7 +9,7 @@
 //! IV    = HMAC-SHA-256(K_iv, R(32 random bytes) ‖ be64(|AAD|) ‖ AAD ‖ P)[..16]
 //! ```
 //!
-//! One IV repeats with probability 2^-41 after 2^44 seals under one key: keep below that.
+//! After 2^44 seals under one key, two IVs are equal with probability 2^-41. Seal fewer than that.
 
 use aes::cipher::{InnerIvInit as _, StreamCipher as _, StreamCipherCoreWrapper};
 use base64_simd::URL_SAFE_NO_PAD as BASE64URL;
@@ -17,38 +19,38 @@ use crate::key::{Age, HmacKey, Key, KeyId, Keys, Purpose};
 
 const VERSION: u8 = 1;
 const IV_LEN: usize = 16;
-/// What follows it.
+/// The length of the tag, which follows the ciphertext.
 pub(crate) const TAG_LEN: usize = HmacKey::HASH_LEN;
 const IV_START: usize = 1 + KeyId::LEN;
 
-/// How many random bytes a seal takes.
+/// The number of random bytes that a seal takes.
 pub(crate) const RANDOM_LEN: usize = 32;
 
-/// What precedes the plaintext in the buffer that [`seal`] takes: all that goes into the IV before it.
+/// The number of bytes before the plaintext in the buffer of [`seal`]. They are input of the IV.
 pub(crate) const HEADROOM: usize = RANDOM_LEN + 8;
 
-/// What precedes the ciphertext in a token's bytes.
+/// The number of bytes before the ciphertext in a token.
 pub(crate) const HEAD_LEN: usize = IV_START + IV_LEN;
 const TOKEN_START: usize = HEADROOM - HEAD_LEN;
 
-/// What a token's bytes have besides the plaintext.
+/// The number of bytes that a token adds to its plaintext.
 pub(crate) const OVERHEAD: usize = HEAD_LEN + TAG_LEN;
 const _: () = assert!(OVERHEAD == 53);
 
-/// Why a token does not open. For the operator's events alone: to a visitor all are one.
+/// The reason why a token does not open. Only events show it: the response is always the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unsealed {
-    /// Not canonical base64url of a token's length.
+    /// Not canonical base64url, or too short for a token.
     Garbage,
-    /// Of another version.
+    /// Another format version.
     Version,
-    /// Sealed by a key that is not on the ring.
+    /// Sealed with a key that is not on the ring.
     UnknownKey,
     /// The tag does not match.
     Forged,
 }
 
-/// A token that opened: its plaintext, and the age and purpose of the key that sealed it.
+/// A token that opened, with the age and the purpose of the key that sealed it.
 pub(crate) struct Opened {
     pub(crate) bytes: Vec<u8>,
     pub(crate) age: Age,
@@ -56,23 +58,23 @@ pub(crate) struct Opened {
 }
 
 impl Opened {
-    /// Where the plaintext stands in `bytes`.
+    /// The range of the plaintext in `bytes`.
     pub(crate) fn plaintext(&self) -> std::ops::Range<usize> {
         HEAD_LEN..self.bytes.len() - TAG_LEN
     }
 }
 
-/// The length of the token of a plaintext.
+/// The length of a token for a plaintext of that length.
 pub(crate) const fn token_len(plaintext: usize) -> usize {
     text_len(OVERHEAD + plaintext)
 }
 
-/// The length of bytes as base64 without padding.
+/// The length of that many bytes as base64 without padding.
 pub(crate) const fn text_len(bytes: usize) -> usize {
     (bytes * 4).div_ceil(3)
 }
 
-/// A token's bytes.
+/// The bytes of a token, after [`TOKEN_START`] unused bytes.
 pub(crate) struct Sealed(Vec<u8>);
 
 impl std::ops::Deref for Sealed {
@@ -83,7 +85,7 @@ impl std::ops::Deref for Sealed {
     }
 }
 
-/// Seals in place: `buffer` is [`HEADROOM`] bytes of anything and the plaintext.
+/// Seals in place. `buffer` holds [`HEADROOM`] bytes of any content, then the plaintext.
 pub(crate) fn seal(
     key: &Key,
     aad: &[u8],
@@ -122,7 +124,7 @@ pub(crate) fn open(keys: &Keys, aad: &[u8], token: &[u8]) -> Result<Opened, Unse
     open_bytes(keys, aad, bytes)
 }
 
-/// The same of a token's bytes.
+/// Opens a token from its bytes rather than its text.
 pub(crate) fn open_bytes(keys: &Keys, aad: &[u8], mut bytes: Vec<u8>) -> Result<Opened, Unsealed> {
     if bytes.len() < OVERHEAD {
         return Err(Unsealed::Garbage);
@@ -133,7 +135,7 @@ pub(crate) fn open_bytes(keys: &Keys, aad: &[u8], mut bytes: Vec<u8>) -> Result<
     let id = KeyId(
         bytes[1..IV_START]
             .try_into()
-            .expect("that is the id's length"),
+            .expect("the slice has the id's length"),
     );
     let end = bytes.len() - TAG_LEN;
     let tag = *bytes.last_chunk().expect("the length was checked");
@@ -157,7 +159,7 @@ pub(crate) fn open_bytes(keys: &Keys, aad: &[u8], mut bytes: Vec<u8>) -> Result<
     Err(reason)
 }
 
-/// Appends the token's text to `out`.
+/// Appends the token as text to `out`.
 pub(crate) fn append_text(sealed: &[u8], out: &mut Vec<u8>) {
     BASE64URL.encode_append(sealed, out);
 }
@@ -167,7 +169,7 @@ fn bits(aad: &[u8]) -> [u8; 8] {
     (8 * aad.len() as u64).to_be_bytes()
 }
 
-/// `AES-256-CTR(K_enc, initial counter block = IV) ⊕ data`, its own inverse.
+/// `AES-256-CTR(K_enc, initial counter block = IV) ⊕ data`, which is its own inverse.
 fn apply_keystream(key: &Key, iv: [u8; IV_LEN], data: &mut [u8]) {
     let core = CtrCore::<_, Ctr128BE>::inner_iv_init(&key.enc, &iv.into());
     StreamCipherCoreWrapper::from_core(core).apply_keystream(data);

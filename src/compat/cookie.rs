@@ -6,9 +6,9 @@ use tower_cookies::cookie::SameSite;
 use super::Format;
 use crate::{cookie::Attributes, entries::Entries};
 
-/// The session cookie of the app that is to be replaced, as it was set up there.
+/// The session cookie of the app that is being replaced, with the settings of that app.
 ///
-/// Its settings are those of Starlette's `SessionMiddleware`, with its defaults.
+/// The settings and their defaults are those of Starlette's `SessionMiddleware`.
 #[derive(Clone)]
 #[must_use]
 pub struct LegacyCookie {
@@ -24,8 +24,9 @@ pub struct LegacyCookie {
 pub(super) type OwnerOf = dyn Fn(&LegacyEntries<'_>) -> Option<String> + Send + Sync;
 
 impl LegacyCookie {
-    /// A cookie of that format, no older than `max_age` when it is read, whole seconds counted. Give one also where the old
-    /// app had none (`max_age=None`): its cookies never expired there.
+    /// A cookie in that format. Cookies older than `max_age` are refused; only whole seconds count.
+    ///
+    /// Set an age even if the old app had none (`max_age=None`) and its cookies never expired.
     pub fn new(format: impl Format, max_age: Duration) -> Self {
         Self {
             format: Arc::new(format),
@@ -51,8 +52,8 @@ impl LegacyCookie {
 
     /// The old `path`. Default: `/`.
     ///
-    /// Browsers keep cookies of other paths or domains apart: with other settings than the old app's, the old cookie is
-    /// not replaced and not removed.
+    /// Browsers keep cookies with different paths or domains apart. If these settings differ from
+    /// the old app's, the old cookie is neither replaced nor removed.
     pub fn path(mut self, path: impl Into<String>) -> Self {
         self.attributes.path = path.into();
         self
@@ -82,14 +83,16 @@ impl LegacyCookie {
         self
     }
 
-    /// Whether the old app had `max_age=None`, so that browsers forget the cookie when they close, which is then a logout. Default:
-    /// `false`.
+    /// Whether the old app had `max_age=None`. Default: `false`.
+    ///
+    /// Browsers then delete the cookie when they close, which logs the user out.
     pub fn browser_session(mut self, browser_session: bool) -> Self {
         self.browser_session = browser_session;
         self
     }
 
-    /// Whose session it is, by what the old app kept in it: what [`Session::owner`](crate::Session::owner) then says.
+    /// Sets how to find the owner of a session in the entries of the old app.
+    /// [`Session::owner`](crate::Session::owner) then returns this owner.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -99,9 +102,9 @@ impl LegacyCookie {
     /// # Ok::<(), tower_sealed_session::compat::EmptySecret>(())
     /// ```
     ///
-    /// Without it, sessions that come from the old app have no owner, and their ids are drawn for each request that brings
-    /// one: with it, all requests that bring one cookie have one id, so that a logout or login in one of them ends it
-    /// for those in flight.
+    /// Without it, sessions from the old app have no owner, and each request with an old cookie
+    /// gets a new session id. With it, all requests with the same cookie have the same id: a logout
+    /// or login in one of them also ends the session for the others in flight.
     pub fn owner(
         mut self,
         owner: impl Fn(&LegacyEntries<'_>) -> Option<String> + Send + Sync + 'static,
@@ -121,11 +124,11 @@ impl fmt::Debug for LegacyCookie {
     }
 }
 
-/// What the old app kept in a session, for [`LegacyCookie::owner`].
+/// The entries of the old app's session, for [`LegacyCookie::owner`].
 pub struct LegacyEntries<'a>(pub(super) Entries<'a>);
 
 impl LegacyEntries<'_> {
-    /// An entry's value; `None` if there is none, or if it is of another type.
+    /// Returns an entry's value, or `None` if the entry is missing or has another type.
     #[must_use]
     pub fn get<T: DeserializeOwned>(&self, key: &str) -> Option<T> {
         serde_json::from_slice(self.0.get(key)?).ok()

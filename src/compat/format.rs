@@ -1,9 +1,10 @@
 use time::OffsetDateTime;
 
-/// How another system writes a session into a cookie's value.
+/// How another system encodes a session in a cookie's value.
 ///
-/// [`Starlette`](super::Starlette) is one; implement it for your own old system. Name, attributes, expiry and owner are
-/// [`LegacyCookie`](super::LegacyCookie)'s: this is the value alone.
+/// [`Starlette`](super::Starlette) is one format. Implement this trait for your own old system. It
+/// covers only the value: [`LegacyCookie`](super::LegacyCookie) has name, attributes, expiry and
+/// owner.
 ///
 /// ```
 /// use tower_sealed_session::{OffsetDateTime, compat::{Format, Signed, Unreadable}};
@@ -15,11 +16,12 @@ use time::OffsetDateTime;
 /// # fn verify(text: &str) -> bool { text.ends_with(".s") }
 /// impl Format for Ours {
 ///     fn open(&self, value: &[u8]) -> Result<Signed, Unreadable> {
-///         // first the signature, in constant time, and nothing before it
-///         let text = std::str::from_utf8(value).ok().filter(|text| verify(text)).ok_or(Unreadable::Forged)?;
-///         let mut parts = text.splitn(3, '.');
-///         let seconds = parts.next().and_then(|seconds| seconds.parse().ok()).ok_or(Unreadable::Undecodable)?;
-///         let at = OffsetDateTime::from_unix_timestamp(seconds).map_err(|_| Unreadable::Undecodable)?;
+///         // verify the signature first, in constant time
+///         let text = std::str::from_utf8(value).ok().filter(|text| verify(text));
+///         let mut parts = text.ok_or(Unreadable::Forged)?.splitn(3, '.');
+///         let seconds = parts.next().and_then(|seconds| seconds.parse().ok());
+///         let at = OffsetDateTime::from_unix_timestamp(seconds.ok_or(Unreadable::Undecodable)?);
+///         let at = at.map_err(|_| Unreadable::Undecodable)?;
 ///         let json = parts.next().ok_or(Unreadable::Undecodable)?;
 ///         Ok(Signed { json: json.into(), at })
 ///     }
@@ -35,27 +37,28 @@ use time::OffsetDateTime;
 /// }
 /// ```
 pub trait Format: Send + Sync + 'static {
-    /// What a value holds, if it is authentic. Whether it has expired is not asked here.
+    /// Returns the content of an authentic value. Does not check whether it has expired.
     ///
     /// # Errors
     ///
-    /// [`Unreadable`] says why not; the visitor is then without a session.
+    /// [`Unreadable`] is the reason for a refusal. The visitor then has no session.
     fn open(&self, value: &[u8]) -> Result<Signed, Unreadable>;
 
-    /// The value that holds the JSON object `json`, signed at the second that `at` is in. It must be made of what may stand
-    /// in a cookie's value (RFC 6265 §4.1.1).
+    /// Returns the value for the JSON object `json`, signed at `at`, in whole seconds.
+    ///
+    /// The value must have only bytes that a cookie's value may have (RFC 6265 §4.1.1).
     fn seal(&self, json: &str, at: OffsetDateTime) -> String;
 
-    /// How long [`seal`](Self::seal)'s value is, at most, for an object of so many bytes.
+    /// The maximum length of [`seal`](Self::seal)'s value for an object of `json` bytes.
     fn len(&self, json: usize) -> usize;
 }
 
-/// What an authentic value holds.
+/// The content of an authentic value.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Signed {
     /// A JSON object.
     pub json: Vec<u8>,
-    /// When it was signed; whole seconds count.
+    /// The time of the signature, in whole seconds.
     pub at: OffsetDateTime,
 }
 
@@ -67,12 +70,12 @@ impl std::fmt::Debug for Signed {
     }
 }
 
-/// Why a value is no session.
+/// The reason why a value is not a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Unreadable {
     /// No known key signed it.
     Forged,
-    /// A known key signed it, and yet it is not a JSON object with a time.
+    /// A known key signed it, but it is not a JSON object with a time.
     Undecodable,
 }

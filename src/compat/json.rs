@@ -1,4 +1,4 @@
-//! A JSON object's members as entries.
+//! Converts the members of a JSON object to entries.
 
 use std::fmt;
 
@@ -10,17 +10,19 @@ use serde_json::value::RawValue;
 
 use crate::entries::{Entries, MAX_VALUE_LEN, Merge};
 
-/// What an object's members are here.
+/// The members of a JSON object, converted to entries.
 pub(super) struct Members {
     /// The bytes of [`Entries`].
     pub(super) entries: Vec<u8>,
-    /// Whether some were left out, since an entry's key has 1 to 255 bytes.
+    /// Whether members were left out because their key does not have 1 to 255 bytes.
     pub(super) left_out: bool,
 }
 
-/// Of several members of one name the last counts, as in Python. Numbers keep their digits, whatever their size.
+/// Parses a JSON object. If a name occurs several times, the last member counts, as in Python.
+/// Numbers keep all their digits.
 ///
-/// `None` where it is no JSON object, as with a bare `NaN`, half a surrogate pair or a list; or 2 MiB long.
+/// Returns `None` if the text has 2 MiB or more, or is not a JSON object: for example a list, or if
+/// it contains a bare `NaN` or half a surrogate pair.
 pub(super) fn parse(text: &[u8]) -> Option<Members> {
     if text.len() > MAX_VALUE_LEN {
         return None;
@@ -40,7 +42,7 @@ pub(super) fn parse(text: &[u8]) -> Option<Members> {
     })
 }
 
-/// How long the object of entries of such keys and values is.
+/// The length of the JSON object for entries with these keys and lengths of values.
 pub(crate) fn object_len(sizes: &[(String, usize)]) -> usize {
     let members = sizes.iter().map(|(key, value)| {
         let key = serde_json::to_string(key).map_or(0, |key| key.len());
@@ -49,7 +51,7 @@ pub(crate) fn object_len(sizes: &[(String, usize)]) -> usize {
     "{}".len() + members.sum::<usize>()
 }
 
-/// The same value in the form that `serde_json` gives it, but with its numbers as they stand.
+/// Formats a value as `serde_json` does, except that numbers stay unchanged.
 fn compact(value: &str) -> Option<Vec<u8>> {
     let mut out = Vec::with_capacity(value.len());
     let mut rest = value;
@@ -72,7 +74,7 @@ fn compact(value: &str) -> Option<Vec<u8>> {
     Some(out)
 }
 
-/// Where the string that begins here ends; it is well-formed.
+/// The length of the string at the start of `bytes`, with its quotes. It must be well-formed.
 fn string_len(bytes: &[u8]) -> usize {
     let mut len = 1;
     while bytes[len] != b'"' {

@@ -1,13 +1,18 @@
-//! Cookies of other systems: how users come from there without logging anyone out.
+//! Session cookies of other systems: how to replace an app without logging its users out.
 //!
-//! A [`LegacyCookie`] is the session cookie of the app that is to be replaced: a [`Format`], such as [`Starlette`], and the
-//! settings that it had there. Three modes use it; [`guide::starlette`](crate::guide::starlette) has the plan.
+//! A [`LegacyCookie`] is the session cookie of the app that is being replaced. It has a [`Format`],
+//! such as [`Starlette`], and the settings of that app. There are three ways to use it.
+//! [`guide::starlette`](crate::guide::starlette) describes the migration.
 //!
-//! | mode | who reads what | for |
+//! | mode | cookies | use it when |
 //! |---|---|---|
-//! | [`migrate`](crate::SessionLayerBuilder::migrate) | ours, else the old cookie, which ours replaces | the old app is gone |
-//! | [`dual_write`](crate::SessionLayerBuilder::dual_write) | the newer one; both are written | the old app still serves, or may have to again |
-//! | [`SignedSessionLayer`](crate::SignedSessionLayer) | the old cookie alone, in both directions | both apps stay |
+//! | [`migrate`] | reads ours, else the old; writes ours, removes the old | the old app is gone |
+//! | [`dual_write`] | reads the newer, writes both | the old app still runs, or may run again |
+//! | [`SignedSessionLayer`] | reads and writes only the old | both apps stay |
+//!
+//! [`migrate`]: crate::SessionLayerBuilder::migrate
+//! [`dual_write`]: crate::SessionLayerBuilder::dual_write
+//! [`SignedSessionLayer`]: crate::SignedSessionLayer
 //!
 //! ```
 //! use std::time::Duration;

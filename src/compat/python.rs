@@ -1,13 +1,13 @@
-//! What Python's standard library makes of text, where it is lenient.
+//! Decoders that are as lenient as those of Python's standard library.
 
-/// `base64.b64decode`: what is not of the alphabet is skipped, and a complete padding ends it.
+/// `base64.b64decode`: skips bytes outside the alphabet, and stops after complete padding.
 ///
-/// `None` where that raises `binascii.Error`.
+/// Returns `None` where Python raises `binascii.Error`.
 pub(super) fn b64decode(text: &[u8]) -> Option<Vec<u8>> {
     decode(text.iter().copied())
 }
 
-/// `base64.urlsafe_b64decode`, after what itsdangerous pads it with: both alphabets are taken.
+/// `base64.urlsafe_b64decode` with the padding that itsdangerous adds. Accepts both alphabets.
 pub(super) fn urlsafe_b64decode(text: &[u8]) -> Option<Vec<u8>> {
     let padding = text.len().wrapping_neg() % 4;
     let text = text.iter().map(|&byte| match byte {
@@ -53,7 +53,8 @@ fn sextet(byte: u8) -> Option<u32> {
     Some(value.into())
 }
 
-/// What Starlette makes of a cookie's bytes: Latin-1, out of quotes (`http.cookies._unquote`), and then UTF-8.
+/// Decodes a cookie's bytes as Starlette does: from Latin-1, without quotes
+/// (`http.cookies._unquote`), to UTF-8.
 pub(super) fn cookie_value(bytes: &[u8]) -> Vec<u8> {
     let text = match bytes {
         [b'"', inner @ .., b'"'] => unescape(inner),
@@ -63,7 +64,7 @@ pub(super) fn cookie_value(bytes: &[u8]) -> Vec<u8> {
     text.into_bytes()
 }
 
-/// Backslashes before three octal digits, or before any other character.
+/// Removes backslash escapes: of three octal digits, or of any other character.
 fn unescape(mut bytes: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(bytes.len());
     loop {

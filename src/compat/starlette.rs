@@ -12,36 +12,38 @@ use super::{
 };
 use crate::{event::Event, key::Secret};
 
-/// The value of the cookie of Starlette's `SessionMiddleware`, which is also FastAPI's, since 0.8.0 (2018).
+/// The cookie value of Starlette's `SessionMiddleware` since 0.8.0 (2018). FastAPI uses it too.
 ///
 /// ```text
 /// value = base64( JSON ) ‖ "." ‖ timestamp ‖ "." ‖ signature        itsdangerous.TimestampSigner
 /// timestamp = base64url( seconds since 1970, big-endian, without leading zeros )
-/// signature = base64url( HMAC-SHA-1( SHA-1( "itsdangerous.Signer" ‖ "signer" ‖ secret ), all before its dot ) )
+/// signature = base64url( HMAC-SHA-1( key, all before its dot ) )
+/// key = SHA-1( "itsdangerous.Signer" ‖ "signer" ‖ secret )
 /// ```
 ///
-/// It takes what Starlette takes, base64 with junk in it included, and refuses what Starlette refuses; what makes Starlette
-/// answer 500 for ever, signed and not JSON, is an empty session here.
+/// It accepts and refuses the same values as Starlette, including base64 with junk in it. One case
+/// differs: Starlette answers 500 to a signed value that is not JSON. Here, it is an empty session.
 ///
 /// # Security
 ///
-/// It is signed, not encrypted: whoever has the cookie reads it. SHA-1 is broken where an attacker chooses both of two
-/// messages to collide, not as HMAC; it is used here alone.
+/// The value is signed, not encrypted: anyone who has the cookie can read it. The known attacks on
+/// SHA-1 need two colliding messages that the attacker chose. They do not break HMAC-SHA-1. This
+/// crate uses SHA-1 for this format only.
 pub struct Starlette {
-    /// The newest first.
+    /// Newest first.
     keys: Box<[Hmac<Sha1>]>,
 }
 
 impl Starlette {
-    /// The format of an app whose `secret_key` this is; of one that replaced its secret, the oldest first and the newest last,
-    /// as itsdangerous has it. The last one signs.
+    /// The format of an app with this `secret_key`. If the app has rotated its secret, pass the
+    /// oldest first and the newest last, as for itsdangerous. The last one signs.
     ///
-    /// A secret that this crate would not take for its own is taken, with a warning (an event): whoever guesses it makes
-    /// sessions of his own, here as well as there.
+    /// A secret that [`Secret::new`] would refuse is accepted, with a warning event. An attacker
+    /// who guesses it can make sessions, both for the old app and for this one.
     ///
     /// # Errors
     ///
-    /// No secret, or an empty one.
+    /// Fails if there is no secret, or if one is empty.
     pub fn new<S: AsRef<str>>(secrets: impl IntoIterator<Item = S>) -> Result<Self, EmptySecret> {
         let mut keys = Vec::new();
         for secret in secrets {
@@ -70,13 +72,15 @@ impl Starlette {
     }
 }
 
-/// The old app's secret is missing: nobody could come over, or with an empty one everybody.
+/// The old app's secret is missing or empty.
+///
+/// Without a secret, no old session can be read. With an empty one, anyone can make sessions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EmptySecret;
 
 impl fmt::Display for EmptySecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the old app's secret is missing or empty: give its `secret_key`")
+        f.write_str("the old app's secret is missing or empty: pass its `secret_key`")
     }
 }
 
@@ -117,12 +121,12 @@ impl Format for Starlette {
     }
 
     fn len(&self, json: usize) -> usize {
-        // a timestamp takes 6 until 2106, and then 7
+        // a timestamp takes 6 characters until 2106, then 7
         json.div_ceil(3) * 4 + ".".len() + 7 + ".".len() + 27
     }
 }
 
-/// A time that no calendar has is one in the future.
+/// A time that is out of range becomes the last possible one, which is in the future.
 fn moment(bytes: &[u8]) -> OffsetDateTime {
     let seconds = bytes.iter().try_fold(0_i64, |seconds, &byte| {
         seconds.checked_mul(256)?.checked_add(byte.into())
@@ -137,7 +141,7 @@ fn rsplit_dot(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((&bytes[..at], &bytes[at + 1..]))
 }
 
-/// Overwrites the keys: `hmac` does not by itself.
+/// Overwrites the keys, because `hmac` does not.
 impl Drop for Starlette {
     fn drop(&mut self) {
         for key in &mut self.keys {

@@ -1,43 +1,44 @@
-//! What caches on the way are told. RFC 9111: a `Set-Cookie` alone does not prevent caching.
+//! Cache headers of responses. RFC 9111: a `Set-Cookie` alone does not prevent caching.
 
 use http::{
     HeaderMap, HeaderName, HeaderValue, Response,
     header::{CACHE_CONTROL, EXPIRES, VARY},
 };
 
-/// How far a response may be kept.
+/// The reason why caching of a response is restricted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exposure {
-    /// The session was opened: other visitors get other answers.
+    /// The session was opened, so other visitors get other responses.
     Opened,
-    /// It carries our cookie.
+    /// The response carries our cookie.
     Cookie,
-    /// It begins or ends a login.
+    /// The response begins or ends a login.
     Login,
 }
 
-/// The `private` of a response that a layer of ours said, and not the application.
+/// Marks a response whose `private` was set by one of our layers, not by the application.
 #[derive(Clone, Copy)]
 struct OurPrivate;
 
-/// Marks a response for which the session was opened. `nested` is whether a layer outside may mark it as well.
+/// Sets the cache headers of a response for which the session was opened. `nested` means that an
+/// outer layer may set them again.
 pub(crate) fn mark<B>(response: &mut Response<B>, exposure: Exposure, nested: bool) {
     let ours = response.extensions_mut().remove::<OurPrivate>().is_some();
     let headers = response.headers_mut();
-    let (mut varies, mut silent, mut overridden) = (false, true, false);
+    let (mut varies, mut unset, mut overridden) = (false, true, false);
     for (name, value) in &*headers {
         varies |= name == VARY && names_cookie(value);
-        silent &= name != CACHE_CONTROL;
+        unset &= name != CACHE_CONTROL;
         overridden |= overrides_cache_control(name);
     }
     if !varies {
         headers.append(VARY, HeaderValue::from_static("Cookie"));
     }
     if exposure == Exposure::Opened {
-        if silent {
+        if unset {
             headers.append(CACHE_CONTROL, HeaderValue::from_static("private"));
         }
-        if nested && (silent || ours) {
+        if nested && (unset || ours) {
             response.extensions_mut().insert(OurPrivate);
         }
         return;
@@ -45,24 +46,25 @@ pub(crate) fn mark<B>(response: &mut Response<B>, exposure: Exposure, nested: bo
     if overridden {
         remove_overrides(headers);
     }
-    if exposure == Exposure::Login || silent || ours || !is_private(headers) {
+    if exposure == Exposure::Login || unset || ours || !is_private(headers) {
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
 }
 
-/// Whether shared caches are invited to keep the response.
+/// Whether the response invites shared caches to store it.
 pub(crate) fn is_public(headers: &HeaderMap) -> bool {
     has_directive(headers, &["public", "s-maxage", "immutable"]) && !is_private(headers)
 }
 
-/// Whether no shared cache keeps the response. `no-cache` alone does not say so: what is kept may be sent to
-/// another visitor after it was found to be fresh, `Set-Cookie` and all.
+/// Whether no shared cache stores the response. `no-cache` alone is not enough: a cache may store
+/// the response, revalidate it, and send it to another visitor together with its `Set-Cookie`.
 fn is_private(headers: &HeaderMap) -> bool {
     has_directive(headers, &["private", "no-store"])
         && !has_directive(headers, &["public", "s-maxage"])
 }
 
-/// A directive with field names, as in `private="x-name"`, covers only those fields, and does not count.
+/// Whether `Cache-Control` has one of these directives. A directive with field names, as in
+/// `private="x-name"`, covers only those fields and does not count.
 fn has_directive(headers: &HeaderMap, wanted: &[&str]) -> bool {
     let values = headers.get_all(CACHE_CONTROL).into_iter();
     let mut directives = values.flat_map(|value| directives(value.as_bytes()));
@@ -79,7 +81,7 @@ fn has_directive(headers: &HeaderMap, wanted: &[&str]) -> bool {
     })
 }
 
-/// What stands between commas, except for those in quotes, where a backslash escapes the next byte (RFC 9110 §5.6.4).
+/// Splits at commas outside quotes. In quotes, a backslash escapes the next byte (RFC 9110 §5.6.4).
 fn directives(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     let (mut quoted, mut escaped) = (false, false);
     value.split(move |&byte| {
@@ -89,7 +91,7 @@ fn directives(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// Whether a line of `Vary` names the cookies, or everything.
+/// Whether a line of `Vary` contains `Cookie` or `*`.
 fn names_cookie(value: &HeaderValue) -> bool {
     value
         .as_bytes()
@@ -98,7 +100,7 @@ fn names_cookie(value: &HeaderValue) -> bool {
         .any(|name| name == b"*" || name.eq_ignore_ascii_case(b"cookie"))
 }
 
-/// Whether shared caches go by that header rather than by `Cache-Control`.
+/// Whether shared caches follow that header rather than `Cache-Control`.
 fn overrides_cache_control(name: &HeaderName) -> bool {
     let text = name.as_str();
     name == EXPIRES
@@ -171,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_application_said_stands_unless_our_cookie_travels() {
+    fn the_applications_cache_control_is_kept_unless_our_cookie_is_sent() {
         use Exposure::{Cookie, Login, Opened};
         for (before, opened, cookie, login) in [
             (
@@ -248,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn headers_for_shared_caches_go_when_our_cookie_travels() {
+    fn headers_for_shared_caches_are_removed_when_our_cookie_is_sent() {
         let before = [
             ("cache-control", "private"),
             ("cdn-cache-control", "max-age=60"),
@@ -261,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn public_responses_are_known() {
+    fn public_responses_are_detected() {
         let public = |value| {
             is_public(&HeaderMap::from_iter([(
                 CACHE_CONTROL,

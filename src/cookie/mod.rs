@@ -1,4 +1,4 @@
-//! The session's cookie on the wire. Knows neither axum nor crypto.
+//! The session cookie on the wire. This module uses neither axum nor cryptography.
 
 pub(crate) mod cache;
 mod name;

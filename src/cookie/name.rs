@@ -1,24 +1,24 @@
-/// What precedes a cookie's name, and what browsers then insist on.
+/// The prefix of a cookie's name, and the rules that browsers enforce for it.
 ///
 /// ```
-/// use tower_sealed_session::{KeyRing, Prefix, SessionLayer};
+/// use tower_sealed_session::{KeyRing, Prefix, SessionLayer, SessionLayerBuilder};
 ///
-/// let keys = || KeyRing::ephemeral().unwrap();
-/// let name = |builder: tower_sealed_session::SessionLayerBuilder| builder.build().unwrap().cookie_name().to_owned();
+/// let layer = || SessionLayer::builder(KeyRing::ephemeral().unwrap());
+/// let name = |layer: SessionLayerBuilder| layer.build().unwrap().cookie_name().to_owned();
 ///
-/// assert_eq!(name(SessionLayer::builder(keys())), "__Host-session");
-/// assert_eq!(name(SessionLayer::builder(keys()).name("sid")), "__Host-sid");
-/// assert_eq!(name(SessionLayer::builder(keys()).name("sid").domain("example.com")), "__Secure-sid");
-/// assert_eq!(name(SessionLayer::builder(keys()).name("sid").prefix(Prefix::None)), "sid");
+/// assert_eq!(name(layer()), "__Host-session");
+/// assert_eq!(name(layer().name("sid")), "__Host-sid");
+/// assert_eq!(name(layer().name("sid").domain("example.com")), "__Secure-sid");
+/// assert_eq!(name(layer().name("sid").prefix(Prefix::None)), "sid");
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Prefix {
-    /// `__Host-`: sent over HTTPS, by this host alone, for every path. No other host can plant it.
+    /// `__Host-`: only HTTPS, only this host, every path. No other host can plant the cookie.
     Host,
-    /// `__Secure-`: sent over HTTPS; other hosts of the domain can plant it.
+    /// `__Secure-`: only HTTPS. Other hosts of the domain can plant the cookie.
     Secure,
-    /// Nothing: any host of the domain can plant it, also over plain HTTP.
+    /// No prefix. Any host of the domain can plant the cookie, even over plain HTTP.
     None,
 }
 
@@ -32,7 +32,7 @@ impl Prefix {
     }
 }
 
-/// A cookie's whole name: a token of RFC 9110, at most [`CookieName::MAX_LEN`] bytes.
+/// A cookie's name with its prefix: a token of RFC 9110, at most [`CookieName::MAX_LEN`] bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct CookieName(Box<str>);
 

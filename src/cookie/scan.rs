@@ -1,10 +1,10 @@
 //! Finding our cookie in the request, byte for byte.
 //!
-//! A jar that percent-decodes or trims names lets a sibling host forge the `__Host-` prefix, and one that
-//! wants UTF-8 lets a bad neighbour hide ours. So: split on `;`, trim space and tab, split at the first `=`,
-//! compare the name's bytes; nothing is decoded.
+//! A parser that percent-decodes or trims names lets a sibling host forge the `__Host-` prefix. A
+//! parser that requires UTF-8 lets another cookie hide ours. This parser splits on `;`, trims space
+//! and tab, splits at the first `=`, and compares the bytes of the name. It decodes nothing.
 
-/// The values of all cookies of exactly that name in one `Cookie` header, in order.
+/// The values of all cookies with exactly that name in one `Cookie` header, in order.
 pub(crate) fn values<'a>(header: &'a [u8], name: &'a str) -> impl Iterator<Item = &'a [u8]> {
     pairs(header).filter_map(move |pair| value_of(pair, name.as_bytes()))
 }
@@ -25,11 +25,11 @@ fn pairs(header: &[u8]) -> impl Iterator<Item = &[u8]> {
 
 fn value_of<'a>(pair: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     let pair = trim_start(pair);
-    // what follows the name tells most other cookies from ours
+    // the byte after the name rules out most other cookies
     if !matches!(pair.get(name.len()), Some(b'=' | b' ' | b'\t')) {
         return None;
     }
-    // a cookie's name holds neither `=` nor white space, so what precedes the first `=` begins with it
+    // our name has neither `=` nor white space: this is the same as a split at the first `=`
     let rest = pair.strip_prefix(name)?;
     let value = trim_start(rest).strip_prefix(b"=")?;
     Some(trim_end(trim_start(value)))
@@ -94,9 +94,9 @@ mod tests {
         }
     }
 
-    /// All 256 bytes before, after, in and instead of each of the name's.
+    /// Inserts each of the 256 bytes at every position, and replaces each byte of the name by it.
     #[test]
-    fn one_byte_more_or_other_makes_another_name() {
+    fn one_byte_added_or_replaced_makes_another_name() {
         let name = b"__Host-session";
         for byte in 0..=255 {
             for at in 0..=name.len() {
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn spaces_and_tabs_around_names_and_values_are_cut() {
+    fn spaces_and_tabs_around_names_and_values_are_trimmed() {
         for header in [
             &b"__Host-session=AY"[..],
             b"a=1; __Host-session=AY; b=2",
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn neighbours_hide_nothing_and_values_are_not_decoded() {
+    fn other_cookies_do_not_hide_ours_and_values_are_not_decoded() {
         assert_eq!(
             found(b"\xff\xfe=\x80; __Host-session=AY; \xc3=\x28"),
             [b"AY"]
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn duplicates_come_in_order() {
+    fn duplicates_keep_their_order() {
         assert_eq!(
             found(b"__Host-session=1; __Host-session=; __Host-session=3"),
             [&b"1"[..], b"", b"3"]

@@ -1,4 +1,4 @@
-//! `Set-Cookie`, for a value and for its removal, from one template.
+//! Renders the `Set-Cookie` headers that set and remove the cookie, from one template.
 
 use bytes::Bytes;
 use http::HeaderValue;
@@ -6,10 +6,10 @@ use tower_cookies::{Cookie, cookie::SameSite};
 
 use super::CookieName;
 
-/// Browsers drop a cookie whose name and value measure more together (RFC 6265bis §5.6).
+/// Browsers drop a cookie if its name and value together are longer (RFC 6265bis §5.6).
 pub(crate) const MAX_PAIR: usize = 4096;
 
-/// What the builder settled on; the combination is possible.
+/// The builder's settings. Their combination is valid.
 #[derive(Clone, Debug)]
 pub(crate) struct Attributes {
     pub(crate) path: String,
@@ -19,17 +19,17 @@ pub(crate) struct Attributes {
     pub(crate) partitioned: bool,
 }
 
-/// A cookie of which only the value and its age are missing.
+/// A cookie without its value and its age.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Template {
     name: CookieName,
     /// `name=`
     start: Box<str>,
-    /// `; Path=/; …; Max-Age=`, the same for every value and for the removal.
+    /// `; Path=/; …; Max-Age=`, the same for every value and for removal.
     attributes: Box<str>,
 }
 
-/// What ends [`Template::attributes`], and is left out where the browser is to forget the cookie when it closes.
+/// The end of [`Template::attributes`]. Left out if the cookie ends with the browser session.
 const MAX_AGE: &str = "; Max-Age=";
 
 impl Template {
@@ -46,7 +46,7 @@ impl Template {
         let rendered = cookie.build().to_string();
         let attributes = rendered
             .strip_prefix('=')
-            .expect("a cookie without name and value");
+            .expect("the cookie has neither name nor value");
         Self {
             start: [name.as_str(), "="].concat().into(),
             attributes: [attributes, MAX_AGE].concat().into(),
@@ -58,12 +58,12 @@ impl Template {
         self.name.as_str()
     }
 
-    /// How long a value may be.
+    /// The maximum length of a value.
     pub(crate) fn max_value(&self) -> usize {
         MAX_PAIR - self.name().len()
     }
 
-    /// The header that sets a value, which `write` appends in `len` bytes of base64url.
+    /// The header that sets the cookie. `write` appends the value: `len` bytes of base64url.
     pub(crate) fn set(
         &self,
         len: usize,
@@ -86,7 +86,7 @@ impl Template {
         self.render(0, |_| {}, &self.attributes, past)
     }
 
-    /// In a buffer of exactly the capacity that it takes, so that the header takes it over as it is.
+    /// Allocates the exact capacity, so that the header takes the buffer over without a copy.
     fn render(
         &self,
         value_len: usize,
@@ -132,14 +132,14 @@ mod tests {
     }
 
     #[test]
-    fn set_and_removal_carry_the_same_attributes() {
+    fn set_and_remove_have_the_same_attributes() {
         for template in [template(None, false), template(Some("example.com"), true)] {
             let set = template.set(2, |out| out.extend_from_slice(b"AY"), Some(60));
             let remove = template.remove();
             let middle = text(&set)
                 .strip_prefix("__Secure-sid=AY")
                 .expect("name and value");
-            let middle = middle.strip_suffix("; Max-Age=60").expect("its age");
+            let middle = middle.strip_suffix("; Max-Age=60").expect("the age");
             let removal =
                 format!("__Secure-sid={middle}; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT");
             assert_eq!(text(&remove), removal);
@@ -147,13 +147,13 @@ mod tests {
     }
 
     #[test]
-    fn name_and_value_measure_4096_bytes_at_most() {
+    fn name_and_value_have_at_most_4096_bytes() {
         let template = template(None, false);
         assert_eq!(template.max_value(), 4096 - "__Secure-sid".len());
     }
 
     #[test]
-    fn every_attribute_is_there() {
+    fn all_attributes_are_rendered() {
         let header = template(Some("example.com"), true).set(0, |_| {}, None);
         let mut parts: Vec<_> = text(&header).split("; ").skip(1).collect();
         parts.sort_unstable();

@@ -21,28 +21,32 @@ const FALLBACK_SOURCES: [Source; 2] = [
     Source::File("SESSION_SECRET_FALLBACKS_FILE"),
 ];
 
-/// What is longer is not a file of secrets, and may have no end.
+/// The size limit of a file of secrets. It also stops endless files such as `/dev/zero`.
 const MAX_FILE: usize = 16 * 1024;
 
-/// More fallbacks than this are a list that nobody prunes.
+/// The maximum number of fallbacks. A longer list suggests that old secrets are never removed.
 const MAX_FALLBACKS: usize = 8;
 
-/// A mistake in the environment: which variable, what is wrong, and the command that fixes it.
+/// A mistake in the environment.
 ///
-/// It never shows a variable's value, and no file's name either, since a secret may have been put in its place.
-/// `Debug` is the same text as `Display`, since that is what a `main` that returns it prints.
+/// The text names the variable, the problem, and a command that fixes it. It shows neither the
+/// variable's value nor a file name, because either may be a secret that was set by mistake.
+/// `Debug` prints the same text as `Display`: a `main` that returns the error prints it with
+/// `Debug`.
 ///
 /// ```
 /// use tower_sealed_session::{EnvProblem, SessionLayer};
 ///
-/// # if std::env::vars_os().any(|(name, _)| name.to_string_lossy().starts_with("SESSION_")) { return; }
+/// # let mut names = std::env::vars_os().map(|(name, _)| name.to_string_lossy().into_owned());
+/// # if names.any(|name| name.starts_with("SESSION_")) { return; }
 /// // with neither SESSION_SECRET nor another source set
 /// let error = SessionLayer::from_env().unwrap_err();
 /// assert_eq!(error.variable(), "SESSION_SECRET");
 /// assert!(matches!(error.problem(), EnvProblem::Missing));
 /// assert_eq!(
 ///     error.to_string(),
-///     "SESSION_SECRET is not set; make a secret with `export SESSION_SECRET=\"$(openssl rand -base64 32)\"`",
+///     "SESSION_SECRET is not set; \
+///      make a secret with `export SESSION_SECRET=\"$(openssl rand -base64 32)\"`",
 /// );
 /// ```
 pub struct EnvError {
@@ -50,38 +54,38 @@ pub struct EnvError {
     problem: EnvProblem,
 }
 
-/// What is wrong with a variable.
+/// The problem with a variable.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum EnvProblem {
-    /// It is not set, nor is another source of the secret.
+    /// The variable is not set, and neither is another source of the secret.
     Missing,
-    /// Another source of the same thing is set as well.
+    /// Another source of the same setting is set too.
     Conflict {
         /// The other variable.
         other: &'static str,
     },
-    /// It names a file that cannot be read.
+    /// The variable names a file that cannot be read.
     Unreadable(io::Error),
-    /// The secret in it is refused.
+    /// The secret is refused.
     Refused(SecretError),
-    /// One of the fallbacks in it is refused.
+    /// One of the fallbacks is refused.
     RefusedFallback {
-        /// Which, counted from 1.
+        /// The position in the list, counted from 1.
         position: usize,
-        /// Of how many.
+        /// The length of the list.
         count: usize,
-        /// Why.
+        /// Why the fallback is refused.
         reason: SecretError,
     },
-    /// It lists more than eight fallbacks.
+    /// The list has more than eight fallbacks.
     TooManyFallbacks {
-        /// How many there are.
+        /// The number of fallbacks.
         found: usize,
     },
-    /// It is neither `0` nor `1`.
+    /// The value is neither `0` nor `1`.
     NotAFlag,
-    /// The operating system gave no randomness for an ephemeral secret in its stead.
+    /// The variable is not set. No ephemeral secret was made: the system random source failed.
     Entropy(Error),
 }
 
@@ -90,7 +94,7 @@ impl EnvError {
         Self { variable, problem }
     }
 
-    /// No secret can be had for want of randomness.
+    /// The error if the system random source fails for an ephemeral secret.
     pub(crate) fn entropy(error: Error) -> Self {
         Self::new(SECRET, EnvProblem::Entropy(error))
     }
@@ -101,14 +105,14 @@ impl EnvError {
         self.variable
     }
 
-    /// What is wrong with it.
+    /// The problem with that variable.
     #[must_use]
     pub fn problem(&self) -> &EnvProblem {
         &self.problem
     }
 }
 
-/// How a variable is looked up; the tests have their own.
+/// Looks up a variable. Tests pass their own function.
 pub(crate) type Lookup<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 
 #[derive(Clone, Copy)]
@@ -139,7 +143,7 @@ fn read_file(path: OsString) -> io::Result<Zeroizing<Vec<u8>>> {
         .take(MAX_FILE as u64)
         .read_to_end(&mut text)?;
     match len {
-        MAX_FILE => Err(io::Error::other("it is longer than any list of secrets")),
+        MAX_FILE => Err(io::Error::other("file too large, 16 KiB or more")),
         _ => Ok(text),
     }
 }
@@ -182,16 +186,16 @@ fn fallbacks(lookup: Lookup<'_>) -> Result<Vec<Secret>, EnvError> {
         .collect()
 }
 
-/// A source that is set, and what it holds.
+/// A source that is set, and its content.
 type Found = (Source, Zeroizing<Vec<u8>>);
 
-/// The one source that is set.
+/// Returns the one source that is set. Several are an error.
 fn only(sources: &[Source], lookup: Lookup<'_>) -> Result<Option<Found>, EnvError> {
     let mut set: Vec<(Source, OsString)> = sources
         .iter()
         .filter_map(|source| Some((*source, lookup(source.variable())?)))
         .collect();
-    // an empty variable is what a deployment passes on where nothing was set
+    // deployments often pass an empty variable where nothing was set
     if set.iter().any(|(_, value)| !value.is_empty()) {
         set.retain(|(_, value)| !value.is_empty());
     }
@@ -211,13 +215,13 @@ fn only(sources: &[Source], lookup: Lookup<'_>) -> Result<Option<Found>, EnvErro
     }
 }
 
-/// Whether nothing at all is said of secrets, which is how development looks.
+/// Whether no variable for secrets is set, not even to an empty value. This means development.
 pub(crate) fn is_silent(lookup: Lookup<'_>) -> bool {
     let mut sources = SECRET_SOURCES.iter().chain(&FALLBACK_SOURCES);
     sources.all(|source| lookup(source.variable()).is_none())
 }
 
-/// Whether a variable is `1`; unset, empty and `0` are no.
+/// Whether a variable is `1`. Unset, empty and `0` mean no.
 pub(crate) fn flag(variable: &'static str, lookup: Lookup<'_>) -> Result<bool, EnvError> {
     match lookup(variable) {
         None => Ok(false),
@@ -237,11 +241,11 @@ impl fmt::Display for EnvError {
             ),
             EnvProblem::Conflict { other } => write!(
                 f,
-                "{variable} and {other} are both set, and only one may be; remove one with `unset {other}`"
+                "{variable} and {other} cannot be combined; remove one with `unset {other}`"
             ),
             EnvProblem::Unreadable(error) => write!(
                 f,
-                "{variable} names a file that cannot be read: {error}; look for it with `ls -l \"${variable}\"`"
+                "{variable} names a file that cannot be read: {error}; check it with `ls -l \"${variable}\"`"
             ),
             EnvProblem::Refused(reason) => write!(
                 f,
@@ -253,22 +257,22 @@ impl fmt::Display for EnvError {
                 reason,
             } => write!(
                 f,
-                "{variable} is refused, secret {position} of {count}: {reason}; take it out of the list, \
-                 or list none with `unset {variable}`"
+                "{variable} is refused, secret {position} of {count}: {reason}; remove it from the list, \
+                 or remove the list with `unset {variable}`"
             ),
             EnvProblem::TooManyFallbacks { found } => write!(
                 f,
-                "{variable} lists {found} secrets, at most {MAX_FALLBACKS} are accepted; keep the newest, \
-                 as in `export {variable}=\"NEWER,OLDER\"`"
+                "{variable} has {found} secrets, at most {MAX_FALLBACKS} are allowed; keep the newest, \
+                 for example `export {variable}=\"NEWER,OLDER\"`"
             ),
             EnvProblem::NotAFlag => write!(
                 f,
                 "{variable} is neither 0 nor 1; use `export {variable}=1` for development over plain HTTP, \
-                 else `unset {variable}`"
+                 otherwise `unset {variable}`"
             ),
             EnvProblem::Entropy(error) => write!(
                 f,
-                "{variable} is not set and no ephemeral secret can be made: {error}; \
+                "{variable} is not set, and no ephemeral secret can be made: {error}; \
                  set one with `export {variable}=\"$(openssl rand -base64 32)\"`"
             ),
         }
@@ -307,7 +311,7 @@ mod tests {
         key_ring(&|name| vars.iter().find(|(n, _)| *n == name).map(|(_, v)| v.into()))
     }
 
-    /// The message, which must name the variable and a command, and none of the values.
+    /// Returns the message, after checks that it has a command and shows no value.
     fn refusal(vars: Vars<'_>) -> String {
         let text = ring(vars).expect_err("refused").to_string();
         assert!(text.contains('`'), "no command in: {text}");
@@ -336,21 +340,21 @@ mod tests {
             ])
             .is_ok()
         );
-        std::fs::remove_file(path).expect("it was there");
+        std::fs::remove_file(path).expect("the file exists");
     }
 
-    /// A file may be long, if not without end: what is wrong with its text is said then.
+    /// Below the limit, the error is about the content of the file.
     #[test]
-    fn a_file_is_read_up_to_sixteen_kibibytes() {
+    fn files_must_be_smaller_than_16_kib() {
         let path = std::env::temp_dir().join(format!("sealed-session-long-{}", std::process::id()));
         let file = path.to_str().expect("UTF-8");
-        for (len, wanted) in [(16 * 1024 - 1, "not random"), (16 * 1024, "longer")] {
+        for (len, wanted) in [(16 * 1024 - 1, "not random"), (16 * 1024, "16 KiB")] {
             std::fs::write(&path, "a".repeat(len)).expect("a temporary file");
             let error = ring(&[("SESSION_SECRET_FILE", file)]).expect_err("refused");
             assert_eq!(error.variable(), "SESSION_SECRET_FILE");
             assert!(error.to_string().contains(wanted), "{error}");
         }
-        std::fs::remove_file(path).expect("it was there");
+        std::fs::remove_file(path).expect("the file exists");
     }
 
     #[test]
@@ -370,7 +374,7 @@ mod tests {
     }
 
     #[test]
-    fn each_mistake_says_the_variable_the_fault_and_the_command() {
+    fn errors_name_the_variable_the_problem_and_a_command() {
         let nine = (0..9)
             .map(|n| format!("{OLD}{n}"))
             .collect::<Vec<_>>()
@@ -382,11 +386,11 @@ mod tests {
                     ("SESSION_SECRET", GOOD),
                     ("SESSION_ENCRYPTION_KEY_FILE", "/dev/zero"),
                 ],
-                &["both set"],
+                &["cannot be combined"],
             ),
             (
                 &[("SESSION_SECRET_FILE", "/dev/zero")],
-                &["SESSION_SECRET_FILE ", "longer"],
+                &["SESSION_SECRET_FILE ", "16 KiB"],
             ),
             (
                 &[("SESSION_SECRET_FALLBACKS", OLD)],
@@ -406,7 +410,7 @@ mod tests {
             ),
             (
                 &[("SESSION_SECRET", GOOD), ("SESSION_ENCRYPTION_KEY", OLD)],
-                &["SESSION_SECRET and SESSION_ENCRYPTION_KEY are both set"],
+                &["SESSION_SECRET and SESSION_ENCRYPTION_KEY cannot be combined"],
             ),
             (
                 &[("SESSION_SECRET_FILE", "/nonexistent")],
@@ -436,7 +440,7 @@ mod tests {
     }
 
     #[test]
-    fn eight_fallbacks_are_the_most() {
+    fn at_most_eight_fallbacks_are_accepted() {
         let list = |count| {
             (0..count)
                 .map(|n| format!("{OLD}{n}"))
@@ -458,7 +462,7 @@ mod tests {
     }
 
     #[test]
-    fn development_is_when_no_variable_is_set_even_empty() {
+    fn empty_variables_are_not_development() {
         assert!(is_silent(&|_| None));
         for source in SECRET_SOURCES.iter().chain(&FALLBACK_SOURCES) {
             let lookup = |name: &str| (name == source.variable()).then(OsString::new);
@@ -467,14 +471,14 @@ mod tests {
     }
 
     #[test]
-    fn an_error_keeps_its_source_and_is_printed_as_it_is_shown() {
+    fn errors_keep_their_source_and_debug_equals_display() {
         use std::error::Error as _;
         let source = |vars: Vars<'_>| {
             let error = ring(vars).expect_err("refused");
             assert_eq!(format!("{error:?}"), error.to_string());
             error.source().map(ToString::to_string)
         };
-        let short = "it is too short: 7 characters found, at least 32 needed";
+        let short = "the secret is too short: 7 characters found, at least 32 needed";
         assert_eq!(source(&[]), None);
         assert_eq!(
             source(&[("SESSION_SECRET", "hunter2")]).as_deref(),

@@ -10,9 +10,10 @@ use sha2::Sha256;
 
 type Core = HmacCore<Sha256>;
 
-/// A key of HMAC-SHA-256, ready for use.
+/// An HMAC-SHA-256 key, ready for use.
 ///
-/// It hashes by whole blocks: by way of `hmac::Mac`, which copies each part, a short message takes a quarter longer.
+/// It hashes whole blocks directly. `hmac::Mac` copies each part, and a short message takes a
+/// quarter longer.
 pub(crate) struct HmacKey(Core);
 
 impl HmacKey {
@@ -22,13 +23,13 @@ impl HmacKey {
         Self(Core::new_from_slice(key).expect("HMAC takes keys of any length"))
     }
 
-    /// The hash of the parts in a row.
+    /// The hash of the concatenated parts.
     #[inline]
     pub(crate) fn hash<const N: usize>(&self, parts: [&[u8]; N]) -> [u8; Self::HASH_LEN] {
         self.output(parts).into()
     }
 
-    /// Whether that is their hash, in constant time.
+    /// Whether `hash` is the hash of the concatenated parts. Compares in constant time.
     #[inline]
     pub(crate) fn verify<const N: usize>(
         &self,

@@ -1,8 +1,7 @@
 //! Secrets, and the keys that are derived from them.
 //!
-//! A [`Secret`] is text from an environment variable that passed its checks, a [`KeyRing`] is the
-//! current one and its fallbacks, and [`Key`] is what a ring becomes for one purpose, cookie name
-//! and audience.
+//! A [`Secret`] is text that passed its checks. A [`KeyRing`] holds the current secret and its
+//! fallbacks. A [`Key`] is derived from a secret for one purpose, cookie name and audience.
 
 mod derive;
 mod env;

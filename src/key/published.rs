@@ -1,6 +1,8 @@
-//! Samples from documentation, templates and tests that look random, and some that are made of rare words.
+//! Published samples of secrets that look random, and some that consist of rare words.
 //!
-//! Their letters and digits alone, small and sorted; `tests/vectors/published_secrets.tsv` has them as they are, and where.
+//! They come from documentation, templates and tests. The list is sorted, and reduced to letters in
+//! lower case and digits. `tests/vectors/published_secrets.tsv` has the original texts and their
+//! sources.
 
 pub(super) const SAMPLES: [&str; 169] = [
     "000102030405060708090a0b0c0d0e0f",

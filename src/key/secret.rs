@@ -5,75 +5,77 @@ use zeroize::Zeroizing;
 use super::weak::{self, MIN_DISTINCT};
 use crate::{error::Error, random};
 
-/// A secret that passed its checks; the root of every key.
+/// A secret that passed its checks. All keys are derived from it.
 ///
-/// It is text, which is not decoded: hex, base64, or any other without commas and white space. `openssl rand
-/// -base64 32` makes a good one.
+/// A secret is text, and is not decoded. Any text without commas and white space can be one, such
+/// as hex or base64. `openssl rand -base64 32` makes a good secret.
 ///
 /// ```
 /// use tower_sealed_session::{Secret, SecretError};
 ///
-/// assert_eq!(Secret::new("hunter2").unwrap_err(), SecretError::TooShort { found: 7 });
-/// assert_eq!(Secret::new("deadbeef".repeat(8)).unwrap_err(), SecretError::FewDistinct { found: 5 });
+/// let error = |text: &str| Secret::new(text).unwrap_err();
+/// assert_eq!(error("hunter2"), SecretError::TooShort { found: 7 });
+/// assert_eq!(error(&"deadbeef".repeat(8)), SecretError::FewDistinct { found: 5 });
 /// ```
 ///
 /// # Security
 ///
-/// `Debug` shows nothing of it, and its memory is wiped on drop.
+/// `Debug` does not show the secret, and its memory is wiped on drop.
 pub struct Secret(Zeroizing<Vec<u8>>);
 
-/// Why a text is not accepted as a [`Secret`].
+/// The reason why a text is refused as a [`Secret`].
 ///
-/// The messages say what was found, never the text itself.
+/// The messages never contain the text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SecretError {
-    /// There is nothing, or only white space.
+    /// The text is empty, or only white space.
     Empty,
     /// Fewer than [`Secret::MIN_LEN`] bytes.
     TooShort {
-        /// How many bytes there are, white space at the ends not counted.
+        /// The number of bytes, without white space at the ends.
         found: usize,
     },
-    /// A comma or white space inside: such a secret could not be listed as a fallback.
+    /// A comma or white space inside. Such a secret could not be listed as a fallback.
     Separator,
-    /// A sample from documentation or a template, or made of the words that such samples are made of.
+    /// A sample from documentation or a template, or a text made of the words of such samples.
     Placeholder,
     /// Too few different characters to be random.
     FewDistinct {
-        /// How many different bytes there are; at least 7 are needed.
+        /// The number of different bytes. At least 7 are needed.
         found: usize,
     },
-    /// Made of pieces that repeat.
+    /// Pieces of the text repeat.
     Repeats,
-    /// Along the alphabet, the digits or the rows of a keyboard.
+    /// The text follows the alphabet, the digits or the rows of a keyboard.
     Sequence,
-    /// A variable that nobody replaced, as in `${SESSION_SECRET}` or `<your secret>`, or the place of a secret, as in
-    /// `/run/secrets/session`, which `SESSION_SECRET_FILE` is for.
+    /// A variable or template that was not expanded, as `${SESSION_SECRET}` or `<your secret>`.
+    ///
+    /// Also the location of a secret, as `/run/secrets/session`: `SESSION_SECRET_FILE` takes it.
     Unexpanded,
 }
 
 impl Secret {
-    /// The least length in bytes: the 32 hex digits of 128 bits.
+    /// The minimum length in bytes. 32 hex digits are 128 bits.
     pub const MIN_LEN: usize = 32;
 
-    /// Checks `text`, without the white space at its ends.
+    /// Checks `text`, and removes white space at its ends.
     ///
     /// # Errors
     ///
-    /// Refuses what is too short to be random, could not be rotated, or is known to everyone.
-    /// The checks are a seat belt: they cannot prove that a secret is random.
+    /// Fails if the text is too short, not random, publicly known, or has a separator inside.
+    /// The checks find common mistakes. They cannot prove that a secret is random.
     pub fn new(text: impl AsRef<[u8]>) -> Result<Self, SecretError> {
         let text = text.as_ref().trim_ascii();
         check(text)?;
         Ok(Self(Zeroizing::new(text.to_vec())))
     }
 
-    /// A random secret that ends with the process, for development and tests.
+    /// Makes a random secret for development and tests. Its sessions end with the process.
     ///
     /// # Errors
     ///
-    /// Fails when the operating system gives no randomness.
+    /// Fails if the system random source fails.
     pub fn ephemeral() -> Result<Self, Error> {
         let mut bytes = Zeroizing::new(vec![0; 32]);
         random::from_system(&mut bytes)?;
@@ -119,7 +121,7 @@ fn check(text: &[u8]) -> Result<(), SecretError> {
     }
 }
 
-/// What separates fallbacks in a list.
+/// Whether a byte separates fallbacks in a list.
 pub(super) fn is_separator(byte: u8) -> bool {
     byte == b',' || byte.is_ascii_whitespace()
 }
@@ -133,28 +135,28 @@ impl fmt::Debug for Secret {
 impl fmt::Display for SecretError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Empty => f.write_str("it is empty"),
+            Self::Empty => f.write_str("the secret is empty"),
             Self::TooShort { found } => write!(
                 f,
-                "it is too short: {found} characters found, at least {} needed",
+                "the secret is too short: {found} characters found, at least {} needed",
                 Secret::MIN_LEN
             ),
             Self::Separator => f.write_str(
-                "it has a comma or white space inside, which separates fallbacks in a list",
+                "the secret contains a comma or white space, which separate fallbacks in a list",
             ),
             Self::Placeholder => f.write_str(
-                "it is a placeholder or a sample from documentation, or made of the words of such",
+                "the secret is a placeholder or a published sample, or consists of their words",
             ),
             Self::FewDistinct { found } => write!(
                 f,
-                "it is not random: {found} different characters found, at least {MIN_DISTINCT} needed"
+                "the secret is not random: {found} different characters found, at least {MIN_DISTINCT} needed"
             ),
-            Self::Repeats => f.write_str("it is not random: it is made of pieces that repeat"),
+            Self::Repeats => f.write_str("the secret is not random: pieces of it repeat"),
             Self::Sequence => f.write_str(
-                "it is not random: it follows the alphabet, the digits or a keyboard's rows",
+                "the secret is not random: it follows the alphabet, the digits or the rows of a keyboard",
             ),
             Self::Unexpanded => f.write_str(
-                "it is a variable or a place that was not replaced by what it stands for",
+                "the secret is a variable that was not expanded, or the location of a secret",
             ),
         }
     }
@@ -167,7 +169,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn weak_secrets_are_refused_for_their_own_reason() {
+    fn weak_secrets_are_refused_with_the_right_reason() {
         let long = "a".repeat(64);
         let cases = [
             ("", SecretError::Empty),
@@ -215,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn thirty_two_bytes_of_seven_kinds_are_enough() {
+    fn the_minimum_is_32_bytes_with_7_different_ones() {
         let text = "aeim2uqaimuq2eamqieu2aqmue2iamqe";
         assert_eq!(text.len(), Secret::MIN_LEN);
         assert!(Secret::new(text).is_ok());
@@ -238,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn white_space_at_the_ends_does_not_count() {
+    fn white_space_at_the_ends_is_ignored() {
         let bare = Secret::new("k2Jc0fTqJHn8e0UQ3xq2v0Vd8mYb1sO4").expect("good");
         let file = Secret::new(" k2Jc0fTqJHn8e0UQ3xq2v0Vd8mYb1sO4\r\n").expect("good");
         assert_eq!(bare.bytes(), file.bytes());

@@ -1,17 +1,17 @@
-//! Which texts are no secrets: what is published, and what is not random.
+//! Detects weak secrets: those that are published, and those that are not random.
 //!
-//! The checks are a seat belt, and turn away nobody who did right: the tests hold them to 100 000 random secrets of each of
-//! 14 formats.
+//! The checks find common mistakes. They must not refuse a random secret: tests check 100 000
+//! random secrets of each of 14 formats.
 
 use zeroize::Zeroizing;
 
 use super::published::SAMPLES;
 
-/// Fewer different bytes than this are no random text; 32 random digits have fewer in one case of 60 000, 32
-/// random hex digits in one of 10^9.
+/// The minimum number of different bytes. Of texts of 32 random digits, one in 60 000 has fewer. Of
+/// texts of 32 random hex digits, one in 10^9 has.
 pub(super) const MIN_DISTINCT: usize = 7;
 
-/// The words that most other samples are made of.
+/// The words that most other samples consist of.
 const WORDS: [&str; 53] = [
     "atleast",
     "bits",
@@ -68,11 +68,11 @@ const WORDS: [&str; 53] = [
     "your",
 ];
 
-/// So many letters of a text may be of those words. Of 10^8 random texts of 43 base64 characters, one had nine, and none
-/// had more.
+/// The maximum number of letters that may belong to those words. Of 10^8 random texts of 43 base64
+/// characters, one had nine such letters, and none had more.
 const MAX_WORDS: usize = 11;
 
-/// So many other letters and digits are a secret of their own, whatever words stand before it.
+/// A text with this many other letters and digits is accepted, whatever words it contains.
 const ENOUGH: usize = 32;
 
 /// The rows and columns of a keyboard.
@@ -93,7 +93,7 @@ const ROWS: [&[u8]; 14] = [
     b"0p",
 ];
 
-/// How a variable begins and ends, and what may stand between.
+/// The start and the end of a variable, and the bytes that are allowed between them.
 type Template = (&'static str, &'static str, fn(&u8) -> bool);
 
 const TEMPLATES: [Template; 11] = [
@@ -110,7 +110,7 @@ const TEMPLATES: [Template; 11] = [
     ("$", "", is_name),
 ];
 
-/// Where secrets are kept, and not what they are.
+/// The prefixes of locations of secrets.
 const PLACES: [&str; 4] = ["/run/secrets/", "op://", "vault:", "arn:aws:"];
 
 fn is_expression(byte: &u8) -> bool {
@@ -125,9 +125,9 @@ fn is_name(byte: &u8) -> bool {
     byte.is_ascii_uppercase() || byte.is_ascii_digit() || *byte == b'_'
 }
 
-/// A variable that nobody replaced, or the place of a secret.
+/// Whether the text is a variable that was not expanded, or the location of a secret.
 ///
-/// Random text begins and ends so as well, but hardly ever has no other characters between.
+/// Random text can start and end like a variable, but nearly always has other characters between.
 pub(super) fn is_unexpanded(text: &[u8]) -> bool {
     let is_template = |(start, end, may): &Template| {
         let rest = text.strip_prefix(start.as_bytes());
@@ -140,13 +140,13 @@ pub(super) fn is_unexpanded(text: &[u8]) -> bool {
             .any(|place| text.starts_with(place.as_bytes()))
 }
 
-/// Whether it is a sample, or made of the words of samples. Case and punctuation do not count.
+/// Whether the text is a sample, or consists of the words of samples. Ignores case and punctuation.
 pub(super) fn is_published(text: &[u8]) -> bool {
-    // room for all, so that no part of it stays behind where a vector was moved
+    // the full capacity, because a vector that grows leaves a copy of the secret behind
     let mut folded = Zeroizing::new(Vec::with_capacity(text.len()));
     let letters = text.iter().filter(|byte| byte.is_ascii_alphanumeric());
     folded.extend(letters.map(u8::to_ascii_lowercase));
-    // some tools want to be told the encoding, as in `base64:…`
+    // some tools need the encoding as a prefix, as in `base64:…`
     let prefix = ["base64", "hex2bin"];
     let bare = prefix
         .iter()
@@ -172,15 +172,15 @@ fn is_made_of_words(folded: &[u8]) -> bool {
     others < ENOUGH && (words > MAX_WORDS || (others == 0 && words > 0))
 }
 
-/// How many different bytes there are.
+/// The number of different bytes.
 pub(super) fn distinct(text: &[u8]) -> usize {
     let mut seen = [false; 256];
     text.iter().for_each(|&byte| seen[usize::from(byte)] = true);
     seen.iter().filter(|&&seen| seen).count()
 }
 
-/// Whether more than half of all pieces of four bytes stood there before. Of texts of 64 random hex digits, one in 36 has
-/// a single such piece.
+/// Whether more than half of all pieces of four bytes occur earlier in the text. Of texts of 64
+/// random hex digits, one in 36 has a single such piece.
 pub(super) fn repeats(text: &[u8]) -> bool {
     let mut pieces: Vec<&[u8]> = text.windows(4).collect();
     let count = pieces.len();
@@ -189,8 +189,9 @@ pub(super) fn repeats(text: &[u8]) -> bool {
     count - pieces.len() > count / 2
 }
 
-/// Whether more than three in four steps, to the next byte or the next but one, are to a neighbour in the alphabet, the
-/// digits or on a keyboard. Of texts of 32 random digits, one in 10^10 has so many.
+/// Whether more than three in four steps lead to a neighbour in the alphabet, in the digits or on a
+/// keyboard. Steps of one byte and of two bytes are counted apart. Of texts of 32 random digits,
+/// one in 10^10 has that many.
 pub(super) fn is_sequence(text: &[u8]) -> bool {
     let follows =
         |row: &[u8], a, b| memchr::memchr(a, row).is_some_and(|at| row.get(at + 1) == Some(&b));
@@ -214,7 +215,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_are_counted_once_whatever_stands_between_them() {
+    fn words_are_counted_once_and_punctuation_is_ignored() {
         for published in [
             "changeme",
             "Change-Me",
@@ -224,7 +225,7 @@ mod tests {
         ] {
             assert!(is_published(published.as_bytes()), "{published}");
         }
-        // 11 letters, some of them of two words
+        // 11 letters, some of them in two words
         for other in [
             "",
             "-",
@@ -237,13 +238,13 @@ mod tests {
             assert!(!is_published(other.as_bytes()), "{other}");
         }
         assert!(is_published(b"insecurex-your-x"));
-        // a label before a secret of its own
+        // a label before a real secret
         let label = |others: usize| format!("session-secret-{}", "x1".repeat(others / 2));
         assert!(is_published(label(30).as_bytes()) && !is_published(label(32).as_bytes()));
     }
 
     #[test]
-    fn samples_are_known_with_and_without_what_names_their_encoding() {
+    fn samples_are_found_with_and_without_an_encoding_prefix() {
         assert!(SAMPLES.is_sorted());
         for sample in SAMPLES {
             for text in [
@@ -257,13 +258,13 @@ mod tests {
             let other = format!("x{sample}");
             assert!(
                 !is_published(other.as_bytes()),
-                "{sample} is known for its words"
+                "{sample} is found by its words already"
             );
         }
     }
 
     #[test]
-    fn a_variable_is_unexpanded_and_brackets_of_random_text_are_not() {
+    fn variables_are_unexpanded_and_random_text_in_brackets_is_not() {
         for unexpanded in [
             "${SESSION_SECRET}",
             "${SECRET:-none}",
@@ -301,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn three_steps_in_four_may_be_to_a_neighbour() {
+    fn up_to_three_in_four_steps_may_lead_to_a_neighbour() {
         for (text, wanted) in [
             ("abcde", true),
             ("edcba", true),
@@ -324,8 +325,8 @@ mod tests {
     }
 
     #[test]
-    fn half_of_the_pieces_may_repeat() {
-        // of 10 pieces, 5 and 6 stood there before
+    fn up_to_half_of_the_pieces_may_repeat() {
+        // of 10 pieces, 5 and 6 occur earlier
         assert!(!repeats(b"abcdeabcdeabc") && repeats(b"abcdabcdabcda"));
         assert!(!repeats(b"") && !repeats(b"abc"));
     }

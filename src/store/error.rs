@@ -2,14 +2,14 @@ use std::{error, fmt, sync::Arc};
 
 use crate::error::Error;
 
-/// Why a store did not do what it was asked to.
+/// The reason why a store failed.
 ///
-/// It says what is wrong and what to do, and holds neither a password nor a session. What the client library said is its
-/// [`source`](error::Error::source).
+/// Its text says what is wrong and what to do, and contains neither a password nor a session. The
+/// error of the client library is the [`source`](error::Error::source).
 #[derive(Clone)]
 pub struct StoreError {
     kind: StoreErrorKind,
-    /// What is wrong here, and what to do; else the kind says it.
+    /// The text of this error. Without it, the text of `kind` is shown.
     told: Option<Arc<str>>,
     source: Option<Arc<dyn error::Error + Send + Sync>>,
 }
@@ -18,28 +18,28 @@ pub struct StoreError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum StoreErrorKind {
-    /// The URL, or another setting, is impossible.
+    /// The URL or another setting is invalid.
     Config,
-    /// The server cannot be reached, or went away.
+    /// The server cannot be reached, or the connection broke.
     Unreachable,
     /// The server did not answer in time.
     TimedOut,
-    /// The server refuses the user or the password, or does not let this user do it.
+    /// The server refuses the user or the password, or the user has no permission for the call.
     Denied,
-    /// There is no room for more.
+    /// The store has no space left.
     Full,
-    /// The server takes no writes: a replica, or a disk that is read-only.
+    /// The server accepts no writes: it is a replica, or its disk is read-only.
     ReadOnly,
-    /// Table or columns are missing: call `create_schema`, or run the SQL files of this crate.
+    /// The table or a column is missing: call `create_schema`, or run this crate's SQL file.
     Schema,
-    /// So many requests change one session at once that this one was not reached.
+    /// Too many requests write at the same time, and this one gave up.
     Contended,
     /// Anything else.
     Other,
 }
 
 impl StoreError {
-    /// An error of that kind.
+    /// Makes an error of that kind.
     #[must_use]
     pub fn new(kind: StoreErrorKind) -> Self {
         Self {
@@ -49,21 +49,21 @@ impl StoreError {
         }
     }
 
-    /// The same with what the client library said.
+    /// Sets the error of the client library as the source.
     #[must_use]
     pub fn because(mut self, source: impl error::Error + Send + Sync + 'static) -> Self {
         self.source = Some(Arc::new(source));
         self
     }
 
-    /// The same with a text that says what is wrong and what to do. It must hold no secret.
+    /// Sets a text that says what is wrong and what to do. It must not contain a secret.
     #[must_use]
     pub fn told(mut self, text: impl Into<String>) -> Self {
         self.told = Some(text.into().into());
         self
     }
 
-    /// What kind of error it is.
+    /// The kind of this error.
     #[must_use]
     pub fn kind(&self) -> StoreErrorKind {
         self.kind
@@ -71,12 +71,12 @@ impl StoreError {
 }
 
 impl StoreError {
-    /// The connection broke, so that what was asked may be done or not.
+    /// Whether the connection broke. The call may have taken effect or not.
     pub(crate) fn is_lost(&self) -> bool {
         self.kind == StoreErrorKind::Unreachable
     }
 
-    /// There was no answer, so that what was asked may be done or not.
+    /// Whether there was no answer. The call may have taken effect or not.
     pub(crate) fn is_silence(&self) -> bool {
         self.is_lost() || self.kind == StoreErrorKind::TimedOut
     }
@@ -92,7 +92,7 @@ impl Error {
             .is_some_and(|error| error.kind == StoreErrorKind::Full)
     }
 
-    /// What the store said, if it failed.
+    /// The error of the store, if the store failed.
     #[must_use]
     pub fn store_error(&self) -> Option<&StoreError> {
         self.source_of()
@@ -100,7 +100,7 @@ impl Error {
 }
 
 impl StoreErrorKind {
-    /// As events name it.
+    /// The name of this kind in events.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Config => "config",
@@ -119,16 +119,16 @@ impl StoreErrorKind {
 impl fmt::Display for StoreErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Config => "the settings of the session store are impossible",
-            Self::Unreachable => "the session store cannot be reached: is its server running?",
-            Self::TimedOut => "the session store did not answer in time",
-            Self::Denied => "the session store refuses this user: check user, password and rights",
-            Self::Full => "the session store is full: give it more room",
-            Self::ReadOnly => "the session store takes no writes: name its primary, or check its disk",
+            Self::Config => "invalid settings of the session store: check its URL",
+            Self::Unreachable => "the session store cannot be reached: check that its server is running",
+            Self::TimedOut => "the session store did not answer in time: check its load and the network",
+            Self::Denied => "the session store refuses this user: check user, password and permissions",
+            Self::Full => "the session store is full: increase its memory or disk space",
+            Self::ReadOnly => "the session store accepts no writes: connect to its primary, or check its disk",
             Self::Schema => {
-                "the session store has no table of this form: call `create_schema`, or run the SQL file of this crate"
+                "the table of the session store is missing or has other columns: call `create_schema`, or run this crate's SQL file"
             }
-            Self::Contended => "too many requests change one session at once",
+            Self::Contended => "too many requests write to the session store at the same time: retry later",
             Self::Other => "the session store failed",
         })
     }

@@ -11,9 +11,12 @@ use super::{
     Stored, Version,
 };
 
-/// Keeps sessions in this process's memory: for tests, and for one process whose sessions may end with it.
+/// Keeps sessions in the memory of this process. For tests, or for a single process whose sessions
+/// may end with it.
 ///
-/// It has a bound and refuses what goes beyond it: traffic logs nobody out. What has ended makes room. Clones are one store.
+/// The memory has a limit. When it is reached, the store deletes ended sessions. If that is not
+/// enough, it refuses new data. It never deletes a live session to gain space. Clones share one
+/// store.
 ///
 /// ```
 /// use tower_sealed_session::{KeyRing, SessionLayer, store::MemoryStore};
@@ -28,7 +31,7 @@ pub struct MemoryStore {
 
 struct Rows {
     by_key: HashMap<StoreKey, Row>,
-    /// Bytes held, each row counted with what it costs besides its own.
+    /// The bytes of all rows, with the overhead of each.
     held: usize,
     limit: usize,
 }
@@ -38,7 +41,7 @@ struct Row {
     owner: Option<OwnerTag>,
 }
 
-/// What a row costs besides its bytes, about: its place in the table, twice since tables grow by doubling.
+/// The approximate overhead of a row: its slot in the table, twice because tables grow by doubling.
 const OVERHEAD: usize = 2 * size_of::<(StoreKey, Row)>();
 
 impl Row {
@@ -48,13 +51,13 @@ impl Row {
 }
 
 impl MemoryStore {
-    /// A store of at most 256 MiB.
+    /// A store with a limit of 256 MiB.
     #[must_use]
     pub fn new() -> Self {
         Self::with_limit(256 * 1024 * 1024)
     }
 
-    /// A store of at most so many bytes, about.
+    /// A store with a limit of about `bytes` bytes.
     #[must_use]
     pub fn with_limit(bytes: usize) -> Self {
         let rows = Rows {
@@ -73,7 +76,7 @@ impl MemoryStore {
 }
 
 impl Rows {
-    /// Makes room for so many bytes more, if need be of what has ended.
+    /// Checks that so many more bytes fit. Deletes ended sessions if they do not.
     fn reserve(&mut self, bytes: usize) -> Result<(), StoreError> {
         if self.held + bytes > self.limit {
             self.prune(OffsetDateTime::now_utc(), usize::MAX);
@@ -150,7 +153,7 @@ impl Store for MemoryStore {
         };
         rows.reserve(bytes.len().saturating_sub(before))?;
         let version = expected.next();
-        // what has ended may have gone to make room, this one included
+        // `reserve` deletes this row too, if its session has ended
         let Entry::Occupied(mut row) = rows.by_key.entry(key) else {
             return Ok(Saving::Gone);
         };

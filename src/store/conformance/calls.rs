@@ -1,4 +1,4 @@
-//! One call after the other.
+//! Calls one after another.
 
 use std::{sync::Arc, time::Duration};
 
@@ -23,7 +23,7 @@ pub(super) async fn round_trips<S: Store>(store: &S, other: &S) {
                 bytes: bytes.to_vec(),
                 expires
             }),
-            "`load` returns what `create` was given, to the byte and to the millisecond, on every instance"
+            "`load` returns the exact bytes and end of `create`, on every instance"
         );
         let (bytes, expires) = ([bytes, b"!"].concat(), later());
         let bytes = &bytes[1..];
@@ -37,18 +37,18 @@ pub(super) async fn round_trips<S: Store>(store: &S, other: &S) {
         assert_eq!(
             (there.version, &*there.bytes, there.expires),
             (version, bytes, expires),
-            "`load` returns what `save` was given"
+            "`load` returns the exact bytes and end of `save`"
         );
         store.delete(key).await.expect("delete");
     }
     assert_eq!(
         store.load(key()).await.expect("load"),
         None,
-        "a key that was never used has nothing"
+        "`load` with an unused key returns `None`"
     );
 }
 
-/// Also of letters, of which some databases think that small and capital ones are the same.
+/// The keys contain letters, because some databases ignore case.
 pub(super) async fn tells_keys_apart<S: Store>(store: &S) {
     let one = *b"ABCDEFGHIJKLMNOP";
     let near = (0..128).map(|bit| {
@@ -61,7 +61,7 @@ pub(super) async fn tells_keys_apart<S: Store>(store: &S) {
         let created = store.create(*key, key.as_bytes(), later(), None).await;
         assert!(
             created.expect("create") != Creation::Exists,
-            "keys that differ in one bit are two"
+            "keys that differ in one bit are distinct"
         );
     }
     for key in &keys {
@@ -69,11 +69,11 @@ pub(super) async fn tells_keys_apart<S: Store>(store: &S) {
         assert_eq!(
             there.expect("it is there").bytes,
             key.as_bytes(),
-            "keys that differ in one bit are two"
+            "keys that differ in one bit are distinct"
         );
         assert!(
             store.delete(*key).await.expect("delete"),
-            "`delete` of a key that differs in one bit leaves this one"
+            "`delete` does not delete a key that differs in one bit"
         );
     }
 }
@@ -95,7 +95,7 @@ pub(super) async fn inserts_alone<S: Store>(store: &Arc<S>, other: &Arc<S>) {
     assert_eq!(
         (there.version, &*there.bytes),
         (version, &b"first"[..]),
-        "a `create` that says `Exists` changes nothing"
+        "a `create` that returns `Exists` changes nothing"
     );
     store.delete(key).await.expect("delete");
 
@@ -123,7 +123,7 @@ pub(super) async fn inserts_alone<S: Store>(store: &Arc<S>, other: &Arc<S>) {
         let there = store.load(key).await.expect("load").expect("it is there");
         assert_eq!(
             there.bytes, winners,
-            "of `create`s at the same time one creates, and its bytes are there"
+            "exactly one of several concurrent `create`s succeeds, and its bytes are stored"
         );
         store.delete(key).await.expect("delete");
     }
@@ -144,7 +144,7 @@ pub(super) async fn replaces_one_version<S: Store>(store: &S, other: &S) {
             .await
             .expect("save"),
     );
-    assert!(second > first, "each `save` gives a greater version");
+    assert!(second > first, "each `save` returns a greater version");
     let stale = other
         .save(key, first, b"stale", later(), None)
         .await
@@ -157,7 +157,7 @@ pub(super) async fn replaces_one_version<S: Store>(store: &S, other: &S) {
     assert_eq!(
         stale,
         Saving::Conflict(there.clone()),
-        "`save` replaces the version that it is given and no other, and tells what is there"
+        "`save` replaces only the expected version, and otherwise returns the stored session"
     );
     let ahead = other
         .save(key, second.next(), b"ahead", later(), None)
@@ -166,12 +166,12 @@ pub(super) async fn replaces_one_version<S: Store>(store: &S, other: &S) {
     assert_eq!(
         ahead,
         Saving::Conflict(there.clone()),
-        "a version that is yet to come is not there"
+        "`save` with a future version returns `Conflict`"
     );
     assert_eq!(
         store.load(key).await.expect("load"),
         Some(there),
-        "a `save` that says `Conflict` changes nothing"
+        "a `save` that returns `Conflict` changes nothing"
     );
     store.delete(key).await.expect("delete");
 }
@@ -186,12 +186,12 @@ pub(super) async fn brings_nothing_back<S: Store>(store: &S, other: &S) {
     );
     assert!(
         other.delete(key).await.expect("delete"),
-        "`delete` says that there was a session"
+        "`delete` returns `true` if there was a session"
     );
     assert_eq!(
         store.load(key).await.expect("load"),
         None,
-        "what was deleted is gone on every instance"
+        "a deleted session is gone on every instance"
     );
     let saved = store
         .save(key, version, b"2", later(), None)
@@ -200,7 +200,7 @@ pub(super) async fn brings_nothing_back<S: Store>(store: &S, other: &S) {
     assert_eq!(
         saved,
         Saving::Gone,
-        "`save` never inserts: what was deleted stays deleted"
+        "`save` never inserts: a deleted session stays deleted"
     );
     assert!(
         !store.touch(key, version, later()).await.expect("touch"),
@@ -209,11 +209,11 @@ pub(super) async fn brings_nothing_back<S: Store>(store: &S, other: &S) {
     assert_eq!(
         store.load(key).await.expect("load"),
         None,
-        "nothing brings a session back"
+        "a deleted session never comes back"
     );
     assert!(
         !store.delete(key).await.expect("delete"),
-        "`delete` says that there was none"
+        "`delete` returns `false` if there was no session"
     );
 }
 
@@ -231,17 +231,17 @@ pub(super) async fn touches_the_end_alone<S: Store>(store: &S, other: &S) {
     ] {
         assert!(
             other.touch(key, version, expires).await.expect("touch"),
-            "`touch` says that there is a session"
+            "`touch` returns `true` if the version is current"
         );
         let there = store.load(key).await.expect("load").expect("it is there");
         assert_eq!(
             there.expires, expires,
-            "`touch` moves the end, forth and back"
+            "`touch` moves the end forward and back"
         );
         assert_eq!(
             (there.version, &*there.bytes),
             (version, &b"1"[..]),
-            "`touch` leaves version and bytes as they are"
+            "`touch` changes neither version nor bytes"
         );
     }
     let saved = store
@@ -254,24 +254,21 @@ pub(super) async fn touches_the_end_alone<S: Store>(store: &S, other: &S) {
         .touch(key, version, later() + Duration::from_secs(99))
         .await
         .expect("touch");
-    assert!(
-        !stale,
-        "`touch` of a version that was replaced does nothing"
-    );
+    assert!(!stale, "`touch` with a replaced version returns `false`");
     assert_eq!(
         store.load(key).await.expect("load"),
         there,
-        "a `touch` that says `false` changes nothing"
+        "a `touch` that returns `false` changes nothing"
     );
     assert!(
         store.touch(key, next, later()).await.expect("touch"),
-        "`touch` moves the end of the version that is there"
+        "`touch` with the current version returns `true`"
     );
     store.delete(key).await.expect("delete");
 }
 
 pub(super) async fn forgets_an_owner<S: Store>(store: &S, other: &S) {
-    // those, too, differ in one bit
+    // these owners differ in one bit
     let [ada, bob] = [*b"owners of a name", *b"owners of a namE"].map(OwnerTag::new);
     let keys: Vec<_> = (0..6).map(|_| key()).collect();
     let owners = [Some(ada), Some(ada), Some(bob), None, Some(ada), None];
@@ -281,14 +278,14 @@ pub(super) async fn forgets_an_owner<S: Store>(store: &S, other: &S) {
             .await
             .expect("create");
     }
-    // one is no longer ada's, and one is from now on
+    // one session loses its owner ada, and one gets her as its owner
     for (key, owner) in [(keys[4], None), (keys[5], Some(ada))] {
         let Saving::Saved(_) = store
             .save(key, Version::new(1), b"2", later(), owner)
             .await
             .expect("save")
         else {
-            // of a store that counts otherwise
+            // this store does not number versions from 1
             let there = store.load(key).await.expect("load").expect("it is there");
             assert_saved(
                 store
@@ -314,7 +311,7 @@ pub(super) async fn forgets_an_owner<S: Store>(store: &S, other: &S) {
     let count = other.delete_owner(ada).await.expect("delete_owner");
     assert_eq!(
         count, 3,
-        "`delete_owner` counts the sessions of that owner, as `create` and `save` were told last"
+        "`delete_owner` counts the sessions of that owner, as last set by `create` or `save`"
     );
     let mut left = Vec::new();
     for (n, key) in keys.iter().enumerate() {
@@ -325,12 +322,12 @@ pub(super) async fn forgets_an_owner<S: Store>(store: &S, other: &S) {
     assert_eq!(
         left,
         [2, 3, 4],
-        "`delete_owner` forgets the sessions of that owner and no other"
+        "`delete_owner` deletes the sessions of that owner and no other"
     );
     assert_eq!(
         store.delete_owner(ada).await.expect("delete_owner"),
         0,
-        "none is left"
+        "no session of this owner is left"
     );
     for key in keys {
         store.delete(key).await.expect("delete");
@@ -338,11 +335,11 @@ pub(super) async fn forgets_an_owner<S: Store>(store: &S, other: &S) {
     assert_eq!(
         store.delete_owner(bob).await.expect("delete_owner"),
         0,
-        "what was deleted has no owner"
+        "a deleted session has no owner"
     );
 }
 
-/// As after an answer that was lost.
+/// Repeats calls, as after a lost answer.
 pub(super) async fn repeated_calls<S: Store>(store: &S) {
     let key = key();
     let version = assert_created(
@@ -358,7 +355,7 @@ pub(super) async fn repeated_calls<S: Store>(store: &S) {
     assert_eq!(
         again,
         Creation::Exists,
-        "a `create` that is repeated says `Exists`"
+        "a repeated `create` returns `Exists`"
     );
     let saved = assert_saved(
         store
@@ -374,9 +371,9 @@ pub(super) async fn repeated_calls<S: Store>(store: &S) {
         Saving::Conflict(there) => assert_eq!(
             (there.version, &*there.bytes),
             (saved, &b"new"[..]),
-            "a `save` that is repeated tells its own bytes, so that whoever made it knows"
+            "a repeated `save` returns its own bytes, so the caller sees that it took effect"
         ),
-        other => panic!("a `save` that is repeated says `Conflict`, not {other:?}"),
+        other => panic!("a repeated `save` returns `Conflict`, not {other:?}"),
     }
     store.delete(key).await.expect("delete");
 }

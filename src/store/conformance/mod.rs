@@ -1,7 +1,8 @@
-//! Tests that every store has to pass: hold your own to them.
+//! Tests that every store must pass. Run them against your own store.
 //!
-//! They are what the layer builds on, so that no write is lost and nothing brings a session back. Each panics with what the store
-//! did and what is promised. They want a tokio runtime, take a few seconds, and leave the store empty.
+//! The layer relies on these promises to lose no write, and to keep ended sessions ended. A failed
+//! test panics with the broken promise. The tests need a Tokio runtime, take a few seconds, and
+//! leave the store empty.
 //!
 //! ```
 //! # #[cfg(feature = "memory")] {
@@ -32,13 +33,14 @@ use self::{
 };
 use super::{Creation, Operate, Saving, Statistics, Store, StoreKey, Version};
 
-/// Holds a store to all that [`Store`] promises.
+/// Checks that a store keeps all promises of [`Store`].
 ///
-/// `open` opens it as another instance of the app would: a new handle, with connections of its own, to the same sessions.
+/// `open` opens the store as another instance of the app would: a new handle with its own
+/// connections to the same sessions.
 ///
 /// # Panics
 ///
-/// If it does not keep a promise, or fails.
+/// Panics if the store breaks a promise, or if a call fails.
 pub async fn check<S: Store>(open: impl AsyncFn() -> S) {
     let store = Arc::new(open().await);
     let other = Arc::new(open().await);
@@ -55,11 +57,11 @@ pub async fn check<S: Store>(open: impl AsyncFn() -> S) {
     leaves_no_session_of_an_owner_that_moves(&store, &other).await;
 }
 
-/// Holds a store to what [`Operate`] promises.
+/// Checks that a store keeps all promises of [`Operate`].
 ///
 /// # Panics
 ///
-/// As [`check`].
+/// Panics as [`check`] does.
 pub async fn check_operate<S: Operate>(open: impl AsyncFn() -> S) {
     let store = open().await;
     let keys: Vec<_> = (0..3).map(|_| key()).collect();
@@ -88,7 +90,7 @@ pub async fn check_operate<S: Operate>(open: impl AsyncFn() -> S) {
         let there = store.load(key).await.expect("load");
         assert!(
             there.is_some(),
-            "`prune` forgets sessions that have ended, and no other"
+            "`prune` deletes only sessions that have ended"
         );
         store.delete(key).await.expect("delete");
     }
@@ -111,7 +113,9 @@ pub async fn check_operate<S: Operate>(open: impl AsyncFn() -> S) {
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    panic!("what has ended is forgotten, by `prune` or without it, but there is still {left:?}");
+    panic!(
+        "ended sessions are deleted, by `prune` or without it, but the store still has {left:?}"
+    );
 }
 
 #[track_caller]
@@ -119,7 +123,7 @@ fn assert_created(creation: Creation) -> Version {
     match creation {
         Creation::Created(version) => version,
         Creation::Exists => {
-            panic!("`create` of a key that was never used says `Created`, not `Exists`")
+            panic!("`create` with an unused key returns `Created`, not `Exists`")
         }
     }
 }
@@ -128,11 +132,11 @@ fn assert_created(creation: Creation) -> Version {
 fn assert_saved(saving: Saving) -> Version {
     match saving {
         Saving::Saved(version) => version,
-        other => panic!("`save` of the version that is there says `Saved`, not {other:?}"),
+        other => panic!("`save` with the current version returns `Saved`, not {other:?}"),
     }
 }
 
-/// One that nothing has used.
+/// A key that was never used.
 fn key() -> StoreKey {
     let mut bytes = [0; 16];
     crate::random::from_system(&mut bytes).expect("entropy");
@@ -144,5 +148,5 @@ fn key() -> StoreKey {
 fn later() -> OffsetDateTime {
     let now = OffsetDateTime::now_utc() + Duration::from_secs(3600);
     now.replace_millisecond(now.millisecond())
-        .expect("it has them")
+        .expect("milliseconds are in range")
 }

@@ -1,4 +1,4 @@
-//! Many calls at once, and calls that are given up.
+//! Concurrent calls, and dropped calls.
 
 use std::{
     collections::HashSet,
@@ -14,7 +14,8 @@ use std::{
 use super::{assert_created, key, later};
 use crate::store::{OwnerTag, Saving, Store};
 
-/// Many writers of one session, each of whom makes his change again on what is there.
+/// Many writers change one session. After a conflict, a writer repeats its change on the stored
+/// bytes.
 pub(super) async fn loses_nothing<S: Store>(store: &Arc<S>, other: &Arc<S>) {
     const TASKS: u64 = 32;
     const CHANGES: u64 = 20;
@@ -41,7 +42,7 @@ pub(super) async fn loses_nothing<S: Store>(store: &Arc<S>, other: &Arc<S>) {
                     match saving.await.expect("save") {
                         Saving::Saved(version) => break versions.push(version),
                         Saving::Conflict(now) => there = now,
-                        Saving::Gone => panic!("nobody deleted it"),
+                        Saving::Gone => panic!("no call deleted it"),
                     }
                 }
             }
@@ -53,7 +54,7 @@ pub(super) async fn loses_nothing<S: Store>(store: &Arc<S>, other: &Arc<S>) {
         for version in task.await.expect("no panic") {
             assert!(
                 versions.insert(version),
-                "each `save` that says `Saved` has a version of its own"
+                "no two `save`s return the same version"
             );
         }
     }
@@ -62,15 +63,17 @@ pub(super) async fn loses_nothing<S: Store>(store: &Arc<S>, other: &Arc<S>) {
     assert_eq!(
         count,
         TASKS * CHANGES,
-        "no `save` that says `Saved` is lost"
+        "no `save` that returns `Saved` is lost"
     );
     store.delete(key).await.expect("delete");
 }
 
-/// Calls that are dropped after each number of polls, as when a visitor goes away: at once, or when their answer is there.
+/// Drops calls after different numbers of polls, as when a client disconnects.
+///
+/// A call is dropped right after its last poll, or once its answer has arrived.
 pub(super) async fn survives_dropped_calls<S: Store>(store: &Arc<S>) {
-    /// Nobody has a session of this owner.
-    const NOBODY: OwnerTag = OwnerTag::new([4; 16]);
+    /// An owner without sessions.
+    const STRANGER: OwnerTag = OwnerTag::new([4; 16]);
     let key = key();
     let mut before = b"0".to_vec();
     let mut version = assert_created(
@@ -81,7 +84,7 @@ pub(super) async fn survives_dropped_calls<S: Store>(store: &Arc<S>) {
     );
     let mut used = vec![key];
     for round in 0..24 {
-        let end = GivenUp {
+        let point = DropPoint {
             polls: round / 2,
             answered: round % 2 == 1,
         };
@@ -89,20 +92,21 @@ pub(super) async fn survives_dropped_calls<S: Store>(store: &Arc<S>) {
         used.extend([made, gone]);
         let created = store.create(gone, b"gone", later(), None).await;
         assert_created(created.expect("create"));
-        end.of(store.load(key)).await;
-        end.of(store.create(made, b"made", later(), None)).await;
-        end.of(store.save(key, version, &[round], later(), None))
+        point.run(store.load(key)).await;
+        point.run(store.create(made, b"made", later(), None)).await;
+        point
+            .run(store.save(key, version, &[round], later(), None))
             .await;
-        end.of(store.touch(key, version, later())).await;
-        end.of(store.delete(gone)).await;
-        end.of(store.delete_owner(NOBODY)).await;
-        // a call that was dropped may still be under way, and happens or not
+        point.run(store.touch(key, version, later())).await;
+        point.run(store.delete(gone)).await;
+        point.run(store.delete_owner(STRANGER)).await;
+        // a dropped call may still be running, and takes effect or not
         let after = [0, round];
         version = loop {
             let there = store
                 .load(key)
                 .await
-                .expect("a call after a dropped one works")
+                .expect("a call after a dropped call works")
                 .expect("it is there");
             let expected: &[u8] = match there.version == version {
                 true => &before,
@@ -110,16 +114,16 @@ pub(super) async fn survives_dropped_calls<S: Store>(store: &Arc<S>) {
             };
             assert_eq!(
                 there.bytes, expected,
-                "a `save` that is dropped happens once or not at all"
+                "a dropped `save` takes effect once or not at all"
             );
             let saving = store.save(key, there.version, &after, later(), None);
-            match saving.await.expect("a call after a dropped one works") {
+            match saving.await.expect("a call after a dropped call works") {
                 Saving::Saved(next) => {
                     assert!(next > there.version, "versions grow");
                     break next;
                 }
                 Saving::Conflict(_) => {}
-                Saving::Gone => panic!("nobody deleted it"),
+                Saving::Gone => panic!("no call deleted it"),
             }
         };
         before = after.to_vec();
@@ -127,7 +131,7 @@ pub(super) async fn survives_dropped_calls<S: Store>(store: &Arc<S>) {
             if let Some(there) = store.load(key).await.expect("load") {
                 assert_eq!(
                     there.bytes, bytes,
-                    "a call that is dropped happens as a whole or not at all"
+                    "a dropped call takes effect completely or not at all"
                 );
             }
         }
@@ -137,16 +141,17 @@ pub(super) async fn survives_dropped_calls<S: Store>(store: &Arc<S>) {
     }
 }
 
-/// When a call is given up.
+/// The point at which a call is dropped.
 #[derive(Clone, Copy)]
-struct GivenUp {
+struct DropPoint {
     polls: u8,
-    /// What it waits for after them has come, but is not looked at.
+    /// Whether the call is dropped only after another wake-up, when its answer has arrived unread.
     answered: bool,
 }
 
-impl GivenUp {
-    async fn of<T>(self, call: impl Future<Output = T>) {
+impl DropPoint {
+    /// Polls the call up to this point, then drops it.
+    async fn run<T>(self, call: impl Future<Output = T>) {
         let mut call = pin!(call);
         let mut left = self.polls;
         poll_fn(|context| {
@@ -163,13 +168,12 @@ impl GivenUp {
     }
 }
 
-/// A session that is renewed again and again, while all sessions of its owner are to end.
+/// Deletes the sessions of an owner while one of them is renewed again and again.
 pub(super) async fn leaves_no_session_of_an_owner_that_moves<S: Store>(
     store: &Arc<S>,
     other: &Arc<S>,
 ) {
-    const PROMISE: &str =
-        "`delete_owner` also forgets a session that moves to another key meanwhile, and counts it";
+    const PROMISE: &str = "`delete_owner` also deletes and counts a session that moves to another key during the call";
     let owner = OwnerTag::new([3; 16]);
     for _ in 0..10 {
         let mut at = key();
@@ -183,9 +187,9 @@ pub(super) async fn leaves_no_session_of_an_owner_that_moves<S: Store>(
         let moves = tokio::spawn({
             let (store, over) = (store.clone(), over.clone());
             async move {
-                // the new one first, then the old one is no longer the owner's: as the layer does
+                // as the layer does: create the new session, then remove the owner of the old one
                 loop {
-                    // a store that never waits would have the thread to itself
+                    // without it, a store that never yields would block the thread
                     tokio::task::yield_now().await;
                     let is_over = over.load(Ordering::SeqCst);
                     let next = key();
@@ -221,7 +225,7 @@ pub(super) async fn leaves_no_session_of_an_owner_that_moves<S: Store>(
         assert_eq!(
             store.delete_owner(owner).await.expect("delete_owner"),
             0,
-            "none is left"
+            "no session of this owner is left"
         );
     }
 }

@@ -13,24 +13,24 @@ use super::{
 };
 use crate::event::Event;
 
-/// How long the first dial may take, at start-up.
+/// The time limit of the first connection attempt, at start-up.
 const FIRST: Duration = Duration::from_secs(5);
 
-/// How long a dial may take at least, and at most.
+/// The lowest and the highest time limit of later connection attempts.
 const DIAL: [Duration; 2] = [Duration::from_millis(250), Duration::from_secs(2)];
 
-/// The oldest Redis that the scripts were tried on.
+/// The oldest Redis version that the scripts were tested with.
 const OLDEST: [u32; 2] = [6, 2];
 
-/// Makes connections to one server.
+/// Opens connections to one server.
 pub(super) struct Dialer {
     client: Client,
-    /// How long a dial may take: longer where names and TLS take longer.
+    /// The time limit of a connection attempt: longer if DNS and TLS were slow the first time.
     limit: Duration,
 }
 
 impl Dialer {
-    /// Connects for the first time, and says what is wrong with the settings.
+    /// Connects for the first time. Errors say what is wrong with the settings.
     pub(super) async fn start(url: &str) -> Result<(Self, MultiplexedConnection), StoreError> {
         let mut dialer = Self {
             client: client(url)?,
@@ -47,7 +47,7 @@ impl Dialer {
         Ok((dialer, connection))
     }
 
-    /// A connection over which the server answered.
+    /// Opens a connection, and checks that the server answers on it.
     pub(super) async fn dial(&self) -> Result<MultiplexedConnection, StoreError> {
         let dial = async {
             let config = AsyncConnectionConfig::new()
@@ -77,7 +77,7 @@ impl Dialer {
                 format!("no redis answers at {at}: start it, or correct host and port in the URL")
             }
             StoreErrorKind::Unreachable => format!(
-                "redis at {at} does not serve yet, or the host is unknown: wait until it has loaded its data, or correct the URL"
+                "redis at {at} is not ready, or the host is unknown: wait until it has loaded its data, or correct the URL"
             ),
             StoreErrorKind::TimedOut => format!(
                 "redis at {at} did not answer within {} s: check host and port in the URL, and the firewall",
@@ -85,7 +85,7 @@ impl Dialer {
             ),
             _ => {
                 let told = format!(
-                    "redis at {at} does not take what the URL asks for: check the database's number and the options in it"
+                    "redis at {at} rejects settings in the URL: check the database number and the options"
                 );
                 return StoreError::new(StoreErrorKind::Config)
                     .because(error)
@@ -102,11 +102,11 @@ impl fmt::Debug for Dialer {
     }
 }
 
-/// Fails if the server does not serve. It does if it only forbids this user to ask.
+/// Fails if the server is not ready. A server that denies this user `PING` counts as ready.
 pub(super) async fn ping(connection: &mut MultiplexedConnection) -> Result<(), RedisError> {
     match redis::cmd("PING").query_async::<Value>(connection).await {
         Ok(Value::SimpleString(pong)) if pong == "PONG" => Ok(()),
-        // who dials a dead port of this machine may, once in a while, reach itself
+        // a connection to a closed local port can, in rare cases, connect to itself
         Ok(_) => Err(std::io::Error::from(std::io::ErrorKind::InvalidData).into()),
         Err(error) if error.code() == Some("NOPERM") => Ok(()),
         Err(error) => Err(error),
@@ -117,20 +117,20 @@ fn client(url: &str) -> Result<Client, StoreError> {
     let config = |told: &str| StoreError::new(StoreErrorKind::Config).told(told);
     if has_raw_password(url) {
         return Err(config(
-            "the URL of redis has an `@` behind its host: in a password, write / ? # @ as %2F %3F %23 %40",
+            "invalid redis URL: it has an `@` after the host; in a password, write / ? # @ as %2F %3F %23 %40",
         ));
     }
     let info = match url.into_connection_info() {
         Ok(info) => info,
         Err(_) if is_plain_but_for_tls(url) => {
             return Err(config(
-                "the URL of redis asks for TLS, which is not compiled in: add to Cargo.toml \
+                "the redis URL needs TLS, which is not compiled in: add to Cargo.toml \
                  `redis = { version = \"1\", features = [\"tokio-rustls-comp\", \"tls-rustls-webpki-roots\"] }`",
             ));
         }
         Err(error) => {
             return Err(config(
-                "the URL of redis is none: it reads redis://user:password@host:6379/0 or unix:///path/to/socket?db=0",
+                "invalid redis URL: use redis://user:password@host:6379/0 or unix:///path/to/socket?db=0",
             )
             .because(error));
         }
@@ -149,7 +149,10 @@ fn keepalive() -> TcpKeepalive {
         .with_interval(Duration::from_secs(5))
 }
 
-/// `/`, `?` and `#` end the host: what such a password leaves behind must not be taken for a path, nor be shown as a host.
+/// Whether the password has an unescaped `/`, `?` or `#`.
+///
+/// These characters end the host. The start of the password would be shown as the host, and the
+/// rest would be parsed as the path.
 fn has_raw_password(url: &str) -> bool {
     match url.split_once("://") {
         Some((scheme, _)) if scheme.ends_with("unix") => false,
@@ -175,7 +178,7 @@ fn is_refusal(error: &StoreError) -> bool {
         .is_some_and(RedisError::is_connection_refusal)
 }
 
-/// A user who may not ask is not in the way.
+/// Skips the check if the user may not read the version.
 async fn check_version(connection: &mut impl ConnectionLike) -> Result<(), StoreError> {
     let mut info = redis::cmd("INFO");
     let info: Result<String, _> = info.arg("server").query_async(connection).await;
@@ -186,7 +189,7 @@ async fn check_version(connection: &mut impl ConnectionLike) -> Result<(), Store
         return Ok(());
     }
     let [major, minor] = version;
-    let told = format!("this is redis {major}.{minor}: sessions need 6.2 or newer, or valkey");
+    let told = format!("redis {major}.{minor} is too old: use redis 6.2 or newer, or valkey");
     Err(StoreError::new(StoreErrorKind::Config).told(told))
 }
 
@@ -225,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn a_password_with_raw_slashes_is_refused_and_not_shown() {
+    fn passwords_with_raw_slashes_are_refused_and_not_shown() {
         for url in ["redis://:12/s3cret@host", "redis://me:12#s3cret@host:1/0"] {
             let error = client(url).expect_err("refused");
             assert_eq!(error.kind(), StoreErrorKind::Config);

@@ -2,12 +2,12 @@ use redis::{ErrorKind, RedisError};
 
 use super::super::{StoreError, StoreErrorKind};
 
-/// What Redis said, by its code.
+/// Maps an error of Redis to its kind.
 pub(super) fn translate(error: RedisError) -> StoreError {
     StoreError::new(kind(&error)).because(error)
 }
 
-/// Whether the connection is of no more use.
+/// Whether the connection is unusable after this error.
 pub(super) fn is_broken(error: &RedisError) -> bool {
     matches!(error.kind(), ErrorKind::Io | ErrorKind::Parse)
 }
@@ -29,7 +29,7 @@ fn kind(error: &RedisError) -> StoreErrorKind {
 fn of_code(code: &str) -> Option<StoreErrorKind> {
     Some(match code {
         "OOM" => StoreErrorKind::Full,
-        // MISCONF: the disk failed. NOREPLICAS: fewer replicas than it is to have
+        // MISCONF: a snapshot failed. NOREPLICAS: fewer replicas than `min-replicas-to-write`
         "READONLY" | "MISCONF" | "NOREPLICAS" => StoreErrorKind::ReadOnly,
         "NOAUTH" | "WRONGPASS" | "NOPERM" => StoreErrorKind::Denied,
         "LOADING" | "MASTERDOWN" | "CLUSTERDOWN" | "BUSY" => StoreErrorKind::Unreachable,
@@ -37,7 +37,8 @@ fn of_code(code: &str) -> Option<StoreErrorKind> {
     })
 }
 
-/// Redis 6 wraps what a command in a script said: `ERR Error running script (…): -OOM command not allowed …`.
+/// Finds the error of a command in a script. Redis 6 wraps it:
+/// `ERR Error running script (…): -OOM command not allowed …`.
 fn in_script(detail: &str) -> Option<StoreErrorKind> {
     detail
         .split_ascii_whitespace()
@@ -56,16 +57,16 @@ mod tests {
     }
 
     #[test]
-    fn codes_name_the_kind() {
+    fn codes_map_to_kinds() {
         assert_eq!(of("OOM", "command not allowed"), StoreErrorKind::Full);
         assert_eq!(of("MISCONF", "unable to persist"), StoreErrorKind::ReadOnly);
         assert_eq!(of("WRONGPASS", "invalid"), StoreErrorKind::Denied);
         assert_eq!(of("BUSY", "running a script"), StoreErrorKind::Unreachable);
-        assert_eq!(of("NEW", "who knows"), StoreErrorKind::Other);
+        assert_eq!(of("NEW", "unknown"), StoreErrorKind::Other);
     }
 
     #[test]
-    fn what_redis_6_wraps_is_found() {
+    fn errors_that_redis_6_wraps_are_found() {
         let detail = "Error running script (call to f_1): @user_script:1: @user_script: 1: -OOM command not allowed";
         assert_eq!(of("ERR", detail), StoreErrorKind::Full);
     }

@@ -1,8 +1,11 @@
 //! One connection, and the task that replaces it.
 //!
-//! Without a connection a call fails at once, but for the first milliseconds after one was lost. What a call notices (an error, or that it is dropped
-//! unanswered) wakes the task; without calls the task asks the server itself, so that a connection that died in silence is
-//! replaced before the next one needs it.
+//! Without a connection, calls fail at once. Only in the first milliseconds after a loss do calls
+//! wait for the next connection.
+//!
+//! A call wakes the task if it fails, or if it is dropped before its answer. Without calls, the
+//! task pings the server itself. A connection that died silently is replaced before the next call
+//! needs it.
 
 use std::{
     sync::{
@@ -26,22 +29,22 @@ use super::{
 };
 use crate::random;
 
-/// Without an answer for so long, the server is asked.
+/// The task pings the server after this time without an answer.
 const IDLE: Duration = Duration::from_millis(400);
 
-/// How long it may take to answer that.
+/// The time limit of the ping.
 const PING: Duration = Duration::from_millis(250);
 
-/// A call that is dropped sooner says nothing of the server: its client may have gone.
+/// A call that is dropped sooner says nothing about the server: the client may have disconnected.
 const IMPATIENT: Duration = Duration::from_millis(100);
 
-/// How long calls wait for the connection that comes after one that was lost.
+/// How long calls wait for a new connection after one was lost.
 const BRIDGE: Duration = Duration::from_millis(20);
 
-/// The first pause between two dials, which doubles, and the longest.
+/// The first and the longest pause between connection attempts. The pause doubles each time.
 const PAUSE: [Duration; 2] = [Duration::from_millis(20), Duration::from_millis(250)];
 
-/// Ends its task with it.
+/// The connection and its task. Dropping this ends the task.
 pub(super) struct Link {
     shared: Arc<Shared>,
     task: AbortHandle,
@@ -49,25 +52,25 @@ pub(super) struct Link {
 
 struct Shared {
     line: Mutex<Line>,
-    /// When the server answered last, in milliseconds since `start`.
+    /// The time of the server's last answer, in milliseconds since `start`.
     heard: AtomicU64,
     start: Instant,
-    /// A call was dropped unanswered.
+    /// Whether a call was dropped before its answer.
     doubted: AtomicBool,
     wake: Notify,
-    /// There is a connection again.
+    /// Wakes the calls that wait for a new connection.
     gained: Notify,
 }
 
 struct Line {
     connection: Result<MultiplexedConnection, StoreError>,
-    /// Counts connections, so that an error of an old one does not end a new one.
+    /// Counts connections, so that an error of an old one does not end the new one.
     number: u64,
-    /// When the last one was lost.
+    /// The time when the last connection was lost.
     lost: Option<Instant>,
 }
 
-/// Watches one call. Dropped before [`end`](Self::end), it doubts the connection.
+/// Watches one call. If it is dropped before [`end`](Self::end), the task checks the connection.
 pub(super) struct Watch {
     shared: Arc<Shared>,
     number: u64,
@@ -76,7 +79,7 @@ pub(super) struct Watch {
 }
 
 impl Link {
-    /// Keeps a connection up from now on. It must be called within a Tokio runtime.
+    /// Starts the task. Must be called within a Tokio runtime.
     pub(super) fn new(dialer: Dialer, connection: MultiplexedConnection) -> Self {
         let shared = Arc::new(Shared {
             line: Mutex::new(Line {
@@ -94,7 +97,7 @@ impl Link {
         Self { shared, task }
     }
 
-    /// The connection for one call, or why there is none.
+    /// The connection for one call, or the reason why there is none.
     pub(super) async fn call(&self) -> Result<(MultiplexedConnection, Watch), StoreError> {
         self.shared.bridge().await;
         let line = self.shared.line();
@@ -120,7 +123,7 @@ impl Drop for Link {
 }
 
 impl Watch {
-    /// The call is over: an answer, or an error of the server or the connection.
+    /// Ends the call, with an answer or with an error of the server or the connection.
     pub(super) fn end(&mut self, error: Option<&RedisError>) {
         self.ended = true;
         match error {
@@ -163,7 +166,7 @@ impl Shared {
         Duration::from_millis(self.millis().saturating_sub(heard))
     }
 
-    /// The connection of that number is of no more use.
+    /// Marks the connection of that number as lost.
     fn lose(&self, number: u64, error: StoreError) {
         let mut line = self.line();
         if line.number == number && line.connection.is_ok() {
@@ -182,7 +185,7 @@ impl Shared {
         self.gained.notify_waiters();
     }
 
-    /// Just after a connection was lost there is mostly another one at once: a call that comes in between waits for it.
+    /// Waits briefly if the connection was just lost. In most cases a new one follows at once.
     async fn bridge(&self) {
         let gained = self.gained.notified();
         let left = {
@@ -195,10 +198,10 @@ impl Shared {
         }
     }
 
-    /// Returns when a call wants it, or when the server was not heard for long.
+    /// Waits until a call wakes the task, or until the server was silent for [`IDLE`].
     async fn rest(&self) {
         let left = IDLE.saturating_sub(self.quiet());
-        // whether it was woken or waited long enough is seen from the state
+        // the caller checks the state, no matter what ended the wait
         let _ = timeout(left, self.wake.notified()).await;
     }
 }
@@ -224,7 +227,7 @@ async fn supervise(shared: Arc<Shared>, dialer: Dialer) {
     }
 }
 
-/// Whether the connection is alive: any answer will do, also one to a call meanwhile.
+/// Checks whether the connection is alive. Any answer counts, even one to another call.
 async fn ask(shared: &Shared, mut connection: MultiplexedConnection) -> Result<(), StoreError> {
     let start = shared.millis();
     match timeout(PING, dial::ping(&mut connection)).await {
@@ -238,7 +241,7 @@ async fn ask(shared: &Shared, mut connection: MultiplexedConnection) -> Result<(
     }
 }
 
-/// Dials until there is a connection.
+/// Retries until there is a connection.
 async fn dial_on(shared: &Shared, dialer: &Dialer) {
     let mut pause = PAUSE[0];
     loop {
@@ -251,15 +254,15 @@ async fn dial_on(shared: &Shared, dialer: &Dialer) {
     }
 }
 
-/// What calls are told while there is no connection.
+/// The error of calls while there is no connection.
 fn down(error: StoreError) -> StoreError {
     StoreError::new(StoreErrorKind::Unreachable).because(error)
 }
 
-/// Between half of it and all, so that a fleet does not dial in step.
+/// Between half of `pause` and all of it, so that instances do not reconnect at the same time.
 fn jitter(pause: Duration) -> Duration {
     let mut byte = [0];
-    // without randomness the pause is whole
+    // without random bytes, the pause is not shortened
     let _ = random::from_thread(&mut byte);
     pause - pause / 2 * u32::from(byte[0]) / 255
 }

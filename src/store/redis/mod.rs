@@ -34,21 +34,25 @@ use crate::event::Event;
 /// # Ok(()) }
 /// ```
 ///
-/// It has one connection, which all clones share, and a task that replaces it when it fails. No request waits for that: while
-/// there is no connection every call fails at once, and within a second of the server's return all is as before.
+/// The store has one connection, which all clones share, and a task that replaces the connection
+/// when it fails. Requests do not wait for that: without a connection every call fails at once.
+/// Calls work again within a second of the server's return.
 ///
-/// A session is one key with a time to live, and a session with an owner is in a sorted set of that owner's too, which is
-/// kept by scripts inside the server. They find its key in the session's value, hence no Redis Cluster.
+/// A session is one key with a time to live. A session with an owner is also in a sorted set of
+/// that owner. Scripts inside the server maintain the set, and compute its key from the session's
+/// value. This is why the store does not work with Redis Cluster.
 ///
 /// # Settings of the server
 ///
-/// `maxmemory-policy noeviction`, which is Redis's own default: when it is full, new sessions are errors of
-/// [`StoreErrorKind::Full`] and nobody is logged out. Any other policy is an event at the start: it throws sessions away, and also what is
-/// known of those that ended and of whose they are, so that an old cookie from before the move to the store may come back, and
-/// `delete_owner` miss one. A cache belongs in another server.
+/// Use `maxmemory-policy noeviction`, which is Redis's default. When the server is full, new
+/// sessions fail with [`StoreErrorKind::Full`], and all users stay logged in.
 ///
-/// With `appendonly yes` sessions outlive a crash of the server but for its last second; without it they end with the last
-/// snapshot.
+/// Any other policy is reported by an event at start-up. The server then evicts sessions, and also
+/// the records of ended sessions and of owners. An old cookie from before the move to the store may
+/// become valid again, and `delete_owner` may miss a session. Use another server for a cache.
+///
+/// With `appendonly yes`, a crash of the server loses at most the last second of changes. Without
+/// it, a crash loses all changes since the last snapshot.
 #[derive(Clone)]
 pub struct RedisStore {
     source: Source,
@@ -61,7 +65,7 @@ enum Source {
     Given(Arc<dyn Given>),
 }
 
-/// A connection of the user's, of any type.
+/// A connection that the user supplied, of any type.
 trait Given: Send + Sync {
     fn open(&self) -> Box<dyn ConnectionLike + Send>;
 }
@@ -73,16 +77,21 @@ enum Call {
 }
 
 impl RedisStore {
-    /// Connects, now, to `redis://user:password@host:6379/0` or `unix:///path/to/socket?db=0`, within a Tokio runtime that
-    /// lives as long as the store.
+    /// Connects to a URL: `redis://user:password@host:6379/0` or `unix:///path/to/socket?db=0`.
     ///
-    /// `rediss://` needs a TLS feature of the crate `redis`, such as `tokio-rustls-comp`, in the app's own `Cargo.toml`.
+    /// Must be called within a Tokio runtime that lives as long as the store.
+    ///
+    /// `rediss://` needs a TLS feature of the crate `redis`, such as `tokio-rustls-comp`, in the
+    /// app's own `Cargo.toml`.
     ///
     /// # Errors
     ///
-    /// [`StoreErrorKind::Config`]: the URL is none, asks for TLS that is not compiled in, or names a Redis that is too old.
-    /// [`StoreErrorKind::Unreachable`], [`StoreErrorKind::TimedOut`] and [`StoreErrorKind::Denied`]: what they say. Each text
-    /// says what to do, and none holds the password.
+    /// - [`StoreErrorKind::Config`] if the URL is invalid, if it needs TLS that is not compiled in,
+    ///   or if the server is too old.
+    /// - [`StoreErrorKind::Unreachable`], [`StoreErrorKind::TimedOut`] or
+    ///   [`StoreErrorKind::Denied`] if the connection fails.
+    ///
+    /// Each text says what to do, and none contains the password.
     pub async fn connect(url: &str) -> Result<Self, StoreError> {
         let (dialer, connection) = Dialer::start(url).await?;
         Ok(Self::of(Source::Link(Arc::new(Link::new(
@@ -90,18 +99,21 @@ impl RedisStore {
         )))))
     }
 
-    /// Connects to what the environment variable `REDIS_URL` names; if it is not set or is empty, to `redis://localhost:6379/0`,
-    /// which is an event.
+    /// Connects to the URL in the environment variable `REDIS_URL`.
+    ///
+    /// If the variable is unset or empty, connects to `redis://localhost:6379/0` and emits an
+    /// event.
     ///
     /// # Errors
     ///
-    /// As of [`connect`](Self::connect).
+    /// The same as for [`connect`](Self::connect).
     pub async fn from_env() -> Result<Self, StoreError> {
         const DEFAULT: &str = "redis://localhost:6379/0";
         match std::env::var("REDIS_URL") {
             Ok(url) if !url.is_empty() => Self::connect(&url).await,
             Err(std::env::VarError::NotUnicode(_)) => {
-                Err(StoreError::new(StoreErrorKind::Config).told("REDIS_URL is not UTF-8"))
+                Err(StoreError::new(StoreErrorKind::Config)
+                    .told("invalid REDIS_URL: it is not UTF-8"))
             }
             _ => {
                 Event::StoreDefault { url: DEFAULT }.emit();
@@ -110,10 +122,10 @@ impl RedisStore {
         }
     }
 
-    /// Over a connection of your own: a multiplexed one, or a `ConnectionManager`.
+    /// Uses a connection of your own: a multiplexed one, or a `ConnectionManager`.
     ///
-    /// Nothing is checked and nobody watches it: it is up to the connection to be replaced when it fails, and not to let calls
-    /// wait meanwhile.
+    /// The store does not check or replace this connection. It must reconnect by itself after a
+    /// failure, and must not let calls wait until then.
     pub fn from_connection<C>(connection: C) -> Self
     where
         C: ConnectionLike + Clone + Send + Sync + 'static,
@@ -121,7 +133,9 @@ impl RedisStore {
         Self::of(Source::Given(Arc::new(connection)))
     }
 
-    /// What its keys begin with, `session:` by default: one for each app that shares a database.
+    /// Sets the prefix of all keys. Default: `session:`.
+    ///
+    /// Apps that share a database need different prefixes.
     #[must_use]
     pub fn prefix(mut self, prefix: impl AsRef<str>) -> Self {
         self.prefix = prefix.as_ref().into();
@@ -244,12 +258,13 @@ impl Store for RedisStore {
 }
 
 impl Operate for RedisStore {
-    /// 0: Redis forgets by itself.
+    /// Returns 0, because Redis deletes ended sessions by itself.
     async fn prune(&self, _: OffsetDateTime) -> Result<u64, StoreError> {
         Ok(0)
     }
 
-    /// Goes through all keys of the database in small steps, and is about right while sessions come and go.
+    /// Scans all keys of the database in small steps. Changes during the scan make the result
+    /// inexact.
     async fn statistics(&self, _: OffsetDateTime) -> Result<Statistics, StoreError> {
         let pattern = format!("{}{}", literal(&self.prefix), "[0-9a-f]".repeat(32));
         let (mut cursor, mut live) = (0, 0);
@@ -338,11 +353,12 @@ fn number(value: Value) -> Result<u64, StoreError> {
 }
 
 fn unexpected() -> StoreError {
-    let told = "redis gave an answer of another kind: is this a redis, and no proxy or look-alike?";
+    let told =
+        "unexpected answer from redis: check that the server is redis or valkey, not a proxy";
     StoreError::new(StoreErrorKind::Other).told(told)
 }
 
-/// As a pattern that matches nothing else.
+/// Escapes `text` to a pattern that matches only `text`.
 fn literal(text: &str) -> String {
     let mut pattern = String::with_capacity(text.len());
     for c in text.chars() {

@@ -3,10 +3,12 @@ use time::OffsetDateTime;
 use super::super::{OwnerTag, StoreError, StoreErrorKind, Stored, Version};
 use crate::clock::{self, Millis};
 
-/// Version (8) ‖ end in milliseconds (8) ‖ owner, or zeros (16), numbers big-endian; then the bytes of the session.
+/// The length of a value's head: version (8) ‖ end in milliseconds (8) ‖ owner, or zeros (16).
+///
+/// Numbers are big-endian. The bytes of the session follow.
 const HEAD: usize = 32;
 
-/// How long an index remembers what has ended: more than clocks of instances differ.
+/// How long an index keeps ended sessions: longer than the clocks of instances differ.
 const SLACK: Millis = 60_000;
 
 pub(super) fn encode(version: Version, end: End, owner: Option<OwnerTag>, bytes: &[u8]) -> Vec<u8> {
@@ -23,7 +25,7 @@ pub(super) fn decode(mut value: Vec<u8>) -> Result<Stored, StoreError> {
         (number(&value, 0), number(&value, 8), value.len() >= HEAD)
     else {
         let told =
-            "a key of the session store holds something else: give sessions a prefix of their own";
+            "a key of the session store has a value of another app: give sessions their own prefix";
         return Err(StoreError::new(StoreErrorKind::Other).told(told));
     };
     value.drain(..HEAD);
@@ -56,13 +58,13 @@ impl End {
         self.0
     }
 
-    /// The time to live. What has ended lives a millisecond longer: Redis knows none of 0.
+    /// The time to live. It is at least 1 ms, because Redis rejects 0.
     pub(super) fn ttl(self) -> u64 {
         self.0.saturating_sub(now()).max(1)
     }
 }
 
-/// Before it, an index keeps nothing.
+/// An index drops sessions that ended before this time.
 pub(super) fn past() -> u64 {
     now().saturating_sub(SLACK)
 }
@@ -89,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_encoded_decodes_to_the_millisecond() {
+    fn rows_round_trip_to_the_millisecond() {
         let expires = clock::moment(1_893_456_000_123);
         let value = encode(Version::new(7), End::new(expires), None, b"sealed");
         let stored = decode(value).expect("a row");
@@ -99,14 +101,14 @@ mod tests {
     }
 
     #[test]
-    fn a_foreign_value_is_an_error() {
+    fn foreign_values_are_errors() {
         let error = decode(b"hello".to_vec()).expect_err("too short");
         assert_eq!(error.kind(), StoreErrorKind::Other);
         assert!(error.to_string().contains("prefix"));
     }
 
     #[test]
-    fn what_has_ended_lives_a_millisecond() {
+    fn ended_sessions_have_a_ttl_of_one_millisecond() {
         assert_eq!(End::new(OffsetDateTime::UNIX_EPOCH).ttl(), 1);
     }
 

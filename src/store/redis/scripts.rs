@@ -1,6 +1,7 @@
-//! What runs inside the server, each script at one instant.
+//! Lua scripts that run inside the server. Each script is atomic.
 //!
-//! A session's index key is made from the owner in its value, which no caller knows beforehand.
+//! The scripts compute the key of an owner's index from the stored value, because the caller does
+//! not know the stored owner.
 
 use std::sync::LazyLock;
 
@@ -8,15 +9,15 @@ use redis::Script;
 
 /// `ARGV`: 1 the prefix, 2 the session's key in hex.
 const COMMON: &str = r"
-local nobody = ('\0'):rep(16)
+local no_owner = ('\0'):rep(16)
 
 -- the key of an owner's index, or nil
 local function index_of(tag)
-  if #tag < 16 or tag == nobody then return nil end
+  if #tag < 16 or tag == no_owner then return nil end
   return ARGV[1] .. 'owner:' .. tag:gsub('.', function(c) return ('%02x'):format(c:byte()) end)
 end
 
--- the index lives as long as the longest of its sessions, and forgets those that are long past
+-- the index lives as long as its longest session, and drops sessions that ended long ago
 local function enter(index, expires, ttl, past)
   redis.call('ZADD', index, expires, ARGV[2])
   redis.call('ZREMRANGEBYSCORE', index, '-inf', past)
@@ -28,9 +29,10 @@ local function leave(index)
 end
 ";
 
-/// `ARGV`: 3 the value, 4 its TTL, 5 its end, 6 the past. 0: the key has a session.
+/// `ARGV`: 3 the value, 4 its TTL, 5 its end, 6 [`past`](super::row::past). Returns 0 if the key
+/// already has a session.
 ///
-/// The value is written first: a server that is full refuses the first write of a script or none.
+/// The value is written first, because a full server can refuse only the first write of a script.
 pub(super) static CREATE: LazyLock<Script> = LazyLock::new(|| {
     script(
         r"
@@ -42,9 +44,10 @@ return 1
     )
 });
 
-/// `ARGV`: as above, 7 the expected version. Nil: there is none. A value: what is there instead.
+/// `ARGV`: as for [`CREATE`], and 7 the expected version. Returns nil if there is no session, and
+/// the stored value if it has another version.
 ///
-/// Versions are compared as bytes, since Lua's numbers are doubles.
+/// Versions are compared as bytes, because Lua's numbers are doubles.
 pub(super) static SAVE: LazyLock<Script> = LazyLock::new(|| {
     script(
         r"
@@ -60,10 +63,11 @@ return 1
     )
 });
 
-/// `ARGV`: 3 the end as bytes, 4 the TTL, 5 the end, 6 the past, 7 the expected version. 0: it is not at that, or there is none.
+/// `ARGV`: 3 the end as bytes, 4 the TTL, 5 the end, 6 [`past`](super::row::past), 7 the expected
+/// version. Returns 0 if there is no session, or if it has another version.
 ///
-/// `PEXPIRE` comes first: it needs no memory, and after it a server that is full lets the rest pass, so that nobody is
-/// logged out for want of room.
+/// `PEXPIRE` comes first because it needs no memory. After it, even a full server accepts the other
+/// writes. A full server therefore logs no user out.
 pub(super) static TOUCH: LazyLock<Script> = LazyLock::new(|| {
     script(
         r"
@@ -79,7 +83,7 @@ return 1
     )
 });
 
-/// 0: there was none.
+/// Returns 0 if there was no session.
 pub(super) static DELETE: LazyLock<Script> = LazyLock::new(|| {
     script(
         r"
@@ -90,7 +94,7 @@ return redis.call('DEL', KEYS[1])
     )
 });
 
-/// `KEYS`: the index. `ARGV`: 1 the prefix, 2 the owner. How many there were.
+/// `KEYS`: the index. `ARGV`: 1 the prefix, 2 the owner. Returns the number of deleted sessions.
 pub(super) static DELETE_OWNER: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         r"

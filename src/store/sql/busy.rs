@@ -1,4 +1,4 @@
-//! What SQLite's result codes mean, and how a statement waits while another process writes.
+//! Maps SQLite's result codes, and retries a statement while another process writes.
 
 use std::{
     future::Future,
@@ -10,15 +10,18 @@ use sqlx::error::DatabaseError;
 use super::failure;
 use crate::store::{StoreError, StoreErrorKind};
 
-/// How long a statement waits while another process writes. SQLite itself would look again after up to 100 ms, and a process that
-/// writes all the time would leave it no gap: so it is told not to wait, and the statement is made again after a millisecond or two.
+/// How long a statement is retried while another process writes.
+///
+/// SQLite's own wait would retry after up to 100 ms, and might find no gap in constant writes. It
+/// is switched off, and the statement is retried after a few milliseconds.
 const BUSY: Duration = Duration::from_secs(2);
-/// How long a file may take to be opened: no request waits for it, and where many processes start at once it takes its time.
+/// How long opening a file is retried. No request waits for it, and it is slow when many processes
+/// start at once.
 const OPENING: Duration = Duration::from_secs(10);
 const LEAST_PAUSE: Duration = Duration::from_micros(500);
 const MOST_PAUSE: Duration = Duration::from_millis(4);
 
-/// Makes a statement, again and again while another process writes.
+/// Runs a statement, and retries it while another process writes.
 pub(super) async fn patiently<T, F>(make: impl Fn() -> F) -> Result<T, StoreError>
 where
     F: Future<Output = Result<T, sqlx::Error>>,
@@ -26,7 +29,7 @@ where
     again(BUSY, |kind| kind == StoreErrorKind::Contended, make).await
 }
 
-/// Opens connections, again and again while others do as well.
+/// Opens connections, and retries while other processes do the same.
 pub(super) async fn opening<T, F>(make: impl Fn() -> F) -> Result<T, StoreError>
 where
     F: Future<Output = Result<T, sqlx::Error>>,
@@ -63,12 +66,12 @@ fn failed(error: sqlx::Error) -> StoreError {
     failure(error, kind)
 }
 
-/// What SQLite's result codes mean, of which the lowest byte is the primary one.
+/// Maps a result code of SQLite. Its lowest byte is the primary code.
 fn kind(error: &dyn DatabaseError) -> StoreErrorKind {
     let code = error.code();
     let code = code.and_then(|code| code.parse::<u32>().ok()).unwrap_or(0);
     match code & 0xff {
-        // SQLITE_ERROR: of a statement that is right, since it names what is not there
+        // SQLITE_ERROR: our statements are valid, so a table or a column is missing
         1 => StoreErrorKind::Schema,
         // PERM, AUTH
         3 | 23 => StoreErrorKind::Denied,

@@ -1,5 +1,7 @@
-//! Stores in SQL databases. Every call is one statement that commits by itself: none is left half done by a request that goes
-//! away, and none begins a transaction that the next borrower of a connection would be in.
+//! Stores in SQL databases.
+//!
+//! Every statement commits by itself. A dropped request leaves no statement half done, and leaves
+//! no open transaction on a connection of the pool.
 
 #[cfg(feature = "sqlite")]
 mod busy;
@@ -15,10 +17,10 @@ use crate::clock;
 #[cfg(feature = "sqlite")]
 pub use self::sqlite::SqliteStore;
 
-/// So many rows at most are pruned by one statement.
+/// The maximum number of rows that one statement prunes.
 const BATCH: i64 = 500;
 
-/// A row's version, bytes and end, as columns.
+/// The columns of a row: version, bytes and end.
 type Columns = (i64, Vec<u8>, i64);
 
 fn stored((version, bytes, expires): Columns) -> Stored {
@@ -45,7 +47,7 @@ fn tag(owner: &Option<OwnerTag>) -> Option<&[u8]> {
     owner.as_ref().map(|owner| &owner.as_bytes()[..])
 }
 
-/// What a failure means; the database says what its own codes mean.
+/// Maps an error of sqlx. `kind_of` maps the codes of the database.
 fn failure(
     error: sqlx::Error,
     kind_of: impl FnOnce(&dyn DatabaseError) -> StoreErrorKind,
@@ -57,7 +59,7 @@ fn failure(
             StoreErrorKind::Unreachable
         }
         sqlx::Error::Database(error) => kind_of(&**error),
-        // columns of another type
+        // a column is missing or has another type
         sqlx::Error::ColumnDecode { .. } | sqlx::Error::ColumnNotFound(_) => StoreErrorKind::Schema,
         _ => StoreErrorKind::Other,
     };

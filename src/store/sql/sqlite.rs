@@ -20,7 +20,7 @@ use crate::store::{
     Stored, Version,
 };
 
-/// Keeps sessions in an SQLite file: for one machine, whose processes share it.
+/// Keeps sessions in an SQLite file, for one machine whose processes share the file.
 ///
 /// ```no_run
 /// # async fn start() -> Result<(), Box<dyn std::error::Error>> {
@@ -34,45 +34,49 @@ use crate::store::{
 /// # Ok(()) }
 /// ```
 ///
-/// The table is `sessions`, and `sessions_readable` a view of it for humans; [`SCHEMA`](Self::SCHEMA) is the SQL. Clones are one store.
+/// The table is `sessions`. The view `sessions_readable` shows it to humans.
+/// [`SCHEMA`](Self::SCHEMA) is the SQL. Clones share one store.
 ///
-/// The file is in WAL mode: back it up by `sqlite3 sessions.db ".backup copy.db"`, not by copying it. What was committed last can
-/// be lost if the machine loses power, but not if a process is killed.
+/// The file is in WAL mode. Back it up with `sqlite3 sessions.db ".backup copy.db"`, not by copying
+/// it. A power failure can lose the last commits. Killing a process loses none.
 #[derive(Clone)]
 pub struct SqliteStore {
     readers: SqlitePool,
-    /// One connection: those who write wait in line, rather than for a lock that they would have to poll.
+    /// One connection. Writers queue for it, and do not have to poll for the lock of the file.
     writer: SqlitePool,
 }
 
 const READERS: u32 = 4;
 
 impl SqliteStore {
-    /// The SQL that makes table, indexes and view, where they are not there yet.
+    /// The SQL that creates the table, the indexes and the view if they do not exist.
     pub const SCHEMA: &str = include_str!("sqlite.sql");
 
-    /// Opens a file, such as `sqlite:sessions.db`, and makes it if there is none; or `sqlite::memory:`, which ends with the process.
+    /// Opens a file, such as `sqlite:sessions.db`, and creates it if it does not exist.
+    ///
+    /// `sqlite::memory:` is a database in memory, which ends with the process.
     ///
     /// # Errors
     ///
-    /// A URL that is none, a file that cannot be opened, or is no database, or has another app's table `sessions`.
+    /// Fails if the URL is invalid, if the file cannot be opened or is not a database, or if it has
+    /// another app's table `sessions`.
     pub async fn connect(url: &str) -> Result<Self, StoreError> {
-        let no_url = || {
+        let invalid_url = || {
             StoreError::new(StoreErrorKind::Config).told(
-                "the URL is not one of SQLite: write `sqlite:sessions.db`, or `sqlite:/path/to/it`",
+                "invalid SQLite URL: use `sqlite:sessions.db` or `sqlite:/path/to/sessions.db`",
             )
         };
         let Some(place) = url.strip_prefix("sqlite:") else {
-            return Err(no_url());
+            return Err(invalid_url());
         };
         let (file, settings) = place.split_once('?').unwrap_or((place, ""));
         let in_memory = file == ":memory:" || settings.contains("mode=memory");
-        // to SQLite, no name is a file of each connection's own
+        // without a name, SQLite would open a separate temporary file for each connection
         if file.trim_start_matches('/').is_empty() && !in_memory {
-            return Err(no_url());
+            return Err(invalid_url());
         }
         let options =
-            SqliteConnectOptions::from_str(url).map_err(|error| no_url().because(error))?;
+            SqliteConnectOptions::from_str(url).map_err(|error| invalid_url().because(error))?;
         let options = options.busy_timeout(Duration::ZERO);
         let options = match in_memory {
             true => options,
@@ -97,47 +101,48 @@ impl SqliteStore {
                 StoreErrorKind::Other | StoreErrorKind::Unreachable => {
                     let file = options.get_filename().display();
                     error.told(format!(
-                        "the SQLite file {file} cannot be opened: does its folder exist, may this user write it, and is it a database?"
+                        "the SQLite file {file} cannot be opened: check that its folder exists, that this user may write to it, and that it is a database"
                     ))
                 }
                 _ => error,
             }
         })?;
         let readers = match in_memory {
-            // each connection would have a memory of its own
+            // each connection would have its own database
             true => writer.clone(),
             false => opening(|| pool(READERS)).await?,
         };
         let store = Self { readers, writer };
-        // none at all is no error yet
+        // a missing table is not an error yet: `create_schema` may follow
         if store.has_table().await? {
             store.check().await?;
         }
         Ok(store)
     }
 
-    /// The same of the URL in `SESSION_DB_URL`.
+    /// Opens the URL in the environment variable `SESSION_DB_URL`, as [`connect`](Self::connect)
+    /// does.
     ///
     /// # Errors
     ///
-    /// Those of [`connect`](Self::connect), and that it is not set.
+    /// The same as for [`connect`](Self::connect), and if the variable is not set.
     pub async fn from_env() -> Result<Self, StoreError> {
         let Some(url) = std::env::var_os("SESSION_DB_URL").filter(|url| !url.is_empty()) else {
             return Err(StoreError::new(StoreErrorKind::Config).told(
                 "SESSION_DB_URL is not set: set it to a file, such as `sqlite:sessions.db`",
             ));
         };
-        // a name that is not UTF-8 is no URL, either
+        // a value that is not UTF-8 is not a valid URL either
         let opened = Self::connect(url.to_str().unwrap_or_default()).await;
         opened.map_err(|error| match error.kind() {
-            StoreErrorKind::Config => error.told(
-                "SESSION_DB_URL is not a URL of SQLite: set it to a file, such as `sqlite:sessions.db`",
-            ),
+            StoreErrorKind::Config => {
+                error.told("invalid SESSION_DB_URL: set it to a file, such as `sqlite:sessions.db`")
+            }
             _ => error,
         })
     }
 
-    /// A store that uses the app's own pool, and leaves its settings as they are.
+    /// Uses the app's own pool, and does not change its settings.
     #[must_use]
     pub fn from_pool(pool: SqlitePool) -> Self {
         Self {
@@ -146,22 +151,26 @@ impl SqliteStore {
         }
     }
 
-    /// Makes table, indexes and view where they are not there yet. Several instances may do so at once.
+    /// Creates the table, the indexes and the view if they do not exist.
+    ///
+    /// Several instances may call this at the same time.
     ///
     /// # Errors
     ///
-    /// [`StoreErrorKind::Schema`] if there is a table `sessions` of another app; [`StoreErrorKind::ReadOnly`], and those of every call.
+    /// - [`StoreErrorKind::Schema`] if another app has a table `sessions`.
+    /// - [`StoreErrorKind::ReadOnly`] if the file is read-only.
+    /// - Other kinds as for every call.
     pub async fn create_schema(&self) -> Result<(), StoreError> {
         let make = || sqlx::raw_sql(Self::SCHEMA).execute(&self.writer);
         if !self.has_table().await? {
             patiently(make).await?;
         }
-        // of another app, it may lack what the indexes want
+        // another app's table may lack the columns of the indexes
         self.check().await?;
         patiently(make).await.map(drop)
     }
 
-    /// Makes a statement that changes rows; how many.
+    /// Runs a statement that changes rows, and returns the number of changed rows.
     async fn write<'a>(
         &'a self,
         statement: impl Fn() -> Query<'a, Sqlite, SqliteArguments>,
@@ -173,7 +182,7 @@ impl SqliteStore {
 
     async fn has_table(&self) -> Result<bool, StoreError> {
         let count: i64 = patiently(|| {
-            // to SQLite, `Sessions` is the same table
+            // SQLite ignores case in table names
             sqlx::query_scalar(
                 "select count(*) from sqlite_schema where name = 'sessions' collate nocase",
             )
@@ -183,14 +192,14 @@ impl SqliteStore {
         Ok(count > 0)
     }
 
-    /// Whether the table is there, and of this form.
+    /// Checks that the table exists and has our columns.
     async fn check(&self) -> Result<(), StoreError> {
         let columns = "select id, user_id, encrypted_data, expires_at, created_at, version from sessions limit 0";
         let checked = patiently(|| sqlx::query(columns).execute(&self.writer)).await;
         checked.map(drop).map_err(|error| match error.kind() {
             StoreErrorKind::Schema => error.told(
-                "there is no table `sessions` of this form: call `create_schema`; if another app has a table of that name, \
-                 give sessions a file of their own",
+                "the table `sessions` is missing or has other columns: call `create_schema`; \
+                 if another app uses this table, give sessions their own file",
             ),
             _ => error,
         })
@@ -282,7 +291,7 @@ impl Store for SqliteStore {
                 self.write(move || sqlx::query("delete from sessions where user_id = ?").bind(tag));
             match deleted.await? {
                 0 => return Ok(count),
-                // a session may have moved to another key meanwhile
+                // a session may have moved to another key in the meantime
                 some => count += some,
             }
         }

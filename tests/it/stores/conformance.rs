@@ -290,22 +290,25 @@ fn the_suite_finds_each_fault() {
         (Fault::SaveInserts, "`save` never inserts"),
         (
             Fault::SaveIgnoresTheVersion,
-            "`save` replaces the version that it is given and no other",
+            "`save` replaces only the expected version",
         ),
         (
             Fault::VersionsStandStill,
-            "each `save` gives a greater version",
+            "each `save` returns a greater version",
         ),
         (
             Fault::TouchRewrites,
-            "`touch` leaves version and bytes as they are",
+            "`touch` changes neither version nor bytes",
         ),
         (Fault::TouchInserts, "`touch` never inserts"),
         (
             Fault::TouchIgnoresTheVersion,
-            "`touch` of a version that was replaced",
+            "`touch` with a replaced version",
         ),
-        (Fault::DeleteSaysAlways, "`delete` says that there was none"),
+        (
+            Fault::DeleteSaysAlways,
+            "`delete` returns `false` if there was no session",
+        ),
         (
             Fault::OwnersAreForgotten,
             "`delete_owner` counts the sessions of that owner",
@@ -314,34 +317,37 @@ fn the_suite_finds_each_fault() {
             Fault::OwnersAreKept,
             "`delete_owner` counts the sessions of that owner",
         ),
-        (Fault::SecondsAlone, "to the byte and to the millisecond"),
-        (Fault::BytesAreText, "to the byte and to the millisecond"),
+        (Fault::SecondsAlone, "the exact bytes and end"),
+        (Fault::BytesAreText, "the exact bytes and end"),
         (
             Fault::CapitalsAreSmall,
-            "keys that differ in one bit are two",
+            "keys that differ in one bit are distinct",
         ),
         (Fault::EachInstanceIsAnIsland, "on every instance"),
         (
             Fault::CreateLooksFirst,
-            "of `create`s at the same time one creates",
+            "exactly one of several concurrent `create`s succeeds",
         ),
-        (Fault::SaveLooksFirst, "no `save` that says `Saved` is lost"),
+        (
+            Fault::SaveLooksFirst,
+            "no `save` that returns `Saved` is lost",
+        ),
         (
             Fault::DroppedCallsKeepTheConnection,
-            "a call after a dropped one works",
+            "a call after a dropped call works",
         ),
         (
             Fault::SavesInTwoSteps,
-            "a `save` that is dropped happens once or not at all",
+            "a dropped `save` takes effect once or not at all",
         ),
         (
             Fault::OwnersAreListedFirst,
-            "`delete_owner` also forgets a session that moves to another key meanwhile",
+            "`delete_owner` also deletes and counts a session that moves",
         ),
-        (Fault::PruneTakesNothing, "what has ended is forgotten"),
+        (Fault::PruneTakesNothing, "ended sessions are deleted"),
         (
             Fault::PruneTakesAll,
-            "`prune` forgets sessions that have ended, and no other",
+            "`prune` deletes only sessions that have ended",
         ),
     ] {
         let shared = Faulty::new(fault);

@@ -135,7 +135,7 @@ fn a_store_that_cannot_be_had_ends_the_program_with_its_reason() {
         ("postgresql://u:hunter2@h/d", "begins with"),
         ("hunter2", "begins with"),
         ("sqlite:/nowhere/at/all/hunter2.db", "cannot be opened"),
-        (&format!("sqlite:{}", garbage.display()), "is it a database"),
+        (&format!("sqlite:{}", garbage.display()), "it is a database"),
     ] {
         let output = example("stores")
             .env("SESSION_STORE_URL", url)

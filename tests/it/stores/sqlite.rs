@@ -221,7 +221,7 @@ async fn the_environment_names_the_file_or_is_told_what_is_missing() {
         (Some(""), "Config: SESSION_DB_URL is not set: set it to"),
         (
             Some("postgresql://u:hunter2@h/d"),
-            "Config: SESSION_DB_URL is not a URL of SQLite: set it to",
+            "Config: invalid SESSION_DB_URL: set it to",
         ),
     ] {
         let said = say(value);
