@@ -5,9 +5,9 @@
 //! curl -c jar -b jar http://localhost:3000/
 //! ```
 //!
-//! Environment variables: `PORT` (default 3000) and `SESSION_SECRET` (default: a random secret, lost at
-//! exit). Chromium, Firefox and curl accept the cookie on `http://localhost`. Safari does so only if
-//! `SESSION_INSECURE_HTTP` is `1`.
+//! Environment variables: `PORT` (default 3000) and `SESSION_SECRET` (default: a random secret,
+//! lost at exit). Chromium, Firefox and curl accept the cookie on `http://localhost`. Safari does
+//! so only if `SESSION_INSECURE_HTTP` is `1`.
 
 use axum::{Router, routing::get};
 use tower_sealed_session::{Error, Session, SessionLayer};

@@ -1,14 +1,14 @@
-//! A shop in one file: a cart that works before and after a login, "remember me", a members' page, a
-//! one-time notice, and logout.
+//! A shop in one file: a cart that works before and after a login, "remember me", a members' page,
+//! a one-time notice, and logout.
 //!
 //! ```sh
 //! cargo run --example login
 //! open http://localhost:3000/
 //! ```
 //!
-//! Environment variables: `PORT` (default 3000) and `SESSION_SECRET` (default: a random secret, lost at
-//! exit). Chromium, Firefox and curl accept the cookie on `http://localhost`. Safari does so only if
-//! `SESSION_INSECURE_HTTP` is `1`.
+//! Environment variables: `PORT` (default 3000) and `SESSION_SECRET` (default: a random secret,
+//! lost at exit). Chromium, Firefox and curl accept the cookie on `http://localhost`. Safari does
+//! so only if `SESSION_INSECURE_HTTP` is `1`.
 //!
 //! Any name can log in. A real app would ask for a password.
 
