@@ -1,7 +1,7 @@
-"""Instructions a request, counted by callgrind as the difference between 2000 requests and 1000.
+"""Instructions per request: callgrind counts 2000 and 1000 requests, and the difference is used.
 
-Prints `visit size contestant instructions`; the visit of the last lines is `others`, and their size the number of
-other cookies in a read of the small session. Arguments: CONTEST [TIMES].
+Prints `visit size contestant instructions`. In the last lines the visit is `others`, and the size
+is the number of other cookies in a read of the small session. Arguments: CONTEST [TIMES].
 """
 
 import re

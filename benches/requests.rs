@@ -1,7 +1,7 @@
-//! `cargo bench`: what a seal, an opening and a whole request cost, next to the floor and the limit. The peers are in
-//! `contest`, and figures to compare by in README.md.
+//! `cargo bench`: the cost of sealing, of opening and of whole requests, compared with the floor
+//! and the limit. `contest` measures the peers. README.md has the figures.
 
-// `contest` uses the rest, from another package
+// the package `contest` uses the other items
 #[allow(dead_code, unreachable_pub)]
 mod contestants;
 
@@ -13,7 +13,7 @@ use contestants::{Contestant, Size, Visit, Visitor, floor::FLOOR, limit::LIMIT, 
 
 const CONTESTANTS: [Contestant; 3] = [FLOOR, LIMIT, OURS];
 
-/// Without a request: a session's `Cookie` header, that is, record, seal, base64 and name; and the session of one.
+/// Without a request: from a session to its `Cookie` header (record, seal, base64, name), and back.
 fn seal_and_open(criterion: &mut Criterion) {
     let layer = SessionLayer::new(KeyRing::ephemeral().expect("entropy"));
     for size in Size::ALL {
@@ -21,7 +21,7 @@ fn seal_and_open(criterion: &mut Criterion) {
         session.write(&size.values()).expect("it fits");
         let cookie = || testing::cookie(&layer, &session).expect("entropy");
         let received = HeaderMap::from_iter([(SET_COOKIE, cookie())]);
-        let opened = || testing::received(&layer, &received).expect("its own");
+        let opened = || testing::received(&layer, &received).expect("a valid session");
         assert!(opened().contains_key("csrf"));
         criterion
             .benchmark_group("seal")
@@ -59,7 +59,7 @@ fn request(criterion: &mut Criterion, visit: Visit, size: Size) {
     }
 }
 
-/// A small session's read beside so many cookies of others.
+/// A read of the small session after this many other cookies.
 fn other_cookies(criterion: &mut Criterion) {
     let runtime = runtime();
     let mut group = criterion.benchmark_group("other cookies");

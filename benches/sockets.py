@@ -1,7 +1,9 @@
-"""Whole requests over loopback: the floor, the limit and this crate as servers, wrk with 64 connections as their clients.
+"""Whole requests over loopback. The floor, the limit and this crate are the servers; wrk with 64
+connections is the client.
 
-Prints `setting path round contestant requests_per_second`. The settings: all share the machine's cores, as on a small
-machine; or the server has core 0, and wrk core 1. Arguments: CONTEST [ROUNDS].
+Prints `setting path round contestant requests_per_second`. There are two settings: server and wrk
+share all cores, as on a small machine; or the server runs on core 0 and wrk on core 1.
+Arguments: CONTEST [ROUNDS].
 """
 
 import re
@@ -15,7 +17,7 @@ from typing import NamedTuple
 
 CONTESTANTS = ["floor", "limit", "tower-sealed-session"]
 PATHS = ["/untouched", "/read"]
-# setting: what goes before a server's command, and before wrk's
+# setting: the prefix of the server's command, and the prefix of wrk's command
 SETTINGS = {
     "shared cores": ([], []),
     "a core each": (["taskset", "-c", "0"], ["taskset", "-c", "1"]),
@@ -56,7 +58,8 @@ def requests_per_second(pin: list[str], server: Server, path: str, cookies: str)
 
 
 def rounds(setting: str, servers: list[Server], path: str, count: int) -> None:
-    # the floor, which gives no session, gets as long a request as the others
+    # the floor sets no cookie; it gets the cookies of another server, so that all requests have
+    # the same length
     cookies = {server.contestant: server.cookies for server in servers}
     cookies["floor"] = servers[-1].cookies
     for number in range(count + 1):
@@ -72,7 +75,7 @@ def main(contest: str, count: str = "25") -> None:
     for tool, package in PACKAGES.items():
         if not shutil.which(tool):
             sys.exit(f"{tool} is missing: apt-get install {package}")
-    # else a terminated run would leave its servers behind
+    # without this, a terminated run would leave its servers running
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))
     for setting, (pin, _) in SETTINGS.items():
         with ExitStack() as stack:

@@ -1,7 +1,9 @@
-"""Starlette's SessionMiddleware, for reference: the same sessions and visits as `contestants/visit.rs`, in one process.
+"""Starlette's SessionMiddleware, for reference, in one process.
+
+The sessions and visits are the same as in `contestants/visit.rs`.
 
 Prints `visit size round contestant nanoseconds`, as `contest times` does. Arguments: [ROUNDS [SLICE_MS]].
-Starlette signs its cookie and does not encrypt it.
+Starlette signs its cookie but does not encrypt it.
 """
 
 import asyncio
@@ -14,7 +16,7 @@ from typing import Any
 from starlette.middleware.sessions import SessionMiddleware
 from starlette.requests import Request
 
-# Requests are made in batches, outside the time.
+# Requests are built in batches. Building them is not timed.
 BATCH = 64
 USER_ID = 1_000_000_007
 NAMES = ["Starlette floor", "Starlette SessionMiddleware"]
@@ -119,7 +121,7 @@ async def drop(message: dict[str, Any]) -> None:
 
 
 async def answer(app: App, path: str, cookies: str) -> tuple[int, str]:
-    """The status, and the cookie as it comes back."""
+    """Returns the status and the cookie pair that a browser would send back."""
     messages: list[dict[str, Any]] = []
 
     async def keep(message: dict[str, Any]) -> None:
@@ -131,7 +133,7 @@ async def answer(app: App, path: str, cookies: str) -> tuple[int, str]:
 
 
 class Visitor:
-    """One who asks the same again and again."""
+    """Repeats the same request."""
 
     def __init__(self, app: App, visit: str, cookies: str) -> None:
         self.app = app
@@ -139,7 +141,7 @@ class Visitor:
         self.cookies = cookies
 
     async def time(self, slice_ns: int) -> float:
-        """Nanoseconds a request."""
+        """Returns nanoseconds per request."""
         spent, count = 0, 0
         while spent < slice_ns:
             scopes = [scope_of(self.path, self.cookies) for _ in range(BATCH)]
@@ -163,13 +165,13 @@ async def visitor(contestant: str, visit: str, size: str) -> Visitor:
 
 
 async def check(app: App, visit: str, cookies: str) -> None:
-    """Makes sure that the middleware does what it is asked."""
+    """Checks that the middleware works as expected."""
     status, pair = await answer(app, PATHS[visit], cookies)
     assert status == (401 if visit == "garbage" else 200), (visit, status)
     assert bool(pair) == (visit in ("write", "new")), (visit, pair)
     if pair:
         status, _ = await answer(app, "/read", pair)
-        assert status == 200, f"{visit}: what was written"
+        assert status == 200, f"{visit}: the written session"
 
 
 async def cell(rounds: int, slice_ns: int, visit: str, size: str) -> None:

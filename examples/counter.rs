@@ -1,13 +1,13 @@
-//! Counts each visitor's visits, with the count in the visitor's cookie.
+//! Counts each visitor's visits. The count is in the visitor's cookie.
 //!
 //! ```sh
 //! cargo run --example counter
 //! curl -c jar -b jar http://localhost:3000/
 //! ```
 //!
-//! Settings from the environment: `PORT` (3000) and `SESSION_SECRET` (a random one, which ends with the
-//! process). Chromium, Firefox and curl take the cookie on `http://localhost`; Safari does not, unless
-//! `SESSION_INSECURE_HTTP` is `1`.
+//! Environment variables: `PORT` (default 3000) and `SESSION_SECRET` (default: a random secret,
+//! lost at exit). Chromium, Firefox and curl accept the cookie on `http://localhost`. Safari does
+//! so only if `SESSION_INSECURE_HTTP` is `1`.
 
 use axum::{Router, routing::get};
 use tower_sealed_session::{Error, Session, SessionLayer};

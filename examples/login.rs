@@ -1,16 +1,16 @@
-//! A shop in one file: a cart that is filled before and after a login, "remember me", a members' page, a
-//! one-time notice, and logout.
+//! A shop in one file: a cart that works before and after a login, "remember me", a members' page,
+//! a one-time notice, and logout.
 //!
 //! ```sh
 //! cargo run --example login
 //! open http://localhost:3000/
 //! ```
 //!
-//! Settings from the environment: `PORT` (3000) and `SESSION_SECRET` (a random one, which ends with the
-//! process). Chromium, Firefox and curl take the cookie on `http://localhost`; Safari does not, unless
-//! `SESSION_INSECURE_HTTP` is `1`.
+//! Environment variables: `PORT` (default 3000) and `SESSION_SECRET` (default: a random secret,
+//! lost at exit). Chromium, Firefox and curl accept the cookie on `http://localhost`. Safari does
+//! so only if `SESSION_INSECURE_HTTP` is `1`.
 //!
-//! Whoever gives a name is logged in: where a real app asks for a password, this one does not.
+//! Any name can log in. A real app would ask for a password.
 
 use std::time::Duration;
 
@@ -56,8 +56,8 @@ pub(crate) fn pages() -> Router {
 pub(crate) fn around(pages: Router, sessions: SessionLayer) -> Router {
     pages
         .layer(sessions)
-        // SameSite does not protect a login form, since a forged login needs no cookie: the last layer is
-        // the outermost, and turns other sites' forms away before anything else runs.
+        // SameSite does not protect a login form, because a forged login needs no cookie. The last
+        // layer is the outermost: it rejects other sites' forms before anything else runs.
         .layer(CsrfLayer::new())
 }
 
@@ -109,7 +109,7 @@ async fn shop(session: Session) -> Result<Html<String>, Error> {
 
 async fn me(session: Session) -> Result<Response, Error> {
     let Some(name) = session.owner() else {
-        return Ok(refusal(StatusCode::UNAUTHORIZED, "Nobody is logged in."));
+        return Ok(refusal(StatusCode::UNAUTHORIZED, "You are not logged in."));
     };
     let cart = session.get::<Vec<String>>("cart")?.unwrap_or_default();
     let body = format!(
@@ -156,7 +156,7 @@ async fn login(session: Session, Form(form): Form<Login>) -> Result<Response, Er
         Err(error) if error.kind() == ErrorKind::InvalidOwner => {
             return Ok(refusal(
                 StatusCode::UNPROCESSABLE_ENTITY,
-                "That is no name.",
+                "Please enter a name.",
             ));
         }
         Err(error) => return Err(error),
@@ -164,7 +164,7 @@ async fn login(session: Session, Form(form): Form<Login>) -> Result<Response, Er
     if form.remember.is_some() {
         session.remember(REMEMBERED);
     }
-    // beside a full cart there may be no room for it, which is no reason to fail
+    // the notice may not fit beside a full cart; the login must still succeed
     let _ = session.insert("notice", format!("Welcome, {}.", form.name.trim()));
     Ok(Redirect::to("/").into_response())
 }

@@ -1,18 +1,19 @@
-//! Takes over the sessions of a Starlette or FastAPI app, in one of three modes:
+//! Uses the sessions of a Starlette or FastAPI app, in one of three modes:
 //!
 //! ```sh
 //! export STARLETTE_SECRET=… SESSION_SECRET=$(openssl rand -hex 32)
-//! cargo run --example starlette --features starlette -- migrate   # the old app is gone
-//! cargo run --example starlette --features starlette -- dual      # it still serves, or may have to again
-//! cargo run --example starlette --features starlette -- share     # both stay, on the old cookie
+//! cargo run --example starlette --features starlette -- migrate   # the old app no longer runs
+//! cargo run --example starlette --features starlette -- dual      # the old app may still run
+//! cargo run --example starlette --features starlette -- share     # both apps use the old cookie
 //!
 //! curl -b "session=$OLD_COOKIE" -c jar http://localhost:3000/
 //! curl -b jar -c jar -X POST 'http://localhost:3000/set?key=theme&value=dark'
 //! curl -b jar -c jar -X POST http://localhost:3000/logout
 //! ```
 //!
-//! Settings from the environment: `PORT` (3000), `STARLETTE_SECRET` (the old app's `secret_key`), `STARLETTE_MAX_AGE` (its
-//! `max_age`: 1209600 seconds), `SESSION_SECRET` (a random one, which ends with the process; `share` wants none).
+//! Environment variables: `PORT` (default 3000), `STARLETTE_SECRET` (the old app's `secret_key`),
+//! `STARLETTE_MAX_AGE` (its `max_age`, default 1209600 seconds), `SESSION_SECRET` (default: a
+//! random secret, lost at exit; not used by `share`).
 
 use std::{collections::BTreeMap, env, time::Duration};
 
@@ -40,11 +41,11 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let max_age = env::var("STARLETTE_MAX_AGE").map_or(Ok(1_209_600), |seconds| seconds.parse())?;
     let max_age = Duration::from_secs(max_age);
     let old = LegacyCookie::new(Starlette::new([secret])?, max_age).name("session");
-    // a fixed date, in an app
+    // a real app uses a fixed date
     let until = OffsetDateTime::now_utc() + max_age;
     let sealed = || -> Result<SessionLayerBuilder, Box<dyn std::error::Error>> {
         Ok(SessionLayerBuilder::from_env_or_ephemeral()?
-            // another name than the old cookie's, also without the prefix `__Host-`
+            // must differ from the old cookie's name even without the prefix `__Host-`
             .name("sealed_session")
             .idle_timeout(max_age)
             .absolute_timeout(4 * max_age))
@@ -53,7 +54,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         Some("migrate") => app().layer(sealed()?.migrate(old, until).build()?),
         Some("dual") => app().layer(sealed()?.dual_write(old, until).build()?),
         Some("share") => app().layer(SignedSessionLayer::new(old)?),
-        _ => return Err("say which mode: migrate, dual or share".into()),
+        _ => return Err("usage: starlette migrate|dual|share".into()),
     };
 
     let port = env::var("PORT").map_or(Ok(3000), |port| port.parse())?;
@@ -70,10 +71,10 @@ fn app() -> Router {
         .route("/logout", post(logout))
 }
 
-/// Values as they are, so that no number loses a digit.
+/// Values are not parsed, so that numbers keep all digits.
 async fn show(session: Session) -> Result<impl IntoResponse, Error> {
     let entries: BTreeMap<String, Box<RawValue>> = session.read()?;
-    let json = serde_json::to_string(&entries).expect("JSON is JSON");
+    let json = serde_json::to_string(&entries).expect("valid JSON");
     Ok(([(CONTENT_TYPE, "application/json")], json))
 }
 

@@ -1,23 +1,25 @@
-//! The login example's pages over the store that `SESSION_STORE_URL` names, on one instance or several.
+//! The login example with the store of `SESSION_STORE_URL`, for one or more instances.
 //!
 //! ```sh
 //! SESSION_STORE_URL=redis://localhost:6379/0 cargo run --example stores --features memory,redis,sqlite
 //! open http://localhost:3000/
 //! ```
 //!
-//! | `SESSION_STORE_URL` | where sessions are |
+//! | `SESSION_STORE_URL` | location of sessions |
 //! |---|---|
-//! | not set | in their cookies |
+//! | not set | in cookies |
 //! | `memory:` | in this process |
-//! | `sqlite:sessions.db` | in a file, which is made if it is missing |
+//! | `sqlite:sessions.db` | in a file, created if missing |
 //! | `redis://localhost:6379/0` | in Redis or Valkey |
-//! | `overflow+…` | in their cookies while they fit, else there |
-//! | `read_from+…` | in their cookies, and those that are there already are read: on the way to a store, or back |
+//! | `overflow+…` | in cookies if they fit, otherwise in this store |
+//! | `read_from+…` | in cookies; sessions in this store are read too, for moves |
 //!
-//! Beside the pages there are, for scripts, GET `/set/{key}/{value}`, GET `/get/{key}` (the bare value, or 404), and GET
-//! `/sleep/{ms}/{key}/{value}`, which opens the session, waits, and then sets. (A real app changes nothing on GET.)
+//! There are also routes for scripts: GET `/set/{key}/{value}`, GET `/get/{key}` (the plain value,
+//! or 404), and GET `/sleep/{ms}/{key}/{value}`, which opens the session, waits, and then sets the
+//! value. (A real app must not change anything on GET.)
 //!
-//! Settings from the environment: `PORT` (3000) and `SESSION_SECRET`, which instances of one app share.
+//! Environment variables: `PORT` (default 3000) and `SESSION_SECRET`. All instances of an app need
+//! the same secret.
 
 #[allow(dead_code, reason = "it is an example of its own")]
 #[path = "login.rs"]
@@ -69,7 +71,7 @@ async fn serve() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// How a layer uses a store.
+/// How the layer uses the store.
 #[derive(Clone, Copy)]
 enum Mode {
     Store,
@@ -104,9 +106,9 @@ async fn in_store(sessions: SessionLayer, url: &str) -> Result<SessionLayer, Box
             tokio::spawn(prune_every(Duration::from_secs(600), store.clone()));
             Ok(mode.over(sessions, store))
         }
-        // the rest of a URL may hold a password
+        // print only the scheme: the URL may contain a password
         scheme => Err(format!(
-            "SESSION_STORE_URL begins with {scheme:?}, which is none of memory:, redis: and sqlite:"
+            "SESSION_STORE_URL begins with {scheme:?}; expected memory:, redis: or sqlite:"
         )
         .into()),
     }

@@ -1,9 +1,10 @@
-//! The limit: the cheapest correct sequence over this crate's bytes and libraries, assembled by hand. Not a session: it has
-//! one key, no ids, no owner, no rotation, no events, no cache headers, and forgets what it opened.
+//! The limit: the cheapest correct code for this crate's format and libraries, written by hand. It
+//! is not a session: it has one key, no ids, no owner, no rotation, no events and no cache headers,
+//! and it does not keep an opened session.
 //!
-//! A read is one scan, one base64, one HMAC, one CTR, one look at the clock, one value. A write does that, and then the
-//! same back: IV, CTR, HMAC, base64, `Set-Cookie`. The IV is random; [`HEDGED`] derives it as the format demands, by an HMAC
-//! of its own.
+//! A read is one header scan, one base64 decoding, one HMAC, one CTR decryption, one clock reading
+//! and one value. A write also does the reverse: IV, CTR, HMAC, base64, `Set-Cookie`. The IV is
+//! random; [`HEDGED`] derives it with a separate HMAC, as the format requires.
 
 use std::{
     cell::RefCell,
@@ -173,18 +174,18 @@ fn set_times(bytes: &mut [u8], now: u64) {
 }
 
 fn push_entry(out: &mut Vec<u8>, key: &[u8], json: &[u8]) {
-    assert!(json.len() < 128, "the limit knows short values alone");
+    assert!(json.len() < 128, "the limit supports only short values");
     out.push(key.len() as u8);
     out.extend_from_slice(key);
     out.push(json.len() as u8);
     out.extend_from_slice(json);
 }
 
-/// The decrypted token, still in the buffer that its base64 was decoded to.
+/// The decrypted token, in the buffer of its base64 decoding.
 struct Opened(Vec<u8>);
 
 impl Opened {
-    /// Where the JSON of an entry stands.
+    /// The position of an entry's JSON.
     fn find(&self, key: &[u8]) -> Option<std::ops::Range<usize>> {
         let mut at = ENTRIES;
         loop {
@@ -218,7 +219,7 @@ impl Opened {
     }
 }
 
-/// What the request brought, and what the response is to send.
+/// The cookie of the request, and the cookie for the response.
 #[derive(Clone)]
 struct Slot(Arc<Inner>);
 
@@ -282,7 +283,7 @@ impl Slot {
         BASE64URL.encode_append(&bytes, &mut line);
         line.extend_from_slice(ATTRIBUTES);
         let header = HeaderValue::from_maybe_shared(Bytes::from(line)).expect("ASCII");
-        *self.0.set.lock().expect("nothing panics under it") = Some(header);
+        *self.0.set.lock().expect("no panic while locked") = Some(header);
     }
 }
 
@@ -362,7 +363,7 @@ where
             .0
             .set
             .lock()
-            .expect("nothing panics under it")
+            .expect("no panic while locked")
             .take();
         if let Some(line) = set {
             response.headers_mut().append(SET_COOKIE, line);

@@ -1,4 +1,5 @@
-//! Who is measured, and what each is asked to do. Each is an axum router with the same routes, over its own sessions.
+//! The contestants and their requests. Each contestant is an axum router with the same routes and
+//! its own session layer.
 
 pub mod floor;
 pub mod limit;
@@ -11,27 +12,28 @@ pub use self::visit::{Large, Medium, Size, Small, Values, Visit, Visitor};
 
 /// A router with the routes of [`Visit::path`], for sessions of one size.
 ///
-/// | route | what the handler does |
+/// | route | handler |
 /// |---|---|
-/// | `/untouched` | answers, without a look at the session |
+/// | `/untouched` | answers without using the session |
 /// | `/read` | reads `user_id` |
-/// | `/write` | reads `user_id` and sets it to one more |
+/// | `/write` | reads `user_id` and increments it |
 /// | `/new` | sets all values of that size |
 ///
-/// Each answers 200 and `ok`; without a `user_id`, `/read` and `/write` answer 401.
+/// Each answers 200 and `ok`. Without a `user_id`, `/read` and `/write` answer 401.
 #[derive(Clone, Copy)]
 pub struct Contestant {
     pub name: &'static str,
-    /// A cookie that it looks at.
+    /// The name of a cookie that it reads.
     pub cookie: &'static str,
     pub app: fn(Size) -> Router,
 }
 
-/// Whether this is a `user_id` of a session here; in a store each write makes it one more.
+/// Checks the `user_id` of a session. With a store, each write increments it, so larger values are
+/// valid too.
 pub fn is_known(user_id: Option<u64>) -> Answer {
     match user_id {
         Some(visit::USER_ID..) => OK,
-        _ => (axum::http::StatusCode::UNAUTHORIZED, "nobody"),
+        _ => (axum::http::StatusCode::UNAUTHORIZED, "no session"),
     }
 }
 

@@ -1,4 +1,4 @@
-//! This crate, as its documentation says to use it.
+//! This crate, used as in its documentation.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ pub const OURS: Contestant = Contestant {
     },
 };
 
-/// The routes around a layer.
+/// The routes with a layer.
 pub fn app<T: Values>(layer: SessionLayer) -> Router {
     Router::new()
         .route("/untouched", get(async || OK))

@@ -1,3 +1,5 @@
+//! Sessions of three sizes, and the requests that each contestant answers.
+
 use std::{
     sync::LazyLock,
     time::{Duration, Instant},
@@ -36,7 +38,7 @@ impl Size {
         }
     }
 
-    /// The values of a session of that size, for those who keep a map.
+    /// The values of a session of this size, as a map.
     pub fn values(self) -> serde_json::Map<String, serde_json::Value> {
         let values = match self {
             Self::Small => serde_json::to_value(Small::new()),
@@ -50,7 +52,7 @@ impl Size {
     }
 }
 
-/// A whole session as a struct, for those who keep one.
+/// A whole session as a struct.
 pub trait Values:
     Clone + Default + Serialize + for<'de> Deserialize<'de> + Send + Sync + 'static
 {
@@ -78,7 +80,7 @@ macro_rules! values {
 }
 
 const CSRF: &str = "q3xq2v0Vd8mYb1sO4l5rXwZk2Jc0fTqJ";
-/// 73 characters, as of an address, a title or a token.
+/// 73 characters, like an address, a title or a token.
 const TEXT: &str = "The engine weaves algebraic patterns just as the loom weaves flowers here";
 const _: () = assert!(CSRF.len() == 32 && TEXT.len() == 73);
 
@@ -109,18 +111,18 @@ macro_rules! large {
 }
 large!(v00 v01 v02 v03 v04 v05 v06 v07 v08 v09 v10 v11 v12 v13 v14 v15 v16 v17 v18 v19 v20 v21 v22 v23 v24 v25 v26 v27);
 
-/// What a request asks for.
+/// The kinds of requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Visit {
-    /// No cookie came, and no handler asks for the session.
+    /// No session cookie is sent, and the handler does not use the session.
     Bare,
-    /// A session's cookie came, and no handler asks for it.
+    /// A session cookie is sent, and the handler does not use the session.
     Untouched,
     Read,
     Write,
-    /// No cookie came, and the handler fills a session.
+    /// No cookie is sent, and the handler fills a session.
     New,
-    /// 4000 characters that are no session come in its cookie, and the handler reads.
+    /// The session cookie holds 4000 meaningless characters, and the handler reads the session.
     Garbage,
 }
 
@@ -154,18 +156,18 @@ impl Visit {
         }
     }
 
-    /// Whether the session's size makes a difference to it.
+    /// Whether the cost depends on the size of the session.
     pub fn has_size(self) -> bool {
         !matches!(self, Self::Bare | Self::Garbage)
     }
 
-    /// Whether a session comes with it.
+    /// Whether a valid session cookie is sent.
     pub fn has_session(self) -> bool {
         matches!(self, Self::Untouched | Self::Read | Self::Write)
     }
 }
 
-/// Letters as of base64url, without meaning.
+/// Meaningless characters of the base64url alphabet.
 static GARBAGE: LazyLock<String> = LazyLock::new(|| {
     let letter = |n: u32| {
         let letters = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
@@ -174,20 +176,20 @@ static GARBAGE: LazyLock<String> = LazyLock::new(|| {
     (0..4000).map(letter).collect()
 });
 
-/// So many requests wait at a time: few enough to stay in the processor's caches.
+/// The number of requests built in advance: few enough to stay in the processor's caches.
 const BATCH: u64 = 64;
 
-/// One who asks the same again and again: the contestant's router, and the cookies that it gave.
+/// Repeats the same request: the contestant's router, and the cookies that it set.
 pub struct Visitor {
     pub app: Router,
     visit: Visit,
     cookies: Option<HeaderValue>,
-    /// The name and value of the contestant's own cookies, as they come back.
+    /// The name and value of the contestant's own cookies, as sent back.
     pub pairs: Vec<String>,
 }
 
 impl Visitor {
-    /// Gets a session, and makes sure that the contestant does what it is asked.
+    /// Gets a session and checks that the contestant works as expected.
     pub async fn new(contestant: &Contestant, visit: Visit, size: Size) -> Self {
         let app = (contestant.app)(size);
         let what = || format!("{} {} {}", contestant.name, visit.name(), size.name());
@@ -209,7 +211,7 @@ impl Visitor {
             pairs,
         };
         visitor.check(contestant, &what()).await;
-        // what the app spawned when it was made runs now, and not while it is timed
+        // let tasks spawned by the app run now, not while it is timed
         for _ in 0..16 {
             tokio::task::yield_now().await;
         }
@@ -230,7 +232,7 @@ impl Visitor {
                 false => sent.join("; "),
             };
             let (status, _) = send(&self.app, "/read", Some(header(&changed))).await;
-            assert_eq!(status, StatusCode::OK, "{what}: what was written");
+            assert_eq!(status, StatusCode::OK, "{what}: the written session");
         }
         assert!(
             no_sessions || !self.visit.has_session() || !self.pairs.is_empty(),
@@ -238,7 +240,7 @@ impl Visitor {
         );
     }
 
-    /// The same with so many cookies of others before its own.
+    /// The same with this many other cookies before its own.
     pub fn with_others(mut self, count: usize) -> Self {
         let others = (0..count).map(|n| format!("other{n}=a-value-of-24-characters"));
         let all: Vec<_> = others.chain(self.pairs.clone()).collect();
@@ -246,12 +248,13 @@ impl Visitor {
         self
     }
 
-    /// What it sends as `Cookie`.
+    /// The value of its `Cookie` header.
     pub fn cookies(&self) -> Option<&str> {
         self.cookies.as_ref()?.to_str().ok()
     }
 
-    /// How long so many requests take, from routing to the response's drop. Making them is not counted.
+    /// The time of this many requests, from routing to dropping the response. Building them is not
+    /// timed.
     pub async fn time(&self, times: u64) -> Duration {
         let (mut spent, mut left) = (Duration::ZERO, times);
         while left > 0 {
@@ -273,7 +276,7 @@ impl Visitor {
     }
 }
 
-/// A part of a shared buffer, as hyper has it.
+/// A header value in a shared buffer, as in hyper.
 fn header(text: &str) -> HeaderValue {
     let buffer = Bytes::copy_from_slice(text.as_bytes());
     let _other_parts = buffer.clone();
@@ -302,7 +305,7 @@ async fn send(app: &Router, path: &str, cookies: Option<HeaderValue>) -> (Status
         let line = line.to_str().expect("ASCII");
         line.split(';').next().unwrap_or_default().to_owned()
     });
-    // a browser sends none back that was removed
+    // a browser does not send removed cookies
     let kept = pairs.filter(|pair| {
         pair.split_once('=')
             .is_some_and(|(_, value)| !value.is_empty())

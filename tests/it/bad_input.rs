@@ -1,4 +1,5 @@
-//! What the network may send: always 200 with an empty session, never a removal, and the reason in an event.
+//! Bad cookies: the response is 200 with an empty session, the cookie is not removed, and an event
+//! tells the reason.
 
 use std::time::Duration;
 
@@ -21,7 +22,7 @@ struct Scene {
 impl Scene {
     fn new() -> Self {
         let (builder, clock) = on_a_clock();
-        let layer = builder.build().expect("possible");
+        let layer = builder.build().expect("valid settings");
         let app = Router::new().route("/", get(names)).layer(layer.clone());
         Self {
             app,
@@ -31,7 +32,7 @@ impl Scene {
         }
     }
 
-    /// The value of a good cookie, with an entry of that key.
+    /// The value of a valid cookie whose session has one entry with this key.
     fn value(&self, key: &str) -> String {
         value(&self.layer, key)
     }
@@ -65,14 +66,14 @@ fn value(layer: &SessionLayer, key: &str) -> String {
     pair.split_once('=').expect("a pair").1.to_owned()
 }
 
-/// The token with another character at that place.
+/// The token with one character changed at this position.
 fn forged(token: &str, at: usize) -> String {
     let other = if &token[at..=at] == "A" { "B" } else { "A" };
     format!("{}{other}{}", &token[..at], &token[at + 1..])
 }
 
 #[tokio::test]
-async fn garbage_and_truncations() {
+async fn garbage_and_truncated_tokens_are_rejected() {
     let scene = Scene::new();
     let good = scene.value("a");
     for garbage in [
@@ -119,7 +120,7 @@ async fn garbage_and_truncations() {
 }
 
 #[tokio::test]
-async fn one_changed_character_anywhere() {
+async fn token_with_any_one_character_changed_is_rejected() {
     let scene = Scene::new();
     let good = scene.value("a");
     for at in 0..good.len() {
@@ -144,13 +145,13 @@ async fn one_changed_character_anywhere() {
 }
 
 #[tokio::test]
-async fn foreign_cookies() {
+async fn tokens_of_other_secrets_names_and_audiences_are_rejected() {
     let scene = Scene::new();
     let build = |builder: tower_sealed_session::SessionLayerBuilder| {
         builder
             .clock(scene.clock.clone())
             .build()
-            .expect("possible")
+            .expect("valid settings")
     };
     let foreign = [
         (
@@ -175,7 +176,7 @@ async fn foreign_cookies() {
 }
 
 #[tokio::test]
-async fn expired_and_future_cookies() {
+async fn expired_and_future_cookies_are_rejected() {
     let scene = Scene::new();
     let good = scene.value("a");
     scene.clock.advance(Duration::from_secs(3600));
@@ -196,7 +197,7 @@ async fn expired_and_future_cookies() {
 }
 
 #[tokio::test]
-async fn several_sessions_at_once_are_nobody() {
+async fn conflicting_valid_sessions_are_treated_as_anonymous() {
     let scene = Scene::new();
     let (a, b) = (scene.value("a"), scene.value("b"));
     let line = format!("{NAME}={a}; {NAME}={b}");
@@ -211,17 +212,19 @@ async fn several_sessions_at_once_are_nobody() {
         .await;
 }
 
-/// Foreign ones do not count; of those that name our key, four are tried.
+/// Only candidates with a known key id count. At most four of them are opened.
 #[tokio::test]
-async fn duplicates_do_not_crowd_the_real_one_out_nor_cost_without_bound() {
+async fn number_of_opened_duplicates_is_limited() {
     let scene = Scene::new();
     let good = scene.value("a");
     let foreign = format!(
         "{NAME}={}; ",
         value(&SessionLayer::new(KeyRing::new(secret(OTHER_SECRET))), "a")
     );
-    let crowd = foreign.repeat(50) + &format!("{NAME}={good}");
-    scene.shows(&[crowd.as_bytes()], r#"["a"]"#, &[]).await;
+    let many_foreign = foreign.repeat(50) + &format!("{NAME}={good}");
+    scene
+        .shows(&[many_foreign.as_bytes()], r#"["a"]"#, &[])
+        .await;
     let token = good.clone();
     let forged = |n: usize| format!("{NAME}={}; ", forged(&token, n));
     let good = format!("{NAME}={good}");
@@ -240,15 +243,16 @@ async fn duplicates_do_not_crowd_the_real_one_out_nor_cost_without_bound() {
             &["rejected forged"],
         )
         .await;
-    let nobody = [&["rejected forged"; 4][..], &["rejected ambiguous"]].concat();
+    let expected = [&["rejected forged"; 4][..], &["rejected ambiguous"]].concat();
     scene
-        .shows(&[(several(100) + &good).as_bytes()], "[]", &nobody)
+        .shows(&[(several(100) + &good).as_bytes()], "[]", &expected)
         .await;
 }
 
-/// A sibling host may plant copies of its own session in front of the visitor's, where no prefix forbids it.
+/// Without a cookie prefix, a sibling host may plant copies of its own session in front of the
+/// visitor's.
 #[tokio::test]
-async fn planted_copies_do_not_crowd_the_visitors_session_out() {
+async fn planted_copies_of_another_session_make_the_visitor_anonymous() {
     let scene = Scene::new();
     let session = testing::session(&scene.layer);
     session.insert("evil", 1).expect("small");
@@ -264,7 +268,7 @@ async fn planted_copies_do_not_crowd_the_visitors_session_out() {
 }
 
 #[tokio::test]
-async fn sixty_four_kibibytes_of_cookies() {
+async fn cookie_headers_of_64_kib_are_accepted() {
     let scene = Scene::new();
     let ours = format!("{NAME}={}", scene.value("a"));
     let many = "a=1; ".repeat(13_107) + &ours;
@@ -280,7 +284,7 @@ async fn sixty_four_kibibytes_of_cookies() {
 }
 
 #[tokio::test]
-async fn invalid_utf_8_next_to_ours() {
+async fn invalid_utf_8_in_other_cookies_is_ignored() {
     let scene = Scene::new();
     let ours = format!("{NAME}={}", scene.value("a")).into_bytes();
     for neighbour in [&b"a=\xff"[..], b"\xfe\xff", b"\xc3=\x28", b"=\x80"] {
@@ -292,7 +296,7 @@ async fn invalid_utf_8_next_to_ours() {
     }
 }
 
-/// White space, zero-width and confusable characters that some parser trims, folds or ignores.
+/// Spaces, zero-width and confusable characters. Some parsers trim, fold or ignore them.
 const STRANGE: [&str; 38] = [
     "\u{80}", "\u{85}", "\u{a0}", "\u{ad}", "\u{34f}", "\u{1680}", "\u{180e}", "\u{2000}",
     "\u{2001}", "\u{2002}", "\u{2003}", "\u{2004}", "\u{2005}", "\u{2006}", "\u{2007}", "\u{2008}",
@@ -301,7 +305,7 @@ const STRANGE: [&str; 38] = [
     "'", "\\", ",", "=",
 ];
 
-/// Names that some parser takes for ours.
+/// Names that some parsers confuse with ours.
 const LOOK_ALIKES: [&str; 24] = [
     "%5F%5FHost-session",
     "__%48ost-session",
@@ -329,9 +333,9 @@ const LOOK_ALIKES: [&str; 24] = [
     "\u{5f}\u{203f}Host-session",
 ];
 
-/// A sibling host can set all of these: none is ours, and none hides ours.
+/// A sibling host can set all of these. None is accepted as ours, and none hides ours.
 #[tokio::test]
-async fn look_alike_names() {
+async fn look_alike_names_are_ignored() {
     let scene = Scene::new();
     let (evil, ours) = (scene.value("evil"), format!("{NAME}={}", scene.value("a")));
     let strange = STRANGE.iter().flat_map(|strange| {
@@ -355,7 +359,7 @@ async fn look_alike_names() {
         format!("$Version=1,{NAME}={evil}"),
     ]);
     for pair in &pairs {
-        // with `=` after it the name is ours, and the value is none
+        // with `=` appended, the name is ours and the value is invalid
         let event: &[&str] = if pair.starts_with(&format!("{NAME}==")) {
             &["rejected garbage"]
         } else {
@@ -373,7 +377,7 @@ async fn look_alike_names() {
             .await;
     }
     assert!(pairs.len() > 140);
-    // RFC 2965 is not spoken: these are cookies of other names beside ours
+    // RFC 2965 is not supported: these are other cookies beside ours
     for line in [
         format!("$Version=1; {ours}; $Path=/"),
         format!("\"a=b; {ours}"),
@@ -383,9 +387,9 @@ async fn look_alike_names() {
     }
 }
 
-/// They cannot be in a header: the type refuses them, as servers do with 400 before any layer is asked.
+/// `HeaderValue` refuses control bytes. Servers answer them with 400 before any layer runs.
 #[test]
-fn no_control_byte_reaches_the_layer() {
+fn header_values_reject_control_bytes() {
     for byte in 0..=255_u8 {
         let line = [&b"a=1; "[..], &[byte], NAME.as_bytes(), b"=x"].concat();
         let refused = axum::http::HeaderValue::from_bytes(&line).is_err();
@@ -397,9 +401,9 @@ fn no_control_byte_reaches_the_layer() {
     }
 }
 
-/// HTTP/2 sends a header in pieces, and proxies split and join: lines mean what one line means.
+/// HTTP/2 and proxies may split a `Cookie` header into several lines. The result is the same.
 #[tokio::test]
-async fn several_lines_are_one() {
+async fn several_cookie_lines_are_read_as_one() {
     let scene = Scene::new();
     let pair = |value: String| format!("{NAME}={value}").into_bytes();
     let (a, b) = (pair(scene.value("a")), pair(scene.value("b")));
@@ -416,15 +420,16 @@ async fn several_lines_are_one() {
             .shows(&[lines[0], lines[1]], "[]", &["rejected ambiguous"])
             .await;
     }
-    // a pair does not go on in the next line
+    // a pair must not continue on the next line
     scene
         .shows(&[&a[..40], &a[40..]], "[]", &["rejected garbage"])
         .await;
 }
 
-/// Cookies that another path, partition or sibling host brought along, in every order: what decides is what they hold.
+/// Extra cookies from another path, partition or sibling host, in every order. The result depends
+/// on their contents only.
 #[tokio::test]
-async fn tossed_cookies() {
+async fn order_of_duplicate_cookies_does_not_matter() {
     let scene = Scene::new();
     let foreign = value(
         &SessionLayer::new(KeyRing::new(secret(OTHER_SECRET))),
@@ -444,7 +449,7 @@ async fn tossed_cookies() {
             .1
             .to_owned()
     };
-    // one session, sealed before and after it changed
+    // one session, sealed before and after a change
     let before = token();
     scene.clock.advance(Duration::from_secs(1800));
     session.insert("b", 2).expect("small");
@@ -484,9 +489,9 @@ async fn tossed_cookies() {
 }
 
 #[tokio::test]
-async fn a_bad_cookie_is_replaced_by_a_write_alone() {
+async fn bad_cookie_is_replaced_only_by_a_write() {
     let (builder, _) = on_a_clock();
-    let layer = builder.build().expect("possible");
+    let layer = builder.build().expect("valid settings");
     async fn write(session: Session) {
         session.insert("b", 2).expect("small");
     }
@@ -496,9 +501,10 @@ async fn a_bad_cookie_is_replaced_by_a_write_alone() {
     assert_eq!(session.keys(), ["b"]);
 }
 
-/// Made by a layer with a store: the state cannot be had here, which is no reason to drop it.
+/// A layer with a store made this ticket. This layer has no store, so it cannot load the session,
+/// but it must not remove the cookie.
 #[tokio::test]
-async fn a_ticket_of_a_store_is_unavailable_and_stays() {
+async fn ticket_without_a_store_answers_503_and_keeps_the_cookie() {
     let vectors: serde_json::Value =
         serde_json::from_str(include_str!("../vectors/format1.json")).expect("JSON");
     let vectors = vectors["vectors"].as_array().expect("a list");
@@ -510,7 +516,7 @@ async fn a_ticket_of_a_store_is_unavailable_and_stays() {
     let layer = SessionLayer::builder(keys)
         .clock(clock)
         .build()
-        .expect("possible");
+        .expect("valid settings");
     let app = Router::new()
         .route("/", get(names))
         .route("/untouched", get(|| async { "fine" }))

@@ -1,4 +1,4 @@
-//! The login example in a real Chromium: what only a browser can tell of a cookie.
+//! The login example in a real Chromium: how a real browser treats the cookies.
 
 #[path = "../../examples/login.rs"]
 #[allow(dead_code)]
@@ -39,7 +39,7 @@ const ARGUMENTS: &str = "--headless=new --no-sandbox --disable-gpu --disable-qui
 pub(crate) type Outcome<T = ()> = Result<T, Box<dyn Error>>;
 
 #[tokio::test]
-async fn the_cart_survives_login_and_the_notice_shows_once() -> Outcome {
+async fn cart_survives_login_and_the_notice_shows_once() -> Outcome {
     let shop = Browser::at_shop().await?;
     shop.add_to_cart("Assam").await?;
 
@@ -55,7 +55,7 @@ async fn the_cart_survives_login_and_the_notice_shows_once() -> Outcome {
 }
 
 #[tokio::test]
-async fn a_remembered_login_survives_a_restart() -> Outcome {
+async fn remembered_login_survives_a_browser_restart() -> Outcome {
     let mut shop = Browser::at_shop().await?;
     shop.log_in("Ada", true).await?;
     shop.restart().await?;
@@ -64,7 +64,7 @@ async fn a_remembered_login_survives_a_restart() -> Outcome {
 }
 
 #[tokio::test]
-async fn of_browser_sessions_only_the_remembered_survive_a_restart() -> Outcome {
+async fn browser_session_survives_a_restart_only_if_remembered() -> Outcome {
     let sessions = SessionLayer::builder(KeyRing::ephemeral()?).browser_session(true);
     let mut shop = Browser::at(login::app(sessions.build()?)).await?;
     shop.log_in("Ada", true).await?;
@@ -76,7 +76,7 @@ async fn of_browser_sessions_only_the_remembered_survive_a_restart() -> Outcome 
     shop.log_in("Ada", false).await?;
     shop.restart().await?;
     shop.open("/me").await?;
-    shop.wait_for("Nobody is logged in.").await?;
+    shop.wait_for("You are not logged in.").await?;
     assert!(shop.client.get_all_cookies().await?.is_empty());
     Ok(())
 }
@@ -90,14 +90,14 @@ async fn logout_removes_the_cookie() -> Outcome {
     shop.log_out().await?;
     assert!(shop.client.get_all_cookies().await?.is_empty());
     shop.open("/me").await?;
-    shop.wait_for("Nobody is logged in.").await?;
+    shop.wait_for("You are not logged in.").await?;
     shop.responses_until(1, |seen| seen.status_code == 401)
         .await?;
     Ok(())
 }
 
 #[tokio::test]
-async fn scripts_cannot_read_the_one_cookie() -> Outcome {
+async fn scripts_cannot_read_the_cookie() -> Outcome {
     let shop = Browser::at_shop().await?;
     shop.log_in("Ada", false).await?;
     let readable = shop
@@ -119,13 +119,13 @@ async fn scripts_cannot_read_the_one_cookie() -> Outcome {
 }
 
 #[tokio::test]
-async fn no_cookie_is_refused() -> Outcome {
+async fn browser_accepts_every_cookie() -> Outcome {
     let shop = Browser::at_shop().await?;
     shop.add_to_cart("Assam").await?;
     shop.log_in("Ada", true).await?;
     shop.log_out().await?;
 
-    // the cart, the login, the notice that was shown, the logout
+    // the cart, the login, the notice shown, the logout
     let sets = |seen: &Response| seen.session().is_some();
     let seen = shop.responses_until(4, sets).await?;
     assert_eq!(refused(&seen), [&Value::Null; 0]);
@@ -138,7 +138,7 @@ async fn no_cookie_is_refused() -> Outcome {
 }
 
 #[tokio::test]
-async fn a_refused_cookie_would_be_seen() -> Outcome {
+async fn refused_cookies_are_detected() -> Outcome {
     let careless = || async { ([(SET_COOKIE, "__Host-x=1")], Html("<p>Take it.")) };
     let site = Browser::at(Router::new().route("/", get(careless))).await?;
     site.open("/").await?;
@@ -153,7 +153,7 @@ async fn a_refused_cookie_would_be_seen() -> Outcome {
 }
 
 #[tokio::test]
-async fn the_largest_session_is_taken() -> Outcome {
+async fn largest_session_is_accepted() -> Outcome {
     let fill = |session: Session| async move {
         let mut len = 4096;
         while session.insert("x", "x".repeat(len)).is_err() {
@@ -172,7 +172,7 @@ async fn the_largest_session_is_taken() -> Outcome {
 }
 
 #[tokio::test]
-async fn a_forged_login_is_turned_away() -> Outcome {
+async fn cross_site_login_is_rejected() -> Outcome {
     let shop = Browser::at_shop().await?;
     let forgery = format!(
         "<form method=post action={}/login><input name=name value=Mallory></form>
@@ -186,7 +186,7 @@ async fn a_forged_login_is_turned_away() -> Outcome {
         .await?;
 
     shop.open("/me").await?;
-    shop.wait_for("Nobody is logged in.").await?;
+    shop.wait_for("You are not logged in.").await?;
     assert!(shop.client.get_all_cookies().await?.is_empty());
     Ok(())
 }
@@ -222,7 +222,7 @@ impl Browser {
         })
     }
 
-    /// It is asked to end, and has written its cookies to disk once it has.
+    /// Ends the browser gracefully, so that it writes its cookies to disk, and starts a new one.
     async fn restart(&mut self) -> Outcome {
         self.client.clone().close().await?;
         self.client = self.driver.session().await?;
@@ -266,16 +266,19 @@ impl Browser {
     }
 
     pub(crate) async fn wait_for(&self, text: &str) -> Outcome {
-        self.wait(Locator::XPath(&having(text))).await?;
+        self.wait(Locator::XPath(&containing(text))).await?;
         Ok(())
     }
 
     async fn shows(&self, text: &str) -> Outcome<bool> {
-        let found = self.client.find_all(Locator::XPath(&having(text))).await?;
+        let found = self
+            .client
+            .find_all(Locator::XPath(&containing(text)))
+            .await?;
         Ok(!found.is_empty())
     }
 
-    /// Sorted.
+    /// The names of all cookies, sorted.
     #[cfg(feature = "starlette")]
     pub(crate) async fn cookie_names(&self) -> Outcome<Vec<String>> {
         let cookies = self.client.get_all_cookies().await?;
@@ -293,7 +296,8 @@ impl Browser {
         Ok(found.map_err(|error| format!("{search:?}: {error}"))?)
     }
 
-    /// What the browser's network log tells since it was last read, until so many are `wanted`.
+    /// Reads the browser's network log until it has `count` responses that are `wanted`. Returns
+    /// all responses since the last read.
     async fn responses_until(
         &self,
         count: usize,
@@ -303,7 +307,7 @@ impl Browser {
         let mut seen = Vec::new();
         while seen.iter().filter(|seen| wanted(seen)).count() < count {
             if Instant::now() > end {
-                return Err(format!("the browser saw no more than {seen:#?}").into());
+                return Err(format!("timed out; the browser saw {seen:#?}").into());
             }
             tokio::time::sleep(PERIOD).await;
             let log = self.client.issue_cmd(ReadLog).await?;
@@ -318,11 +322,11 @@ fn refused(seen: &[Response]) -> Vec<&Value> {
     seen.iter().flat_map(|seen| &seen.blocked_cookies).collect()
 }
 
-fn having(text: &str) -> String {
+fn containing(text: &str) -> String {
     format!("//*[text()[contains(., '{text}')]]")
 }
 
-/// A response as it came over the network, and which of its cookies the browser refused.
+/// A response as received, with the cookies that the browser refused.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Response {
@@ -336,10 +340,10 @@ impl Response {
         let event: Value = serde_json::from_str(entry["message"].as_str()?).ok()?;
         let event = &event["message"];
         (event["method"] == "Network.responseReceivedExtraInfo")
-            .then(|| Self::deserialize(&event["params"]).expect("what the DevTools protocol says"))
+            .then(|| Self::deserialize(&event["params"]).expect("valid by the DevTools protocol"))
     }
 
-    /// The session's cookie, from its value on.
+    /// The `Set-Cookie` line of the session, after the name and `=`.
     fn session(&self) -> Option<&str> {
         let line = self.headers.get("set-cookie")?;
         line.strip_prefix("__Host-session=")
@@ -360,7 +364,7 @@ impl WebDriverCompatibleCommand for ReadLog {
     }
 }
 
-/// A chromedriver and the folder that its browsers write to, one after the other.
+/// A chromedriver, and the folder of its browsers' files.
 struct Driver {
     process: Child,
     port: u16,
@@ -389,7 +393,7 @@ impl Driver {
         let mut lines = BufReader::new(output).lines().map_while(Result::ok);
         driver.port = lines
             .find_map(|line| port(&line))
-            .ok_or("chromedriver did not tell its port")?;
+            .ok_or("chromedriver printed no port")?;
         Ok(driver)
     }
 
@@ -418,7 +422,7 @@ impl Driver {
 
 impl Drop for Driver {
     fn drop(&mut self) {
-        // Killed at once, it would leave its browser behind, whose helpers may write even after it.
+        // A killed driver leaves its browser running, whose helper processes may still write files.
         let _ = self.shut_down();
         let _ = self.process.kill();
         let _ = self.process.wait();

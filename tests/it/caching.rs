@@ -1,4 +1,4 @@
-//! What caches are told: every way to look at a session or change it, every kind of response, exactly.
+//! Cache headers: every way to read or change a session, with every kind of response.
 
 use std::{collections::BTreeSet, path::Path, time::Duration};
 
@@ -12,12 +12,12 @@ use tower_sealed_session::{Error, Session, SessionLayer, testing};
 
 use crate::support::{get_with, keys, layer, on_a_clock};
 
-/// What a method means for the response.
+/// The effect of a method on the response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Effect {
-    /// The session was opened, and nothing changed.
+    /// The session was opened and not changed.
     Look,
-    /// Our cookie is set or removed.
+    /// The response sets or removes our cookie.
     Cookie,
     /// A login begins or ends.
     Login,
@@ -27,7 +27,8 @@ use Effect::{Cookie, Login, Look};
 
 type Act = fn(&Session, &Extensions);
 
-/// Method, its effect on a visitor with a session (of `ada`, with an entry `a` of 1), and on one without.
+/// Method, its effect on a visitor with a session (owner `ada`, entry `a` = 1), and its effect on a
+/// visitor without one.
 const METHODS: [(&str, Effect, Effect, Act); 37] = [
     ("from_extensions", Look, Look, |_, extensions| {
         let again = Session::from_extensions(extensions).now_or_never();
@@ -118,16 +119,18 @@ const METHODS: [(&str, Effect, Effect, Act); 37] = [
 type Map = std::collections::BTreeMap<&'static str, u8>;
 
 fn fine(result: Result<(), Error>) {
-    result.expect("possible");
+    result.expect("the change is valid");
 }
 
-/// One response of the application, and what becomes of it: `Cache-Control` after a look, with our cookie, and with a login.
+/// Headers of the application's response, and the expected headers after the layer.
 struct Kind {
     said: &'static [(&'static str, &'static str)],
+    /// `Cache-Control` after a read.
     look: &'static [&'static str],
+    /// `Cache-Control` with our cookie.
     cookie: &'static [&'static str],
     vary: &'static [&'static str],
-    /// A refresh would not be sent with it.
+    /// Shared caches may store it, so no refresh is sent with it.
     public: bool,
 }
 
@@ -157,7 +160,7 @@ const fn public(
     }
 }
 
-/// What says itself that no shared cache keeps it.
+/// A response that already forbids shared caching.
 const fn private(
     said: &'static [(&'static str, &'static str)],
     look: &'static [&'static str],
@@ -252,7 +255,7 @@ const KINDS: [Kind; 26] = [
     varying(&[("vary", "*")], &["*"]),
 ];
 
-/// What overrides `Cache-Control` for shared caches.
+/// Headers that override `Cache-Control` for shared caches.
 const OVERRIDES: [&str; 4] = [
     "expires",
     "cdn-cache-control",
@@ -260,7 +263,7 @@ const OVERRIDES: [&str; 4] = [
     "surrogate-control",
 ];
 
-/// The session of the table's first column.
+/// The cookie of a session as in the first column of `METHODS`.
 fn cookie(layer: &SessionLayer) -> HeaderValue {
     let session = testing::session(layer);
     session.login("ada").expect("short");
@@ -275,7 +278,8 @@ struct Scene<'a> {
 }
 
 impl Scene<'_> {
-    /// The response of that kind and status, made by a handler that calls the method, is marked for that effect.
+    /// Calls the method in a handler that answers with this kind and status, and checks the headers
+    /// expected for this effect.
     async fn shows(&self, kind: &'static Kind, status: StatusCode, effect: Effect) {
         let (name, act) = self.method;
         let handler = move |extensions: Extensions| async move {
@@ -324,12 +328,12 @@ impl Scene<'_> {
 }
 
 #[tokio::test]
-async fn every_method_on_every_kind_of_response() {
+async fn every_method_sets_the_right_headers_on_every_kind_of_response() {
     let layer = layer();
     for (name, with, without, act) in METHODS {
         let method = (name, act);
         for kind in &KINDS {
-            // one that is logged out or renewed is ended for a minute: a session for each
+            // each case needs a new session: one that was logged out or renewed stays ended
             for (cookie, effect) in [(Some(cookie(&layer)), with), (None, without)] {
                 let scene = Scene {
                     layer: &layer,
@@ -351,11 +355,11 @@ async fn every_method_on_every_kind_of_response() {
     }
 }
 
-/// A look then sends our cookie, unless the response is for everyone.
+/// A read then sends our cookie, unless the response is public.
 #[tokio::test]
-async fn every_method_when_a_refresh_is_due() {
+async fn every_method_sets_the_right_headers_when_a_refresh_is_due() {
     let (builder, clock) = on_a_clock();
-    let layer = builder.build().expect("possible");
+    let layer = builder.build().expect("valid settings");
     for (name, with, _, act) in METHODS {
         for kind in &KINDS {
             let cookie = Some(cookie(&layer));
@@ -376,7 +380,7 @@ async fn every_method_when_a_refresh_is_due() {
 }
 
 #[tokio::test]
-async fn a_handler_without_the_session_says_nothing_of_it() {
+async fn responses_of_handlers_that_ignore_the_session_are_unchanged() {
     for kind in &KINDS {
         let headers = move || async move {
             let said = kind.said.iter();
@@ -404,7 +408,7 @@ async fn a_handler_without_the_session_says_nothing_of_it() {
     }
 }
 
-/// Found in the sources, so that a method or a trait that is added is missed here until it has a row above.
+/// Reads the methods from the source, so that a new method or trait without a row fails this test.
 #[test]
 fn every_public_method_of_a_session_is_in_the_table() {
     let mut found = Found::default();
@@ -413,7 +417,7 @@ fn every_public_method_of_a_session_is_in_the_table() {
         .iter()
         .map(|(name, ..)| (*name).to_owned())
         .collect();
-    // `fmt` and `clone` are of traits
+    // `fmt` and `clone` are trait methods
     let traits = ["fmt", "clone"].map(str::to_owned);
     assert_eq!(
         found.methods,
@@ -421,7 +425,7 @@ fn every_public_method_of_a_session_is_in_the_table() {
     );
     let known = [
         "impl fmt::Debug",
-        // by which the examples and other tests get theirs
+        // used by the examples and other tests
         "impl<S: Sync> FromRequestParts<S>",
         "impl<S: Sync> OptionalFromRequestParts<S>",
     ];
@@ -472,8 +476,8 @@ impl Found {
     }
 }
 
-/// An inner layer that was only looked at says `private`; that is not the application's word, and what the application
-/// says itself is.
+/// An inner layer adds `private` after a read. The outer layer must not mistake that for the
+/// application's own header.
 #[tokio::test]
 async fn nested_layers_do_not_weaken_each_other() {
     for (said, wanted) in [
@@ -492,7 +496,7 @@ async fn nested_layers_do_not_weaken_each_other() {
         let app = Router::new()
             .route("/", get(both))
             .layer(layer())
-            .layer(outer.build().expect("possible"));
+            .layer(outer.build().expect("valid settings"));
         let answer = get_with(&app, "/", &[]).await;
         assert_eq!(answer.cookies().len(), 1);
         assert_eq!(answer.header("cache-control"), [wanted]);

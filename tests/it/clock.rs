@@ -1,4 +1,4 @@
-//! A clock that steps forth and back, far and before 1970: what is accepted when, to the millisecond.
+//! Clock changes: steps forward and back, large steps, and times before 1970, to the millisecond.
 
 use std::time::Duration;
 
@@ -18,22 +18,22 @@ const YEAR: Millis = 365 * DAY;
 
 /// When the sessions of most cases begin: 2027-01-15 08:00.
 const START: Millis = 1_800_000_000 * SECOND;
-/// 9999-12-31 23:59:59.999, the last that the crate `time` can tell.
+/// 9999-12-31 23:59:59.999, the maximum of the crate `time`.
 const LAST: Millis = 253_402_300_799_999;
-/// What 32 bits of seconds can say, some 136 years.
+/// `u32::MAX` seconds, about 136 years.
 const LONGEST: Millis = u32::MAX as Millis * SECOND;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Outcome {
-    /// Accepted, and no cookie is sent.
+    /// Accepted; no cookie is sent.
     Valid,
-    /// A cookie is sent with that `Max-Age`.
+    /// Accepted; a cookie is sent with this `Max-Age`.
     Sent(i64),
     /// The cookie is removed.
     Removed,
-    /// Anonymous, with that event.
+    /// Treated as anonymous, with this event.
     Rejected(&'static str),
-    /// A 500 with that event.
+    /// The response is 500, with the event `failed`.
     Failed,
 }
 
@@ -75,9 +75,9 @@ impl Scene {
     fn new(settings: impl FnOnce(SessionLayerBuilder) -> SessionLayerBuilder) -> Self {
         let clock = TestClock::at(moment(START));
         let builder = SessionLayer::builder(keys()).clock(clock.clone());
-        let layer = settings(builder).build().expect("possible");
+        let layer = settings(builder).build().expect("valid settings");
         let steps = clock.clone();
-        // opens, is overtaken by a step of the clock, and acts
+        // opens the session, then the clock steps, then acts
         let handler = move |session: Session, Path((what, then)): Path<(String, Millis)>| async move {
             let known = session.len() + usize::from(session.owner().is_some()) > 0;
             steps.set(moment(then));
@@ -92,7 +92,7 @@ impl Scene {
         }
     }
 
-    /// A request that is opened at one moment and answered at another.
+    /// A request whose session is opened at time `open` and answered at time `then`.
     async fn request(
         &self,
         visitor: &mut Visitor,
@@ -105,7 +105,7 @@ impl Scene {
         visitor.get(&self.app, &format!("/{what}/{then}")).await
     }
 
-    /// A visitor to whom all that happened, each at its moment.
+    /// A visitor after these requests, each at its time.
     async fn visitor(&self, history: &[(&str, Millis)]) -> Visitor {
         let mut visitor = Visitor::default();
         for (what, at) in history {
@@ -117,10 +117,10 @@ impl Scene {
 
     fn outcome(&self, answer: &Answer) -> Outcome {
         let events = self.events.drain();
-        let told = |name: &str| events.iter().any(|event| event == name);
+        let has_event = |name: &str| events.iter().any(|event| event == name);
         if answer.status == StatusCode::INTERNAL_SERVER_ERROR {
             assert!(
-                answer.sets_nothing() && told("failed"),
+                answer.sets_nothing() && has_event("failed"),
                 "{answer:?} {events:?}"
             );
             return Failed;
@@ -128,7 +128,7 @@ impl Scene {
         assert_eq!(answer.status, StatusCode::OK);
         if let Some(reason) = ["rejected expired", "rejected future", "clock"]
             .into_iter()
-            .find(|name| told(name))
+            .find(|name| has_event(name))
         {
             assert!(
                 answer.sets_nothing() && answer.body == "false",
@@ -150,9 +150,9 @@ impl Scene {
     }
 }
 
-/// Of each history: at which moments after its beginning the cookie is shown, and what comes of it.
+/// For each history: when the cookie is sent, relative to the start, and the outcome.
 #[tokio::test]
-async fn what_is_accepted_when() {
+async fn cookies_are_accepted_only_within_their_limits() {
     let mut cases = 0;
     let mut check = async |scene: Scene,
                            start: Millis,
@@ -164,14 +164,10 @@ async fn what_is_accepted_when() {
             .collect();
         let visitor = scene.visitor(&history).await;
         for (at, wanted) in table {
-            // a copy each time: what a case sends is not the next one's
+            // each case uses its own copy of the visitor
             let now = start + at;
             let answer = scene.request(&mut visitor.clone(), "look", now, now).await;
-            assert_eq!(
-                scene.outcome(&answer),
-                *wanted,
-                "{history:?}, shown at {at}"
-            );
+            assert_eq!(scene.outcome(&answer), *wanted, "{history:?}, sent at {at}");
             cases += 1;
         }
     };
@@ -228,7 +224,7 @@ async fn what_is_accepted_when() {
     )
     .await;
 
-    // used until 23:20, so that the absolute end comes before the idle one
+    // used until 23:20, so that the absolute timeout comes before the idle timeout
     let uses: Vec<_> = (0..=28)
         .map(|n| (if n == 0 { "insert" } else { "look" }, n * 50 * MINUTE))
         .collect();
@@ -315,7 +311,7 @@ async fn what_is_accepted_when() {
     )
     .await;
 
-    // whole seconds are noted: what was used at 9.999 s counts as used at 9 s
+    // last use is stored in whole seconds: a use at 9.999 s counts as a use at 9 s
     let short = Scene::new(|builder| {
         builder
             .idle_timeout(duration(10 * SECOND))
@@ -412,11 +408,11 @@ fn moment_of(year: i32) -> Millis {
     date.midnight().assume_utc().unix_timestamp() * SECOND
 }
 
-/// A session that began at 0 is opened at one moment, and its response is made at another.
+/// A session that began at 0 is opened at one time and its response is made at another time.
 #[tokio::test]
-async fn what_a_step_during_a_request_does() {
+async fn clock_steps_during_a_request_have_the_expected_outcome() {
     let table: [(&str, Millis, Millis, Outcome); 44] = [
-        // a refresh is due, and goes by the moment of the response
+        // a refresh is due; it uses the time of the response
         ("look", 10 * MINUTE, 10 * MINUTE, Sent(3600)),
         ("look", 10 * MINUTE, 10 * MINUTE + 2 * SECOND, Sent(3600)),
         ("look", 10 * MINUTE, 10 * MINUTE + 2 * SECOND + 1, Valid),
@@ -426,11 +422,12 @@ async fn what_a_step_during_a_request_does() {
         ("look", 10 * MINUTE, DAY, Valid),
         ("look", 10 * MINUTE, 10 * YEAR, Valid),
         ("look", 10 * MINUTE, 9 * MINUTE, Sent(3600)),
-        // a clock that went back: the life is counted from where it stands, and not a second is added to the sealed one
+        // the clock went back: `Max-Age` counts from the current time, but the sealed end is not
+        // extended
         ("look", 10 * MINUTE, 0, Sent(3600)),
         ("look", 10 * MINUTE, -HOUR, Sent(7200)),
         ("look", 10 * MINUTE, -START - 1, Valid),
-        // none is due
+        // no refresh is due
         ("look", 0, 10 * MINUTE, Valid),
         ("look", 0, DAY, Valid),
         ("look", 0, -10 * YEAR, Valid),
@@ -453,7 +450,7 @@ async fn what_a_step_during_a_request_does() {
         ("renew", 0, DAY, Failed),
         ("renew", 0, -HOUR, Sent(7200)),
         ("renew", 0, -START - 1, Failed),
-        // a login begins where the request was opened
+        // a login starts a new life at the time the request was opened
         ("login", 0, 0, Sent(3600)),
         ("login", 50 * MINUTE, 50 * MINUTE, Sent(3600)),
         ("login", 50 * MINUTE, DAY, Sent(3000)),
@@ -462,7 +459,7 @@ async fn what_a_step_during_a_request_does() {
         ("login", 0, -START - 1, Failed),
         ("remember-7d", 0, 7 * DAY - 1, Sent(1)),
         ("remember-7d", 0, 7 * DAY, Failed),
-        // an end needs no clock
+        // a logout needs no clock
         ("logout", 0, 10 * YEAR, Removed),
         ("logout", 0, -START - 1, Removed),
     ];
@@ -475,7 +472,7 @@ async fn what_a_step_during_a_request_does() {
         assert_eq!(
             scene.outcome(&answer),
             wanted,
-            "{what}, opened at {open}, sent at {then}"
+            "{what}, opened at {open}, answered at {then}"
         );
     }
 }
@@ -492,17 +489,17 @@ async fn before_1970_visitors_are_anonymous_and_nothing_is_sealed() {
         let answer = scene.request(&mut visitor, what, -1, -1).await;
         assert!(answer.status == wanted && answer.sets_nothing(), "{what}");
         assert!(scene.events.drain().contains(&"clock".to_owned()));
-        // nor is it sealed when the clock comes back before the response
+        // nothing is sealed either if the clock is corrected before the response
         let answer = scene.request(&mut visitor, what, -1, START).await;
         assert!(answer.status == wanted && answer.sets_nothing(), "{what}");
         let answer = scene.request(&mut visitor, "look", START, START).await;
-        assert_eq!(scene.outcome(&answer), Valid, "the cookie was left alone");
+        assert_eq!(scene.outcome(&answer), Valid, "the cookie was not changed");
     }
 }
 
-/// A use that a clock far behind notes takes nothing from one that was noted before.
+/// A use recorded by a slow clock does not replace a later use recorded before.
 #[tokio::test]
-async fn a_clock_that_steps_back_during_a_refresh_ends_no_session() {
+async fn refresh_by_a_slow_clock_does_not_shorten_a_session() {
     let scene = Scene::new(|builder| builder);
     let mut visitor = scene
         .visitor(&[("insert", START), ("look", START + 50 * MINUTE)])
@@ -520,9 +517,9 @@ async fn a_clock_that_steps_back_during_a_refresh_ends_no_session() {
     assert!(matches!(scene.outcome(&answer), Sent(_)));
 }
 
-/// Used all the time, whatever the clock does in between, a session ends a day after it began.
+/// A session in constant use ends a day after it began, whatever clock steps happen in between.
 #[tokio::test]
-async fn steps_of_the_clock_lengthen_no_life() {
+async fn clock_steps_do_not_extend_sessions() {
     for step in [1, SECOND, MINUTE, HOUR, DAY, 10 * YEAR] {
         let scene = Scene::new(|builder| builder);
         let mut visitor = scene.visitor(&[("insert", START)]).await;
@@ -532,7 +529,7 @@ async fn steps_of_the_clock_lengthen_no_life() {
             for away in [now + step, now - step, now] {
                 scene.request(&mut visitor, "look", away, away).await;
                 let answer = scene.request(&mut visitor, "look", now, now).await;
-                // a refresh by a clock that is ahead is, to one that is right, from the future
+                // to a correct clock, a refresh by a fast clock comes from the future
                 let outcome = scene.outcome(&answer);
                 assert!(
                     matches!(outcome, Valid | Sent(_) | FUTURE),

@@ -1,4 +1,4 @@
-//! What `build` accepts, and what it refuses and why.
+//! Which settings `build` accepts, and the errors for the others.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ fn build(set: Set) -> Result<SessionLayer, ConfigError> {
 }
 
 #[test]
-fn the_prefix_is_the_strictest_that_is_possible() {
+fn strictest_possible_prefix_is_chosen() {
     let cases: [(Set, &str); 8] = [
         (|b| b, "__Host-session"),
         (|b| b.name("sid"), "__Host-sid"),
@@ -30,7 +30,7 @@ fn the_prefix_is_the_strictest_that_is_possible() {
 }
 
 #[test]
-fn settings_that_exclude_each_other_are_both_named() {
+fn errors_name_both_conflicting_settings() {
     let cases: [(Set, [&str; 2]); 6] = [
         (
             |b| b.prefix(Prefix::Host).domain("example.com"),
@@ -68,7 +68,7 @@ fn settings_that_exclude_each_other_are_both_named() {
 }
 
 #[test]
-fn impossible_values_are_refused() {
+fn invalid_values_are_rejected() {
     let cases: [(Set, &str); 17] = [
         (|b| b.name(""), "name"),
         (|b| b.name("a b"), "name"),
@@ -113,21 +113,21 @@ fn impossible_values_are_refused() {
         );
     }
     build(|b| b.name("n".repeat(118)).audience("a".repeat(1024)))
-        .expect("the longest are possible");
+        .expect("maximum lengths are valid");
 }
 
 #[test]
-fn what_weakens_the_cookie_is_an_event() {
+fn settings_that_weaken_the_cookie_emit_events() {
     let events = Events::capture();
-    build(|b| b.path("/app")).expect("possible");
+    build(|b| b.path("/app")).expect("valid settings");
     assert_eq!(events.drain(), [""; 0]);
-    build(|b| b.prefix(Prefix::None)).expect("possible");
-    build(|b| b.insecure_http()).expect("possible");
+    build(|b| b.prefix(Prefix::None)).expect("valid settings");
+    build(|b| b.insecure_http()).expect("valid settings");
     assert_eq!(events.drain(), ["unprefixed", "insecure"]);
 }
 
 #[test]
-fn public_types_cross_threads() {
+fn public_types_are_send_and_sync() {
     fn check<T: Send + Sync + 'static>() {}
     check::<SessionLayer>();
     check::<SessionLayerBuilder>();
@@ -136,6 +136,6 @@ fn public_types_cross_threads() {
     check::<tower_sealed_session::KeyRing>();
     check::<tower_sealed_session::SessionService<()>>();
     fn check_send<T: Send + 'static>() {}
-    // a store's answer that it waits for is polled by one thread at a time
+    // not `Sync`: it may hold a store's future
     check_send::<tower_sealed_session::ResponseFuture<(), ()>>();
 }

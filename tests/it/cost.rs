@@ -1,4 +1,4 @@
-//! What a session costs a request that does not use it, and how often a cookie is sent.
+//! Costs: allocations per request, and no work for requests that do not use the session.
 
 use axum::{Router, body::Body, http::Request, routing::get};
 use tower::{ServiceExt as _, layer::util::Identity};
@@ -21,7 +21,8 @@ fn routes() -> Router {
         .route("/write", get(write))
 }
 
-/// How often the second of two equal requests allocates, from routing to the response's drop.
+/// The number of allocations of the second of two equal requests, from routing to dropping the
+/// response.
 fn allocations(app: &Router, path: &str, cookie: Option<&[u8]>) -> u64 {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .build()
@@ -30,7 +31,7 @@ fn allocations(app: &Router, path: &str, cookie: Option<&[u8]>) -> u64 {
     for _ in 0..2 {
         let mut request = Request::get(path).body(Body::empty()).expect("a request");
         if let Some(cookie) = cookie {
-            // as hyper has it: a part of a shared buffer
+            // part of a shared buffer, as in hyper
             let buffer = axum::body::Bytes::copy_from_slice(cookie);
             let _shared = buffer.clone();
             let value = axum::http::HeaderValue::from_maybe_shared(buffer).expect("a value");
@@ -46,7 +47,7 @@ fn allocations(app: &Router, path: &str, cookie: Option<&[u8]>) -> u64 {
 }
 
 #[test]
-fn an_untouched_session_costs_at_most_four_allocations_whatever_cookies_came() {
+fn unused_session_costs_at_most_four_allocations() {
     let floor = routes().layer(Identity::new());
     let ours = routes().layer(layer());
     let huge = format!("{NAME}={}", "A".repeat(64 * 1024));
@@ -61,7 +62,7 @@ fn an_untouched_session_costs_at_most_four_allocations_whatever_cookies_came() {
 }
 
 #[test]
-fn a_read_costs_four_allocations_and_a_write_eight_whatever_the_session_holds() {
+fn read_costs_four_allocations_and_write_eight_at_any_size() {
     let floor = routes().layer(Identity::new());
     let layer = layer();
     let ours = routes().layer(layer.clone());
@@ -81,7 +82,7 @@ fn a_read_costs_four_allocations_and_a_write_eight_whatever_the_session_holds() 
             let cookies = [&others, own.as_bytes()].concat();
             let plain = allocations(&floor, "/", Some(&cookies));
             for (path, limit) in [("/read", 4), ("/write", 8)] {
-                // both answer with a text of their own
+                // both allocate their own response text
                 let own = allocations(&ours, path, Some(&cookies)) - plain - 1;
                 println!("{path}, {entries} entries: {own} allocations");
                 assert!(own <= limit, "{path}: {own}");
@@ -91,18 +92,18 @@ fn a_read_costs_four_allocations_and_a_write_eight_whatever_the_session_holds() 
 }
 
 #[tokio::test]
-async fn an_untouched_session_costs_no_scan_no_decode_and_no_header() {
+async fn unused_session_is_not_opened_and_adds_no_header() {
     let app = routes().layer(layer());
     let events = Events::capture();
     let answer = get_with(&app, "/", &[format!("{NAME}=garbage").as_bytes()]).await;
-    assert_eq!(events.drain(), [""; 0], "nobody looked at the cookie");
+    assert_eq!(events.drain(), [""; 0], "the cookie was not opened");
     for header in ["set-cookie", "vary", "cache-control"] {
         assert!(answer.header(header).is_empty(), "{header}");
     }
 }
 
 #[tokio::test]
-async fn a_reader_without_a_session_gets_none() {
+async fn changes_to_an_empty_session_set_no_cookie() {
     async fn ask(session: Session) -> String {
         session.renew();
         session.remember(std::time::Duration::from_secs(60));

@@ -1,4 +1,4 @@
-//! A missing layer, failing handlers, panics, and sessions that cannot be kept.
+//! Failures: a missing layer, failing handlers, panics, and sessions that cannot be saved.
 
 use axum::{
     Router,
@@ -20,7 +20,7 @@ async fn count(session: Session) -> Result<String, Error> {
 }
 
 #[tokio::test]
-async fn without_the_layer_the_rejection_says_which_line_is_missing() {
+async fn rejection_without_the_layer_shows_the_missing_line() {
     let app = Router::new()
         .route("/", get(count))
         .route(
@@ -45,7 +45,7 @@ async fn without_the_layer_the_rejection_says_which_line_is_missing() {
 }
 
 #[tokio::test]
-async fn a_route_added_after_the_layer_is_told_so() {
+async fn rejection_mentions_routes_added_after_the_layer() {
     let app = Router::new().layer(layer()).route("/", get(count));
     assert!(
         get_with(&app, "/", &[])
@@ -56,7 +56,7 @@ async fn a_route_added_after_the_layer_is_told_so() {
 }
 
 #[tokio::test]
-async fn refusals_and_failures_of_handlers_keep_their_writes() {
+async fn writes_before_an_error_response_are_kept() {
     for status in [
         StatusCode::BAD_REQUEST,
         StatusCode::NOT_FOUND,
@@ -73,7 +73,7 @@ async fn refusals_and_failures_of_handlers_keep_their_writes() {
 }
 
 #[tokio::test]
-async fn an_error_of_ours_does_not_lose_what_was_written_before_it() {
+async fn writes_before_a_session_error_are_kept() {
     async fn handler(session: Session) -> Result<(), Error> {
         session.insert("kept", 1)?;
         session.insert("essay", "x".repeat(5000))
@@ -93,9 +93,9 @@ async fn an_error_of_ours_does_not_lose_what_was_written_before_it() {
     );
 }
 
-/// Over a real socket as well: the browser keeps what it has.
+/// If the panic passes through the layer, the browser keeps its old cookie.
 #[tokio::test]
-async fn a_panic_in_a_handler_loses_nothing() {
+async fn panic_in_a_handler_keeps_the_session() {
     async fn panics(session: Session) -> Result<(), Error> {
         session.insert("n", 100)?;
         panic!("on purpose")
@@ -119,7 +119,7 @@ async fn a_panic_in_a_handler_loses_nothing() {
 }
 
 #[tokio::test]
-async fn a_session_that_cannot_be_kept_is_a_fresh_500_with_the_error_inside() {
+async fn unsaved_session_becomes_a_new_500_response_with_the_error() {
     let (builder, clock) = on_a_clock();
     let handler = move |session: Session| {
         clock.set(time::OffsetDateTime::UNIX_EPOCH - std::time::Duration::from_secs(1));
@@ -136,7 +136,7 @@ async fn a_session_that_cannot_be_kept_is_a_fresh_500_with_the_error_inside() {
     };
     let app = Router::new()
         .route("/", get(handler))
-        .layer(builder.build().expect("possible"));
+        .layer(builder.build().expect("valid settings"));
     let events = Events::capture();
     let response = app
         .oneshot(Request::get("/").body(Body::empty()).expect("a request"))
@@ -152,11 +152,11 @@ async fn a_session_that_cannot_be_kept_is_a_fresh_500_with_the_error_inside() {
     assert_eq!(events.drain(), ["failed"]);
 }
 
-/// Where nothing changed, nothing can be lost: the answer goes out.
+/// Without a change nothing can be lost, so the response is sent as it is.
 #[tokio::test]
-async fn a_refresh_that_cannot_be_made_is_no_failure() {
+async fn failed_refresh_does_not_fail_the_request() {
     let (builder, clock) = on_a_clock();
-    let layer = builder.build().expect("possible");
+    let layer = builder.build().expect("valid settings");
     let session = testing::session(&layer);
     session.insert("a", 1).expect("small");
     let cookie = testing::cookie(&layer, &session).expect("a cookie");

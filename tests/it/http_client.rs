@@ -1,4 +1,4 @@
-//! An HTTP client for servers that run as processes of their own.
+//! An HTTP client for servers in separate processes.
 
 use axum::body::Bytes;
 use http::{Method, Request, header::COOKIE};
@@ -9,19 +9,19 @@ use hyper_util::{
 };
 use tower_cookies::Cookie;
 
-/// A client that keeps its connections.
+/// A client with persistent connections.
 #[derive(Clone)]
 pub(crate) struct Http(Client<HttpConnector, Full<Bytes>>);
 
 impl Http {
     pub(crate) fn new() -> Self {
         let mut connector = HttpConnector::new();
-        // head and body are two writes, and the second would wait for an acknowledgement
+        // head and body are two writes; without this, the second waits for an acknowledgement
         connector.set_nodelay(true);
         Self(Client::builder(TokioExecutor::new()).build(connector))
     }
 
-    /// Sends those cookies; the body, and the cookies that are set.
+    /// Sends a request. Returns the status, the body and the cookies that the response sets.
     pub(crate) async fn send(
         &self,
         method: Method,
@@ -47,7 +47,7 @@ impl Http {
         (head.status.as_u16(), body, cookies)
     }
 
-    /// The status of an answer to a GET, if there is one.
+    /// The status, or `None` if there is no response.
     #[cfg(feature = "store")]
     pub(crate) async fn try_send(&self, method: Method, url: &str, cookies: &str) -> Option<u16> {
         let request = Request::builder()

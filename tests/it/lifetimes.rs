@@ -1,4 +1,4 @@
-//! How long sessions live, and when they are sealed anew, on a clock that the test moves.
+//! Session lifetimes and refreshes, on a test clock.
 
 use std::time::Duration;
 
@@ -62,7 +62,7 @@ fn app(layer: SessionLayer, clock: TestClock) -> Router {
 fn scene() -> (Router, TestClock, Visitor) {
     let (builder, clock) = on_a_clock();
     (
-        app(builder.build().expect("possible"), clock.clone()),
+        app(builder.build().expect("valid settings"), clock.clone()),
         clock,
         Visitor::default(),
     )
@@ -76,7 +76,7 @@ fn max_age(answer: &Answer) -> i64 {
 }
 
 #[tokio::test]
-async fn whoever_returns_within_nine_tenths_of_the_idle_time_stays_until_the_absolute_end() {
+async fn regular_use_keeps_a_session_until_the_absolute_timeout() {
     let (app, clock, mut visitor) = scene();
     visitor.get(&app, "/login").await;
     let mut gone = Duration::ZERO;
@@ -94,7 +94,7 @@ async fn whoever_returns_within_nine_tenths_of_the_idle_time_stays_until_the_abs
 }
 
 #[tokio::test]
-async fn an_idle_session_ends() {
+async fn idle_session_expires() {
     let (app, clock, mut visitor) = scene();
     visitor.get(&app, "/login").await;
     clock.advance(HOUR - Duration::from_millis(1));
@@ -104,7 +104,7 @@ async fn an_idle_session_ends() {
 }
 
 #[tokio::test]
-async fn a_refresh_is_sent_when_due_and_not_before() {
+async fn refresh_is_sent_only_when_due() {
     let (app, clock, mut visitor) = scene();
     assert_eq!(max_age(&visitor.get(&app, "/login").await), 3600);
     clock.advance(5 * MINUTE - Duration::from_millis(1));
@@ -117,7 +117,7 @@ async fn a_refresh_is_sent_when_due_and_not_before() {
 }
 
 #[tokio::test]
-async fn a_slow_or_public_response_does_not_refresh_early() {
+async fn slow_and_public_responses_do_not_refresh_early() {
     let (app, clock, mut visitor) = scene();
     visitor.get(&app, "/login").await;
     clock.advance(10 * MINUTE);
@@ -130,12 +130,12 @@ async fn a_slow_or_public_response_does_not_refresh_early() {
     assert_eq!(
         visitor.get(&app, "/slow").await.cookies().len(),
         1,
-        "half of the time is gone"
+        "half of the idle timeout has passed"
     );
 }
 
 #[tokio::test]
-async fn a_remembered_session_lives_from_its_creation_without_an_idle_limit() {
+async fn remembered_session_has_no_idle_timeout() {
     let (app, clock, mut visitor) = scene();
     visitor.get(&app, "/login").await;
     clock.advance(MINUTE);
@@ -156,7 +156,7 @@ async fn a_remembered_session_lives_from_its_creation_without_an_idle_limit() {
 }
 
 #[tokio::test]
-async fn a_login_is_not_remembered_and_begins_a_new_life() {
+async fn login_starts_a_new_lifetime_without_remember() {
     let (app, clock, mut visitor) = scene();
     visitor.get(&app, "/login").await;
     visitor.get(&app, "/remember").await;
@@ -169,7 +169,7 @@ async fn a_login_is_not_remembered_and_begins_a_new_life() {
 }
 
 #[tokio::test]
-async fn a_renewal_keeps_the_life() {
+async fn renewal_keeps_the_lifetime() {
     let (app, clock, mut visitor) = scene();
     visitor.get(&app, "/login").await;
     clock.advance(30 * MINUTE);
@@ -179,7 +179,7 @@ async fn a_renewal_keeps_the_life() {
 }
 
 #[tokio::test]
-async fn tightened_limits_act_on_cookies_already_out() {
+async fn shorter_limits_apply_to_existing_cookies() {
     let (app, clock, mut visitor) = scene();
     visitor.get(&app, "/login").await;
     visitor.get(&app, "/remember").await;
@@ -188,7 +188,7 @@ async fn tightened_limits_act_on_cookies_already_out() {
         .clock(clock.clone())
         .max_remember(10 * MINUTE)
         .build()
-        .expect("possible");
+        .expect("valid settings");
     assert_eq!(
         visitor
             .get(&self::app(tight, clock.clone()), "/who")
@@ -199,17 +199,17 @@ async fn tightened_limits_act_on_cookies_already_out() {
     assert_eq!(
         visitor.get(&app, "/who").await.body,
         "ada",
-        "the cookie is still there"
+        "the cookie was not removed"
     );
 }
 
 #[tokio::test]
-async fn loosened_limits_lengthen_no_session_already_out() {
+async fn longer_limits_do_not_extend_existing_sessions() {
     let (builder, clock) = on_a_clock();
     let tight = builder.absolute_timeout(10 * MINUTE);
-    let tight = app(tight.build().expect("possible"), clock.clone());
+    let tight = app(tight.build().expect("valid settings"), clock.clone());
     let loose = SessionLayer::builder(keys()).clock(clock.clone());
-    let loose = app(loose.build().expect("possible"), clock.clone());
+    let loose = app(loose.build().expect("valid settings"), clock.clone());
     let mut visitor = Visitor::default();
     visitor.get(&tight, "/login").await;
     clock.advance(10 * MINUTE - Duration::from_millis(1));
@@ -218,9 +218,9 @@ async fn loosened_limits_lengthen_no_session_already_out() {
     assert_eq!(visitor.get(&loose, "/who").await.body, "");
 }
 
-/// By what will be sent: a change and a refresh that is due count as a use, a look that is not sent does not.
+/// A change or a due refresh counts as a use, because the response sends it. A plain read does not.
 #[tokio::test]
-async fn expires_at_is_the_end_that_the_response_gives() {
+async fn expires_at_matches_the_cookie_that_will_be_sent() {
     let (app, clock, mut visitor) = scene();
     visitor.get(&app, "/login").await;
     clock.advance(4 * MINUTE);
@@ -231,11 +231,11 @@ async fn expires_at_is_the_end_that_the_response_gives() {
     assert_eq!(visitor.get(&app, "/times").await.body, "0 3900");
 }
 
-/// Such as a test may make: there is nothing to keep alive.
+/// Only a test can make a cookie of an empty session. A refresh would be useless.
 #[tokio::test]
-async fn an_empty_session_is_not_refreshed() {
+async fn empty_session_is_not_refreshed() {
     let (builder, clock) = on_a_clock();
-    let layer = builder.build().expect("possible");
+    let layer = builder.build().expect("valid settings");
     let cookie = testing::cookie(&layer, &testing::session(&layer)).expect("a cookie");
     clock.advance(10 * MINUTE);
     let answer = get_with(&app(layer, clock), "/who", &[cookie.as_bytes()]).await;
@@ -243,9 +243,9 @@ async fn an_empty_session_is_not_refreshed() {
 }
 
 #[tokio::test]
-async fn an_idle_limit_beyond_the_absolute_one_costs_no_refresh() {
+async fn no_refresh_if_idle_timeout_exceeds_the_absolute_timeout() {
     let (builder, clock) = on_a_clock();
-    let layer = builder.idle_timeout(DAY).build().expect("possible");
+    let layer = builder.idle_timeout(DAY).build().expect("valid settings");
     let (app, mut visitor) = (app(layer, clock.clone()), Visitor::default());
     assert_eq!(max_age(&visitor.get(&app, "/login").await), 24 * 3600);
     clock.advance(23 * HOUR);
@@ -254,9 +254,12 @@ async fn an_idle_limit_beyond_the_absolute_one_costs_no_refresh() {
 }
 
 #[tokio::test]
-async fn a_browser_session_is_remembered_only_if_asked() {
+async fn browser_session_has_max_age_only_after_remember() {
     let (builder, clock) = on_a_clock();
-    let layer = builder.browser_session(true).build().expect("possible");
+    let layer = builder
+        .browser_session(true)
+        .build()
+        .expect("valid settings");
     let (app, mut visitor) = (app(layer, clock), Visitor::default());
     assert_eq!(
         visitor.get(&app, "/login").await.cookies()[0].max_age(),
@@ -269,7 +272,7 @@ async fn a_browser_session_is_remembered_only_if_asked() {
 }
 
 #[tokio::test]
-async fn each_change_of_a_session_is_an_event_of_its_own() {
+async fn each_kind_of_change_emits_its_own_event() {
     let (app, clock, mut visitor) = scene();
     let events = Events::capture();
     for (path, wanted) in [
@@ -288,11 +291,11 @@ async fn each_change_of_a_session_is_an_event_of_its_own() {
     assert_eq!(events.drain(), ["refreshed"]);
 }
 
-/// Nothing is lost in silence: what cannot be kept is an error, and the cookie stays as it was.
+/// Changes are not dropped silently: the response is an error and the cookie is not changed.
 #[tokio::test]
-async fn a_session_that_is_over_before_the_response_is_an_error() {
+async fn session_that_expires_before_the_response_is_an_error() {
     let (builder, clock) = on_a_clock();
-    let layer = builder.build().expect("possible");
+    let layer = builder.build().expect("valid settings");
     let slow = clock.clone();
     let late = move |session: Session| async move {
         session.insert("a", 1).expect("small");

@@ -1,4 +1,4 @@
-//! Behaviour through the public API.
+//! Tests of the behaviour through the public API.
 
 mod bad_input;
 mod browser;

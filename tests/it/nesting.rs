@@ -1,4 +1,4 @@
-//! Beside other layers, inside one another, and in plain Tower.
+//! The layer with other layers, nested in itself, and in plain Tower.
 
 use std::convert::Infallible;
 
@@ -25,11 +25,11 @@ fn named(name: &str) -> SessionLayer {
     SessionLayer::builder(keys())
         .name(name)
         .build()
-        .expect("possible")
+        .expect("valid settings")
 }
 
 #[tokio::test]
-async fn it_works_beside_tower_cookies_in_either_order() {
+async fn works_with_tower_cookies_in_either_order() {
     async fn both(session: Session, cookies: axum::Extension<Cookies>) -> Result<String, Error> {
         let theme = cookies.get("theme").map(|cookie| cookie.value().to_owned());
         cookies.add(Cookie::new("theme", "dark"));
@@ -53,7 +53,7 @@ async fn it_works_beside_tower_cookies_in_either_order() {
 }
 
 #[tokio::test]
-async fn a_layer_inside_one_of_its_name_does_nothing() {
+async fn inner_layer_of_the_same_name_does_nothing() {
     let events = Events::capture();
     let layer = layer();
     let again = SessionLayer::new(keys());
@@ -72,7 +72,7 @@ async fn a_layer_inside_one_of_its_name_does_nothing() {
 }
 
 #[tokio::test]
-async fn other_settings_inside_are_ignored_with_an_event() {
+async fn different_settings_of_an_inner_layer_are_ignored_with_an_event() {
     let builder = || SessionLayer::builder(keys());
     let minute = std::time::Duration::from_secs(60);
     let others = [
@@ -83,7 +83,7 @@ async fn other_settings_inside_are_ignored_with_an_event() {
         builder().browser_session(true),
     ];
     for inner in others {
-        let inner = inner.build().expect("possible");
+        let inner = inner.build().expect("valid settings");
         let app = Router::new()
             .route("/", get(count))
             .layer(inner)
@@ -93,21 +93,25 @@ async fn other_settings_inside_are_ignored_with_an_event() {
         assert_eq!(visitor.get(&app, "/").await.body, "1");
         assert!(events.drain().contains(&"nested".to_owned()));
         visitor.get(&app, "/").await;
-        assert!(!events.drain().contains(&"nested".to_owned()), "told once");
+        assert!(
+            !events.drain().contains(&"nested".to_owned()),
+            "the event is emitted once"
+        );
         let outer_alone = Router::new().route("/", get(count)).layer(layer());
         assert_eq!(visitor.get(&outer_alone, "/").await.body, "3");
     }
 }
 
-/// The inner session is ended or renewed already: that its cookie follows is no less urgent when the outer one fails.
+/// The inner session is already ended or renewed, so its cookie must be sent although the outer
+/// layer fails.
 #[tokio::test]
-async fn what_layers_inside_have_sent_goes_out_when_the_outer_one_cannot_be_kept() {
+async fn cookies_of_inner_layers_are_sent_when_an_outer_layer_fails() {
     let (builder, clock) = on_a_clock();
-    let outermost = builder.name("outermost").build().expect("possible");
+    let outermost = builder.name("outermost").build().expect("valid settings");
     let outer = SessionLayer::builder(keys())
         .name("outer")
         .clock(clock.clone());
-    let outer = outer.build().expect("possible");
+    let outer = outer.build().expect("valid settings");
     let handler =
         move |session: Session, extensions: Extensions, what: axum::extract::Path<String>| {
             let clock = clock.clone();
@@ -129,8 +133,8 @@ async fn what_layers_inside_have_sent_goes_out_when_the_outer_one_cannot_be_kept
         .layer(layer())
         .layer(outer)
         .layer(outermost);
-    let looked = get_with(&app, "/look", &[]).await;
-    assert!(looked.status == 500 && looked.sets_nothing());
+    let read = get_with(&app, "/look", &[]).await;
+    assert!(read.status == 500 && read.sets_nothing());
     for what in ["login", "logout"] {
         let answer = get_with(&app, &format!("/{what}"), &[]).await;
         assert_eq!(answer.status, 500);
@@ -144,7 +148,7 @@ async fn what_layers_inside_have_sent_goes_out_when_the_outer_one_cannot_be_kept
 }
 
 #[tokio::test]
-async fn layers_of_different_names_live_side_by_side() {
+async fn layers_with_different_names_are_independent() {
     async fn three(session: Session, extensions: Extensions) -> Result<String, Error> {
         let admin = Session::named(&extensions, "__Host-admin").await?;
         let shop = Session::named(&extensions, "__Host-shop").await?;
@@ -186,7 +190,7 @@ async fn layers_of_different_names_live_side_by_side() {
 }
 
 #[tokio::test]
-async fn one_session_is_opened_once_however_often_it_is_extracted() {
+async fn session_is_opened_once_per_request() {
     async fn twice(one: Session, two: Session) -> Result<String, Error> {
         one.insert("a", 1)?;
         Ok(two.get::<u8>("a")?.unwrap_or_default().to_string())
@@ -198,9 +202,9 @@ async fn one_session_is_opened_once_however_often_it_is_extracted() {
     assert_eq!(events.drain(), ["rejected garbage", "created"]);
 }
 
-/// Any body, no axum: a service of its own error, an inner future that is not `Send`, and a body type of ours.
+/// A service without axum, with its own body types and a future that is not `Send`.
 #[tokio::test]
-async fn plain_tower_needs_no_axum_no_send_and_no_bounds_on_bodies() {
+async fn plain_tower_needs_no_send_and_no_body_bounds() {
     #[derive(Default)]
     struct Theirs(std::rc::Rc<str>);
     struct Request1(#[allow(dead_code)] std::rc::Rc<u8>);
@@ -237,7 +241,7 @@ async fn plain_tower_needs_no_axum_no_send_and_no_bounds_on_bodies() {
 }
 
 #[tokio::test]
-async fn the_inner_services_error_passes_through() {
+async fn errors_of_the_inner_service_pass_through() {
     #[derive(Debug, PartialEq)]
     struct Theirs;
     let service = layer().layer(service_fn(async |request: Request<()>| {
@@ -254,7 +258,7 @@ async fn the_inner_services_error_passes_through() {
 }
 
 #[test]
-fn axum_is_in_the_tree_by_its_feature_alone() {
+fn only_the_axum_feature_depends_on_axum() {
     let tree = |features: &[&str]| {
         let output = std::process::Command::new(env!("CARGO"))
             .args([

@@ -1,4 +1,4 @@
-//! Real processes of the examples, and curl with a real cookie jar.
+//! The examples as real processes, with curl and its cookie jar as the client.
 
 use std::{
     io::{BufRead as _, BufReader, Read as _},
@@ -12,13 +12,13 @@ use std::{
 
 use crate::support::{OTHER_SECRET, SECRET};
 
-/// A running example; it ends with this value.
+/// A running example. It is stopped when this value is dropped.
 pub(crate) struct Server {
     child: Child,
     pub(crate) port: u16,
 }
 
-/// Cargo builds examples for the whole suite, and not where one test binary is asked for.
+/// The folder of the examples. Cargo does not build them when it runs one test binary only.
 fn examples() -> &'static Path {
     static EXAMPLES: OnceLock<PathBuf> = OnceLock::new();
     EXAMPLES.get_or_init(|| {
@@ -66,7 +66,7 @@ impl Server {
         Self::run(example(name).envs(env.iter().copied()))
     }
 
-    /// An example that takes arguments.
+    /// Starts an example with arguments.
     #[cfg(feature = "starlette")]
     pub(crate) fn start_with(name: &str, arguments: &[&str], env: &[(&str, &str)]) -> Self {
         let mut command = example(name);
@@ -79,7 +79,7 @@ impl Server {
         self.child.id()
     }
 
-    /// Any program whose first line ends with the port it listens on.
+    /// Starts any program whose first line of output ends with the port it listens on.
     pub(crate) fn run(command: &mut Command) -> Self {
         let mut child = command
             .stdout(Stdio::piped())
@@ -108,7 +108,7 @@ impl Drop for Server {
     }
 }
 
-/// A folder of its own in the temporary one, removed at the end.
+/// A new temporary folder, removed on drop.
 pub(crate) struct Folder(pub(crate) PathBuf);
 
 impl Folder {
@@ -136,7 +136,7 @@ impl Curl {
         Self(Folder::new())
     }
 
-    /// The body, and all headers.
+    /// The body and all headers.
     pub(crate) fn get(&self, server: &Server, arguments: &[&str]) -> (String, String) {
         let jar = self.0.0.join("jar");
         let headers = self.0.0.join("headers");
@@ -168,7 +168,7 @@ impl Curl {
 }
 
 #[test]
-fn curl_counts_its_visits_with_a_jar_and_without_a_secret_set() {
+fn counter_works_with_a_cookie_jar_and_an_ephemeral_secret() {
     let (server, curl) = (Server::start("counter", &[]), Curl::new());
     for wanted in ["visit 1", "visit 2", "visit 3"] {
         assert_eq!(curl.get(&server, &[]).0, wanted);
@@ -176,7 +176,7 @@ fn curl_counts_its_visits_with_a_jar_and_without_a_secret_set() {
 }
 
 #[test]
-fn two_instances_with_one_secret_serve_one_visitor_alternately() {
+fn instances_with_the_same_secret_share_sessions() {
     let start = || Server::start("counter", &[("SESSION_SECRET", SECRET)]);
     let (servers, curl) = ([start(), start()], Curl::new());
     for n in 1..=20 {
@@ -184,9 +184,10 @@ fn two_instances_with_one_secret_serve_one_visitor_alternately() {
     }
 }
 
-/// (old) → (old, new as fallback) → (new, old as fallback) → (new), one of three instances at a time.
+/// (old) → (old, new as fallback) → (new, old as fallback) → (new), on one of three instances at a
+/// time.
 #[test]
-fn a_rolling_rotation_loses_no_count_and_removes_no_cookie() {
+fn rolling_key_rotation_keeps_all_sessions() {
     let steps = [
         (SECRET, ""),
         (SECRET, OTHER_SECRET),
@@ -203,7 +204,7 @@ fn a_rolling_rotation_loses_no_count_and_removes_no_cookie() {
         )
     };
     let mut servers = [0; 3].map(|_| start(steps[0]));
-    // one visitor comes back to every instance in turn, the others stay with one for a while
+    // one visitor uses every instance in turn, the others stay on one for several requests
     let visitors: Vec<_> = (0..4).map(|_| Curl::new()).collect();
     let mut counts = [0; 4];
     let mut turn = 0_usize;
@@ -229,7 +230,7 @@ fn a_rolling_rotation_loses_no_count_and_removes_no_cookie() {
 }
 
 #[test]
-fn a_mistake_in_the_environment_ends_the_program_with_its_reason() {
+fn invalid_environment_ends_the_program_with_the_reason() {
     let good_file = Folder::new();
     let path = good_file.0.join("secret");
     std::fs::write(&path, SECRET).expect("a file");
@@ -284,7 +285,7 @@ fn a_mistake_in_the_environment_ends_the_program_with_its_reason() {
 }
 
 #[test]
-fn an_ephemeral_secret_warns_on_stderr() {
+fn ephemeral_secret_logs_a_warning() {
     let mut child = example("counter")
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -310,7 +311,7 @@ fn an_ephemeral_secret_warns_on_stderr() {
 }
 
 #[test]
-fn plain_http_is_for_development() {
+fn insecure_http_omits_prefix_and_secure() {
     let server = Server::start("counter", &[("SESSION_INSECURE_HTTP", "1")]);
     let (_, headers) = Curl::new().get(&server, &[]);
     assert!(
@@ -319,9 +320,9 @@ fn plain_http_is_for_development() {
     );
 }
 
-/// What a server must survive is sent by a client that would not send it by itself.
+/// curl sends `Cookie` headers that it would not build itself.
 #[test]
-fn odd_cookies_over_a_real_socket_are_anonymous_visitors() {
+fn malformed_cookies_over_a_real_socket_are_treated_as_anonymous() {
     let (server, curl) = (Server::start("counter", &[]), Curl::new());
     let huge = format!("Cookie: {}", "a=1; ".repeat(13_000));
     for odd in [

@@ -1,7 +1,7 @@
-//! What several requests of one visitor do to each other, with the state in the cookie.
+//! Concurrent requests of one visitor, with the state in the cookie.
 //!
-//! The README names these under "what it does not do". Requests overlap for sure: each handler opens its
-//! session, says so, and waits to be let on.
+//! The README lists the limits under "what it does not do". The requests are sure to overlap: each
+//! slow handler opens its session, signals that, and waits for a permit.
 
 use std::{
     collections::BTreeMap,
@@ -30,7 +30,7 @@ use tower_sealed_session::{
 
 use crate::support::{Answer, Events, Visitor, get_with, layer, on_a_clock};
 
-/// An app whose requests under `/slow` wait, opened, until they are let on.
+/// An app whose requests under `/slow` open the session and then wait for a permit.
 #[derive(Clone)]
 struct Stage {
     app: Router,
@@ -63,7 +63,7 @@ impl Stage {
         let gate = Arc::new(Semaphore::new(0));
         let (opened, receiver) = mpsc::unbounded_channel();
         let (builder, clock) = on_a_clock();
-        let layer = builder.build().expect("possible");
+        let layer = builder.build().expect("valid settings");
         let waits = gate.clone();
         let slow = move |session: Session, Path(what): Path<String>| async move {
             session.len();
@@ -87,7 +87,7 @@ impl Stage {
         }
     }
 
-    /// A visitor who has entry `a`, and whom `first` happened to, ten minutes ago: a look at it refreshes it.
+    /// A visitor with entry `a` who requested `first` ten minutes ago, so that a refresh is due.
     async fn visitor(&self, first: &str) -> Visitor {
         let mut visitor = Visitor::default();
         visitor.get(&self.app, "/a").await;
@@ -96,13 +96,13 @@ impl Stage {
         visitor
     }
 
-    /// Runs `slow` of the visitor such that `fast` begins and ends while it is open; the browser takes the
-    /// fast response first.
+    /// Runs `slow` so that `fast` begins and ends while `slow` is open. The browser receives the
+    /// response of `fast` first.
     async fn overlap(&self, visitor: &mut Visitor, slow: &str, fast: &str) -> (Answer, Answer) {
         self.overlap_for(Duration::ZERO, visitor, slow, fast).await
     }
 
-    /// The same, with `slow` open for so long.
+    /// The same; `slow` stays open for `open`.
     async fn overlap_for(
         &self,
         open: Duration,
@@ -111,9 +111,9 @@ impl Stage {
         fast: &str,
     ) -> (Answer, Answer) {
         let path = format!("/slow/{slow}");
-        let mut bearer = visitor.clone();
+        let mut copy = visitor.clone();
         let (stage, opened) = (self.clone(), self.opened.clone());
-        let running = tokio::spawn(async move { bearer.get(&stage.app, &path).await });
+        let running = tokio::spawn(async move { copy.get(&stage.app, &path).await });
         opened.lock().await.recv().await.expect("it opens");
         let fast = visitor.get(&self.app, fast).await;
         self.clock.advance(open);
@@ -129,7 +129,7 @@ impl Stage {
 }
 
 #[tokio::test]
-async fn of_parallel_writes_the_last_response_wins() {
+async fn last_response_of_parallel_writes_wins() {
     let stage = Stage::new();
     let mut visitor = stage.visitor("/look").await;
     stage.overlap(&mut visitor, "b", "/c").await;
@@ -141,7 +141,7 @@ async fn of_parallel_writes_the_last_response_wins() {
 }
 
 #[tokio::test]
-async fn a_request_in_flight_cannot_undo_a_logout() {
+async fn logout_during_a_slow_request_stays_final() {
     for slow in ["b", "renew", "clear", "look"] {
         let stage = Stage::new();
         let mut visitor = stage.visitor("/login").await;
@@ -158,7 +158,7 @@ async fn a_request_in_flight_cannot_undo_a_logout() {
 }
 
 #[tokio::test]
-async fn a_request_in_flight_cannot_undo_a_login() {
+async fn login_during_a_slow_request_is_kept() {
     for slow in ["b", "renew", "clear", "look"] {
         let stage = Stage::new();
         let mut visitor = stage.visitor("/look").await;
@@ -169,7 +169,7 @@ async fn a_request_in_flight_cannot_undo_a_login() {
 }
 
 #[tokio::test]
-async fn a_login_in_flight_stands_whatever_happened_meanwhile() {
+async fn slow_login_wins_over_other_requests() {
     for fast in ["/logout", "/renew", "/login-eve"] {
         let stage = Stage::new();
         let mut visitor = stage.visitor("/look").await;
@@ -179,7 +179,7 @@ async fn a_login_in_flight_stands_whatever_happened_meanwhile() {
 }
 
 #[tokio::test]
-async fn a_logout_in_flight_stands_whatever_happened_meanwhile() {
+async fn slow_logout_wins_over_other_requests() {
     for fast in ["/login", "/renew", "/b", "/logout"] {
         let stage = Stage::new();
         let mut visitor = stage.visitor("/login").await;
@@ -190,7 +190,7 @@ async fn a_logout_in_flight_stands_whatever_happened_meanwhile() {
 }
 
 #[tokio::test]
-async fn of_two_renewals_the_first_stands() {
+async fn first_of_two_renewals_wins() {
     let stage = Stage::new();
     let mut visitor = stage.visitor("/login").await;
     let (second, first) = stage.overlap(&mut visitor, "renew", "/renew").await;
@@ -198,10 +198,10 @@ async fn of_two_renewals_the_first_stands() {
     assert_eq!(stage.sees(&visitor).await, r#"Some("ada") ["a"]"#);
 }
 
-/// A look that only pushes the idle time sends the whole session as well: it waits if it took long, and overwrites as any
-/// write does if it did not.
+/// A refresh sends the whole session. After a slow request it is skipped. After a fast request it
+/// overwrites other changes, as any write does.
 #[tokio::test]
-async fn a_slow_refresh_in_flight_does_not_overwrite() {
+async fn slow_refresh_does_not_overwrite_newer_writes() {
     for (millis, sets, wanted) in [
         (2001, false, r#"Some("ada") ["a", "b"]"#),
         (2000, true, r#"Some("ada") ["a"]"#),
@@ -216,7 +216,7 @@ async fn a_slow_refresh_in_flight_does_not_overwrite() {
 }
 
 #[tokio::test]
-async fn a_session_that_another_request_ended_is_no_longer_valid() {
+async fn session_ended_by_another_request_is_not_valid() {
     for (fast, wanted) in [
         ("/look", "true"),
         ("/b", "true"),
@@ -232,7 +232,7 @@ async fn a_session_that_another_request_ended_is_no_longer_valid() {
 }
 
 #[tokio::test]
-async fn a_renewal_that_lost_its_race_is_not_valid() {
+async fn renewal_after_a_logout_is_not_valid() {
     let stage = Stage::new();
     let mut visitor = stage.visitor("/login").await;
     let (answer, _) = stage.overlap(&mut visitor, "renew-valid", "/logout").await;
@@ -241,9 +241,9 @@ async fn a_renewal_that_lost_its_race_is_not_valid() {
     assert_eq!(alone.cookies().len(), 1);
 }
 
-/// A socket's handle: what its own request made of the session counts, if the visitor got it.
+/// A handle kept after the response, as by a web socket, follows the session that was sent.
 #[tokio::test]
-async fn a_handle_past_its_response_is_valid_as_long_as_what_was_sent() {
+async fn handle_after_the_response_is_valid_while_the_sent_session_is() {
     for (what, sent) in [
         ("look", true),
         ("b", true),
@@ -253,7 +253,7 @@ async fn a_handle_past_its_response_is_valid_as_long_as_what_was_sent() {
         ("logout", false),
     ] {
         let layer = layer();
-        let (app, mut handles) = keeper(&layer);
+        let (app, mut handles) = app_with_handles(&layer);
         let mut visitor = Visitor::default();
         visitor.get(&app, "/login").await;
         let old = visitor.clone();
@@ -262,7 +262,7 @@ async fn a_handle_past_its_response_is_valid_as_long_as_what_was_sent() {
         let handle = handles.recv().await.expect("a handle");
         let valid = async || handle.still_valid().await.expect("a clock");
         assert_eq!(valid().await, sent, "{what}");
-        // a copy of a cookie whose id was ended ends nothing more
+        // a logout with the old cookie does not end the renewed session
         let renewed = matches!(what, "renew" | "login" | "login-eve");
         old.clone().get(&app, "/logout").await;
         assert_eq!(valid().await, renewed, "{what}");
@@ -271,13 +271,13 @@ async fn a_handle_past_its_response_is_valid_as_long_as_what_was_sent() {
     }
 }
 
-/// Whose changes were dropped, since another request ended the session, or which went nowhere.
+/// The changes were dropped because another request ended the session, or no response was sent.
 #[tokio::test]
-async fn a_handle_whose_session_was_not_sent_is_not_valid() {
-    // ended meanwhile
+async fn handle_whose_session_was_not_sent_is_not_valid() {
+    // the session was ended by another request
     for slow in ["b", "clear", "renew"] {
         let layer = layer();
-        let (app, mut handles) = keeper(&layer);
+        let (app, mut handles) = app_with_handles(&layer);
         let mut visitor = Visitor::default();
         visitor.get(&app, "/login").await;
         handles.recv().await.expect("a handle");
@@ -294,9 +294,10 @@ async fn a_handle_whose_session_was_not_sent_is_not_valid() {
         let handle = handles.recv().await.expect("a handle");
         assert!(!handle.still_valid().await.expect("a clock"), "{slow}");
     }
-    // cancelled, and not kept for want of a clock: whoever asks when both are mended is told so
+    // the request was cancelled, or the session was not saved because the clock failed; the clock
+    // works again when the handle is asked
     let (builder, clock) = on_a_clock();
-    let layer = builder.build().expect("possible");
+    let layer = builder.build().expect("valid settings");
     let now = tower_sealed_session::Clock::now(&clock);
     for what in ["b", "renew", "login", "login-eve"] {
         for cancelled in [true, false] {
@@ -332,8 +333,8 @@ async fn a_handle_whose_session_was_not_sent_is_not_valid() {
     }
 }
 
-/// An app whose handlers give their handle away.
-fn keeper(layer: &SessionLayer) -> (Router, mpsc::UnboundedReceiver<Session>) {
+/// An app whose handlers send their session handle to the test.
+fn app_with_handles(layer: &SessionLayer) -> (Router, mpsc::UnboundedReceiver<Session>) {
     let (give, take) = mpsc::unbounded_channel();
     let handler = move |session: Session, Path(what): Path<String>| async move {
         give.send(session.clone()).expect("the test listens");
@@ -345,9 +346,10 @@ fn keeper(layer: &SessionLayer) -> (Router, mpsc::UnboundedReceiver<Session>) {
     (app, take)
 }
 
-/// What a task changes when the request was cancelled, or answered before it looked, is too late, not lost.
+/// A change after the request was cancelled or answered is refused with `Late`, not dropped
+/// silently.
 #[tokio::test]
-async fn a_handle_that_outlives_its_request_is_late() {
+async fn changes_after_the_request_are_late() {
     let layer = layer();
     let (give, mut take) = mpsc::unbounded_channel();
     let held = move |session: Session, extensions: axum::http::Extensions| {
@@ -391,14 +393,14 @@ async fn a_handle_that_outlives_its_request_is_late() {
         .route("/", get(untouched))
         .layer(crate::support::layer());
     Visitor::default().get(&app, "/").await;
-    let session = Session::from_extensions(&take.recv().await.expect("they came")).await;
+    let session = Session::from_extensions(&take.recv().await.expect("extensions")).await;
     let late = session.expect("a session").insert("a", 1);
     assert_eq!(late.expect_err("late").kind(), ErrorKind::Late);
 }
 
-/// A subscriber that asks who the visitor is, as loggers of the current user do.
+/// A subscriber that reads the session's owner, as loggers of the current user do.
 #[test]
-fn a_subscriber_may_look_at_the_session() {
+fn subscriber_may_read_the_session() {
     struct Asks(Session);
     impl std::io::Write for Asks {
         fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
@@ -422,7 +424,7 @@ fn a_subscriber_may_look_at_the_session() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn an_entry_is_taken_and_removed_once() {
+async fn entry_is_taken_or_removed_only_once() {
     let session = testing::session(&layer());
     for round in 0..300 {
         session.insert("ticket", round).expect("small");
@@ -445,9 +447,9 @@ async fn an_entry_is_taken_and_removed_once() {
     }
 }
 
-/// Extractors on several threads at once: one session, of which its finding is told once.
+/// Extractors on several threads get the same session, and its event is emitted once.
 #[tokio::test]
-async fn extractors_that_race_get_one_session() {
+async fn concurrent_extractors_get_one_session() {
     const THREADS: usize = 8;
     for _ in 0..100 {
         let layer = layer();
@@ -462,14 +464,14 @@ async fn extractors_that_race_get_one_session() {
                 events.drain()
             };
             let open = &open;
-            let told: Vec<String> = std::thread::scope(|scope| {
+            let emitted: Vec<String> = std::thread::scope(|scope| {
                 let threads: Vec<_> = (0..THREADS).map(|n| scope.spawn(move || open(n))).collect();
                 threads
                     .into_iter()
                     .flat_map(|thread| thread.join().expect("no panic"))
                     .collect()
             });
-            Ok::<_, Infallible>(Response::new(told))
+            Ok::<_, Infallible>(Response::new(emitted))
         };
         let forged = testing::cookie(&layer, &testing::session(&layer)).expect("a cookie");
         let mut forged = forged.as_bytes().to_vec();
@@ -490,9 +492,9 @@ async fn extractors_that_race_get_one_session() {
     }
 }
 
-/// As a logger of the current user does, which keeps the request's extensions for that.
+/// A logger of the current user may keep the request's extensions and extract the session.
 #[test]
-fn a_subscriber_may_ask_for_the_session_that_is_being_opened() {
+fn subscriber_may_extract_the_session_during_its_opening() {
     struct Asks(Extensions);
     impl std::io::Write for Asks {
         fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
@@ -534,10 +536,10 @@ fn a_subscriber_may_ask_for_the_session_that_is_being_opened() {
     );
 }
 
-/// Requests with one cookie, at any time within each other: what comes after an end sets nothing but by `login`, and of
-/// all renewals one stands.
+/// Requests with the same cookie overlap at random. After the session was ended, only `login` and
+/// `logout` set a cookie. At most one renewal succeeds.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn login_logout_renewal_refresh_and_writes_in_parallel() {
+async fn random_parallel_requests_never_revive_an_ended_session() {
     const ACTS: [&str; 8] = [
         "look",
         "b",
@@ -549,7 +551,7 @@ async fn login_logout_renewal_refresh_and_writes_in_parallel() {
         "logout",
     ];
     let (builder, clock) = on_a_clock();
-    let layer = builder.build().expect("possible");
+    let layer = builder.build().expect("valid settings");
     let mut random = StdRng::seed_from_u64(1);
     let mut seen = BTreeMap::new();
     for _ in 0..500 {
@@ -566,7 +568,7 @@ async fn login_logout_renewal_refresh_and_writes_in_parallel() {
                     for _ in 0..between {
                         tokio::task::yield_now().await;
                     }
-                    act(&session, &what).await.expect("possible");
+                    act(&session, &what).await.expect("the action works");
                     ended.load(Ordering::SeqCst).to_string()
                 }
             };
@@ -580,7 +582,7 @@ async fn login_logout_renewal_refresh_and_writes_in_parallel() {
         clock.advance(Duration::from_secs(600));
         let tasks: Vec<_> = (0..10)
             .map(|_| {
-                // most end nothing, so that there is something to overtake
+                // requests that end the session are rarer, so that others can come before and after
                 let what = ACTS[random
                     .random_range(0..ACTS.len())
                     .min(random.random_range(0..ACTS.len()))];
@@ -611,7 +613,7 @@ async fn login_logout_renewal_refresh_and_writes_in_parallel() {
         }
         assert!(renewals <= 1);
     }
-    // each kind of overtaking took place, both ways
+    // each of these requests was seen both before and after the end
     for what in ["look", "b", "renew"] {
         for (late, sets) in [(false, true), (true, false)] {
             assert!(
@@ -622,9 +624,10 @@ async fn login_logout_renewal_refresh_and_writes_in_parallel() {
     }
 }
 
-/// Tasks that write on while the response is made: what was accepted is sent, and what was not is refused.
+/// Tasks keep writing while the response is made. Every accepted write is sent; later writes are
+/// refused.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn what_was_accepted_before_the_response_is_in_it_and_no_more() {
+async fn response_contains_exactly_the_accepted_writes() {
     const TASKS: usize = 8;
     let layer = layer();
     for round in 0..200 {
@@ -664,9 +667,9 @@ async fn what_was_accepted_before_the_response_is_in_it_and_no_more() {
     }
 }
 
-/// What stateless means: a copy of the cookie works until it expires, and the README says so.
+/// A stateless session cannot revoke copies: they work until they expire. The README says so.
 #[tokio::test]
-async fn a_copy_made_before_logout_remains_valid() {
+async fn copied_cookie_stays_valid_after_logout() {
     let stage = Stage::new();
     let mut visitor = stage.visitor("/login").await;
     let copy = visitor.clone();
@@ -675,7 +678,7 @@ async fn a_copy_made_before_logout_remains_valid() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn tasks_on_one_handle_lose_no_update() {
+async fn parallel_updates_on_one_handle_are_all_kept() {
     let stage = Stage::new();
     let session = testing::session(&stage.layer);
     let tasks: Vec<_> = (0..16)
@@ -698,9 +701,9 @@ async fn tasks_on_one_handle_lose_no_update() {
     assert_eq!(session.len(), 17);
 }
 
-/// A panic in the user's code, even inside `update`, leaves the handle usable.
+/// After a panic in user code, even inside `update`, the handle still works.
 #[test]
-fn a_panic_inside_a_change_changes_nothing() {
+fn panic_during_a_change_changes_nothing() {
     struct Panics;
     impl serde::Serialize for Panics {
         fn serialize<S: serde::Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {

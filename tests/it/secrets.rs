@@ -1,4 +1,4 @@
-//! Nothing that is printed, logged or returned holds a secret, a key, a cookie, an owner or a value.
+//! No output, log or response contains a secret, a key, a cookie, an owner or a value.
 
 use std::{fmt::Debug, time::Duration};
 
@@ -20,15 +20,15 @@ use crate::support::{Events, NAME, OTHER_SECRET, SECRET, keys, secret};
 const OWNER: &str = "canary-owner-5b1e";
 const VALUE: &str = "canary-value-77c0";
 
-/// Collects text, and then looks for canaries in it.
+/// Collects text and searches it for canaries.
 #[derive(Default)]
-struct Aviary {
+struct Output {
     text: String,
     canaries: Vec<String>,
     types: Vec<&'static str>,
 }
 
-impl Aviary {
+impl Output {
     fn debug<T: Debug>(&mut self, value: &T) {
         let name = std::any::type_name::<T>()
             .split('<')
@@ -48,8 +48,8 @@ impl Aviary {
         }
     }
 
-    fn assert_silent(&self) {
-        assert!(self.text.len() > 1000, "something was printed");
+    fn assert_no_canary(&self) {
+        assert!(self.text.len() > 1000, "there is output to search");
         for canary in &self.canaries {
             let at = self.text.find(canary.as_str());
             assert_eq!(at, None, "{canary} is in: {}", self.text);
@@ -57,9 +57,9 @@ impl Aviary {
     }
 }
 
-struct Talkative;
+struct FailsWithValue;
 
-impl Serialize for Talkative {
+impl Serialize for FailsWithValue {
     fn serialize<S: Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
         Err(S::Error::custom(VALUE))
     }
@@ -70,7 +70,7 @@ async fn everything(session: Session) -> Result<String, Error> {
     session.insert("k", VALUE)?;
     session.remember(Duration::from_secs(60));
     let _ = session.get::<u64>("k");
-    let _ = session.insert("t", Talkative);
+    let _ = session.insert("t", FailsWithValue);
     let _ = session.insert("essay", VALUE.repeat(400));
     Ok(format!("{session:?}"))
 }
@@ -80,50 +80,50 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 #[tokio::test]
-async fn no_public_type_no_error_and_no_event_shows_a_canary() {
+async fn types_errors_and_events_show_no_secret() {
     let events = Events::capture();
-    let mut aviary = Aviary::default();
-    aviary
+    let mut output = Output::default();
+    output
         .canaries
         .extend([SECRET, OTHER_SECRET, OWNER, VALUE].map(str::to_owned));
-    aviary
+    output
         .canaries
         .extend([SECRET, OTHER_SECRET].map(|text| hex(text.as_bytes())));
-    aviary
+    output
         .canaries
         .extend([SECRET, OTHER_SECRET].map(|text| format!("{:?}", text.as_bytes())));
 
     // types
     let ring = keys().fallback(secret(OTHER_SECRET));
-    aviary.debug(&secret(SECRET));
-    aviary.debug(&ring);
+    output.debug(&secret(SECRET));
+    output.debug(&ring);
     let builder = SessionLayer::builder(ring).audience("shop");
-    aviary.debug(&builder);
-    let layer = builder.build().expect("possible");
-    aviary.debug(&layer);
-    aviary.debug(&Prefix::Host);
-    aviary.debug(&tower_sealed_session::SameSite::Lax);
-    aviary.debug(&SystemClock);
-    aviary.debug(&testing::TestClock::at(SystemClock.now()));
+    output.debug(&builder);
+    let layer = builder.build().expect("valid settings");
+    output.debug(&layer);
+    output.debug(&Prefix::Host);
+    output.debug(&tower_sealed_session::SameSite::Lax);
+    output.debug(&SystemClock);
+    output.debug(&testing::TestClock::at(SystemClock.now()));
     let session = testing::session(&layer);
     session.login(OWNER).expect("short");
     session.insert("k", VALUE).expect("small");
-    aviary.debug(&session);
+    output.debug(&session);
     assert_eq!(
         format!("{session:?}"),
         "Session { entries: 1, owned: true, .. }"
     );
     let id = session.id().expect("entropy");
-    aviary.debug(&id);
-    aviary
+    output.debug(&id);
+    output
         .canaries
         .extend([hex(id.as_bytes()), format!("{:?}", id.as_bytes())]);
     let mut service = layer.layer(service_fn(async |_: Request<()>| {
         Ok::<_, Error>(axum::http::Response::new(()))
     }));
-    aviary.debug(&service.clone().call(Request::new(())));
+    output.debug(&service.clone().call(Request::new(())));
     let _ = service.call(Request::new(())).await;
-    aviary.debug(&layer.layer(()));
+    output.debug(&layer.layer(()));
     let cookie = testing::cookie(&layer, &session).expect("a cookie");
     let value = cookie
         .to_str()
@@ -132,37 +132,39 @@ async fn no_public_type_no_error_and_no_event_shows_a_canary() {
         .expect("a pair")
         .1
         .to_owned();
-    aviary.debug(&cookie);
+    output.debug(&cookie);
 
     // errors
     let refused: SecretError =
         Secret::new(format!("{SECRET},{OTHER_SECRET}")).expect_err("a comma");
-    aviary.error(&refused);
+    output.error(&refused);
     let env: EnvError = SessionLayer::from_env().expect_err("not set here");
-    aviary.error(&env);
-    aviary.debug(env.problem());
+    output.error(&env);
+    output.debug(env.problem());
     let config: ConfigError = SessionLayer::builder(keys())
         .name("a b")
         .build()
         .expect_err("a space");
-    aviary.error(&config);
+    output.error(&config);
     let errors = [
         session.get::<u64>("k").expect_err("text"),
         session.read::<Vec<u8>>().expect_err("a map"),
-        session.insert("t", Talkative).expect_err("it says so"),
-        session.write(&Talkative).expect_err("it says so"),
+        session
+            .insert("t", FailsWithValue)
+            .expect_err("a failing value"),
+        session.write(&FailsWithValue).expect_err("a failing value"),
         session
             .insert("essay", VALUE.repeat(400))
             .expect_err("too large"),
         session.login("").expect_err("empty"),
     ];
     for error in &errors {
-        aviary.error(error);
-        aviary.debug(&error.kind());
+        output.error(error);
+        output.debug(&error.kind());
     }
-    aviary.debug(errors[4].too_large().expect("sizes"));
+    output.debug(errors[4].too_large().expect("sizes"));
 
-    // whole requests, at TRACE, answers included
+    // whole requests at TRACE, with their responses
     let app = Router::new()
         .route("/", get(everything))
         .layer(layer.clone());
@@ -178,35 +180,35 @@ async fn no_public_type_no_error_and_no_event_shows_a_canary() {
         let response = tower::ServiceExt::oneshot(app.clone(), request.expect("a request"))
             .await
             .expect("infallible");
-        aviary.debug(&response);
+        output.debug(&response);
         let sent = response.headers()[header::SET_COOKIE]
             .to_str()
             .expect("ASCII")
             .to_owned();
-        aviary
+        output
             .canaries
             .push(sent.split(['=', ';']).nth(1).expect("a value").to_owned());
         let (_, body) = response.into_parts();
         let body = axum::body::to_bytes(body, usize::MAX)
             .await
             .expect("a body");
-        aviary.text += std::str::from_utf8(&body).expect("UTF-8");
+        output.text += std::str::from_utf8(&body).expect("UTF-8");
     }
     let log = events.text();
     assert!(log.contains("renewed") && log.contains("rejected"), "{log}");
-    aviary.text += &log;
-    aviary.canaries.push(value);
-    aviary.assert_silent();
+    output.text += &log;
+    output.canaries.push(value);
+    output.assert_no_canary();
 
     for public in public_types() {
         assert!(
-            aviary.types.contains(&&*public),
-            "{public} is public and was not printed here"
+            output.types.contains(&&*public),
+            "{public} is public, but this test does not print it"
         );
     }
 }
 
-/// The names that lib.rs exports, except for traits and aliases.
+/// The types that lib.rs exports, without traits and aliases.
 fn public_types() -> Vec<String> {
     let (_, list) = include_str!("../../src/lib.rs")
         .split_once("pub use self::{")

@@ -1,5 +1,5 @@
-//! `Set-Cookie` for every possible combination of settings, as two parsers read it that know nothing of each other nor of
-//! what wrote it, Python's `http.cookiejar` and `http.cookies`; and as the crate `cookie` does, which wrote the attributes.
+//! `Set-Cookie` for every valid combination of settings, read by three parsers: Python's
+//! `http.cookiejar` and `http.cookies`, and the crate `cookie`, which also writes the attributes.
 
 use std::{
     collections::BTreeMap,
@@ -14,8 +14,9 @@ use tower_sealed_session::{Prefix, SameSite, Session, SessionLayer, SessionLayer
 
 use crate::support::{get_with, keys};
 
-/// Prints of each line the pairs of the one, null for attributes without a value, and name, value and attributes of the
-/// other, true for those. `Partitioned` is younger than some Pythons.
+/// For each line, prints the pairs of `http.cookiejar`, then the name, value and attributes of
+/// `http.cookies`. An attribute without a value is null in the former and true in the latter. Old
+/// Pythons do not know `Partitioned`.
 const PYTHON: &str = "
 import http.cookiejar, http.cookies, json, sys
 http.cookies.Morsel._reserved.setdefault('partitioned', 'Partitioned')
@@ -47,7 +48,7 @@ fn python(lines: &str) -> Vec<Value> {
         .collect()
 }
 
-/// Settings, and the attributes that they ask for; `Secure` and others without a value are null.
+/// The expected attributes. Those without a value, such as `Secure`, are null.
 type Wanted = BTreeMap<&'static str, Value>;
 
 fn settings() -> Vec<(SessionLayerBuilder, Wanted)> {
@@ -110,7 +111,7 @@ async fn end(session: Session) {
 }
 
 #[tokio::test]
-async fn parsers_read_what_was_asked_for() {
+async fn parsers_read_the_configured_attributes() {
     let (mut lines, mut all) = (String::new(), Vec::new());
     for (builder, wanted) in settings() {
         let Ok(layer) = builder.build() else {
@@ -128,7 +129,7 @@ async fn parsers_read_what_was_asked_for() {
             let mut wanted = wanted.clone();
             if path == "/end" {
                 wanted.insert("max-age", json!("0"));
-                // read as seconds since 1970
+                // the parser returns seconds since 1970
                 wanted.insert("expires", json!(0.0));
             }
             lines += &format!("{line}\n");
@@ -146,7 +147,7 @@ async fn parsers_read_what_was_asked_for() {
         assert_eq!(key, name, "{line}");
         let value = value.as_str().expect("text");
         assert_eq!(value.is_empty(), wanted.contains_key("expires"), "{line}");
-        // the version is Python's own addition
+        // Python adds the version
         let attributes: Vec<_> = pairs
             .map(|(key, value)| {
                 (

@@ -1,4 +1,4 @@
-//! The whole session as one struct, and cookies of older releases.
+//! The whole session as one struct, and cookies of old releases.
 
 use std::collections::BTreeMap;
 
@@ -21,7 +21,7 @@ fn session() -> Session {
 }
 
 #[test]
-fn both_views_see_the_same_data() {
+fn struct_and_entry_access_see_the_same_data() {
     let session = session();
     assert_eq!(
         session.read::<Visitor>().expect("defaults"),
@@ -40,7 +40,7 @@ fn both_views_see_the_same_data() {
 }
 
 #[test]
-fn what_was_written_is_read_and_other_entries_stay() {
+fn written_struct_reads_back_and_keeps_other_entries() {
     let session = session();
     session.insert("notice", "saved").expect("small");
     let full = Visitor {
@@ -61,13 +61,13 @@ fn what_was_written_is_read_and_other_entries_stay() {
         assert_eq!(
             session.contains_key("cart"),
             !visitor.cart.is_empty(),
-            "skipped is removed"
+            "a skipped field is removed"
         );
     }
 }
 
 #[test]
-fn maps_newtypes_and_flattened_structs_are_whole_sessions_and_others_are_not() {
+fn only_maps_and_structs_can_be_whole_sessions() {
     #[derive(Debug, PartialEq, Serialize, Deserialize)]
     struct Named(Visitor);
     #[derive(Serialize, Deserialize)]
@@ -112,7 +112,7 @@ fn maps_newtypes_and_flattened_structs_are_whole_sessions_and_others_are_not() {
 
 /// Sealed in October 2025, with the entries `theme`, `cart` and `a`.
 #[test]
-fn a_cookie_of_an_old_release_opens_and_reads_as_todays_struct() {
+fn cookie_of_an_old_release_reads_as_the_current_struct() {
     #[derive(Deserialize)]
     struct Today {
         #[serde(alias = "theme")]
@@ -136,7 +136,7 @@ fn a_cookie_of_an_old_release_opens_and_reads_as_todays_struct() {
     let layer = SessionLayer::builder(keys)
         .clock(clock)
         .build()
-        .expect("possible");
+        .expect("valid settings");
     let set = format!("{NAME}={}", old["token"].as_str().expect("text"));
     let headers = [(
         axum::http::header::SET_COOKIE,

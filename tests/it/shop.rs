@@ -1,4 +1,4 @@
-//! The login example without a browser: what its forms answer at the edges.
+//! Edge cases of the login example's forms, without a browser.
 
 use axum::{
     body::Body,
@@ -20,9 +20,9 @@ async fn post(visitor: &mut Visitor, app: &axum::Router, path: &str, form: Strin
     answer
 }
 
-/// However full the cart is, nobody meets a 500, and whoever is not told "full" is logged in.
+/// With any amount of data in the cart, a login either succeeds or answers 413, but never 500.
 #[tokio::test]
-async fn a_full_cart_is_an_answer_and_not_a_failure() {
+async fn login_with_a_full_cart_succeeds_or_answers_413() {
     let app = login::app(layer());
     let mut seen = std::collections::BTreeSet::new();
     for last in 0..40 {
@@ -58,11 +58,11 @@ async fn a_full_cart_is_an_answer_and_not_a_failure() {
         }
         seen.insert(answer.status);
     }
-    assert_eq!(seen.len(), 2, "both answers were met");
+    assert_eq!(seen.len(), 2, "both answers occur");
 }
 
 #[tokio::test]
-async fn what_visitors_type_is_escaped() {
+async fn user_input_is_escaped() {
     let app = login::app(layer());
     let mut visitor = Visitor::default();
     let script = "%3Cscript%3Ealert(1)%3C/script%3E";
@@ -78,7 +78,7 @@ async fn what_visitors_type_is_escaped() {
 }
 
 #[tokio::test]
-async fn an_empty_name_is_no_owner() {
+async fn empty_name_is_rejected() {
     let app = login::app(layer());
     let answer = post(&mut Visitor::default(), &app, "/login", "name=+".to_owned()).await;
     assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY);

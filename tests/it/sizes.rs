@@ -1,4 +1,5 @@
-//! A session of any size: kept byte for byte, or refused at once with the session as it was.
+//! Session sizes: a session is stored exactly, or the change is refused and the session is
+//! unchanged.
 
 use axum::{Router, routing::get};
 use proptest::prelude::*;
@@ -21,12 +22,12 @@ fn refused(session: &Session, change: impl FnOnce(&Session) -> Result<(), Error>
     let before = contents(session);
     let error = change(session).expect_err("too large");
     assert_eq!(error.kind(), ErrorKind::TooLarge);
-    assert_eq!(contents(session), before, "the session is as it was");
+    assert_eq!(contents(session), before, "the session is unchanged");
     error
 }
 
 #[test]
-fn every_mutator_refuses_what_does_not_fit_and_names_limit_and_largest_keys() {
+fn too_large_errors_name_the_limit_and_the_largest_keys() {
     let layer = layer();
     let session = testing::session(&layer);
     session.insert("small", 1).expect("fits");
@@ -66,7 +67,7 @@ fn every_mutator_refuses_what_does_not_fit_and_names_limit_and_largest_keys() {
 }
 
 #[test]
-fn a_session_is_empty_that_has_no_entry_whoever_owns_it() {
+fn is_empty_ignores_the_owner() {
     let session = testing::session(&layer());
     assert!(session.is_empty());
     session.login("ada").expect("fits");
@@ -78,7 +79,7 @@ fn a_session_is_empty_that_has_no_entry_whoever_owns_it() {
 }
 
 #[test]
-fn login_is_a_mutator_too() {
+fn login_is_refused_if_the_owner_does_not_fit() {
     let layer = layer();
     let session = testing::session(&layer);
     session.insert("large", "x".repeat(2900)).expect("fits");
@@ -88,7 +89,7 @@ fn login_is_a_mutator_too() {
 }
 
 #[test]
-fn values_beyond_every_length_of_the_format_are_refused() {
+fn huge_values_are_refused() {
     let layer = layer();
     let session = testing::session(&layer);
     for len in [5_000, 20_000, 3 << 20] {
@@ -130,9 +131,9 @@ fn keys_and_owners_have_1_to_255_bytes() {
     }
 }
 
-/// The largest session that is accepted is sent, and comes back.
+/// The largest accepted session is sent and can be read back.
 #[tokio::test]
-async fn the_limit_is_reached_to_the_block() {
+async fn largest_session_fills_the_limit_up_to_one_block() {
     async fn fill(session: Session) -> String {
         let fits = (1..4096)
             .rev()
@@ -150,7 +151,7 @@ async fn the_limit_is_reached_to_the_block() {
         let layer = SessionLayer::builder(keys())
             .name(name)
             .build()
-            .expect("possible");
+            .expect("valid settings");
         let app = Router::new()
             .route("/fill", get(fill))
             .route("/len", get(len))
@@ -200,10 +201,10 @@ fn op() -> impl Strategy<Value = Op> {
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// A model in step with the session: what is accepted is there, what is refused changed nothing, and
-    /// whatever was accepted makes a cookie that browsers keep and that comes back the same.
+    /// Compares the session with a model: accepted changes are visible, refused changes change
+    /// nothing, and the cookie stays within the limit and opens to the same session.
     #[test]
-    fn what_was_accepted_is_sent_within_the_limit_and_comes_back(ops in prop::collection::vec(op(), 1..24)) {
+    fn accepted_changes_fit_the_cookie_and_read_back(ops in prop::collection::vec(op(), 1..24)) {
         let layer = SessionLayer::new(KeyRing::ephemeral().expect("entropy"));
         let session = testing::session(&layer);
         let (mut entries, mut owner) = (BTreeMap::new(), None);

@@ -1,5 +1,5 @@
-//! A counterpart of each test that Starlette has of its session middleware, in its order and by its name, and
-//! of each thing that it does not test.
+//! Counterparts of Starlette's tests of its session middleware, in the same order and with the same
+//! names, and tests of cases that Starlette does not test.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -69,7 +69,7 @@ mod upstream {
             let layer = SessionLayer::builder(keys())
                 .partitioned(partitioned)
                 .build()
-                .expect("possible");
+                .expect("valid settings");
             let (app, mut visitor) = (app(layer), Visitor::default());
             for path in ["/update", "/clear"] {
                 let answer = visitor.get(&app, path).await;
@@ -85,7 +85,7 @@ mod upstream {
     #[tokio::test]
     async fn session_expires() {
         let (builder, clock) = on_a_clock();
-        let app = app(builder.build().expect("possible"));
+        let app = app(builder.build().expect("valid settings"));
         let mut visitor = Visitor::default();
         visitor.get(&app, "/update").await;
         let captured = visitor.clone();
@@ -103,7 +103,7 @@ mod upstream {
         let insecure = SessionLayer::builder(keys())
             .insecure_http()
             .build()
-            .expect("possible");
+            .expect("valid settings");
         let answer = Visitor::default()
             .get(&super::app(insecure), "/update")
             .await;
@@ -116,7 +116,7 @@ mod upstream {
         let layer = SessionLayer::builder(keys())
             .path("/second_app")
             .build()
-            .expect("possible");
+            .expect("valid settings");
         let app = Router::new().nest("/second_app", app(layer));
         let mut visitor = Visitor::default();
         for path in ["/second_app/update", "/second_app/clear"] {
@@ -139,7 +139,8 @@ mod upstream {
         assert_eq!((answer.status, &*answer.body), (StatusCode::OK, EMPTY));
     }
 
-    /// There, zero ends every session at once; here, nothing lives that shortly, and zero is not "unset" either.
+    /// In Starlette, zero ends every session at once. Here zero is an error, and it does not mean
+    /// "unset".
     #[test]
     fn session_zero_max_age() {
         for setting in ["idle_timeout", "absolute_timeout", "max_remember"] {
@@ -162,7 +163,7 @@ mod upstream {
         let layer = SessionLayer::builder(keys())
             .browser_session(true)
             .build()
-            .expect("possible");
+            .expect("valid settings");
         let (app, mut visitor) = (app(layer), Visitor::default());
         let answer = visitor.get(&app, "/update").await;
         assert_eq!(answer.cookies()[0].max_age(), None);
@@ -176,7 +177,7 @@ mod upstream {
         let layer = SessionLayer::builder(keys())
             .domain(".example.com")
             .build()
-            .expect("possible");
+            .expect("valid settings");
         let (app, mut visitor) = (app(layer), Visitor::default());
         for path in ["/update", "/clear"] {
             let answer = visitor.get(&app, path).await;
@@ -261,7 +262,7 @@ mod upstream {
             ),
             ("write equal", |s| s.write(&json!({"a": 1})), false),
             (
-                "there and back",
+                "change and change back",
                 |s| {
                     s.insert("a", 2)?;
                     s.insert("a", 1)
@@ -358,7 +359,7 @@ mod not_tested_upstream {
         let app = app(SessionLayer::builder(keys)
             .clock(clock)
             .build()
-            .expect("possible"));
+            .expect("valid settings"));
         let events = Events::capture();
         for vector in malformed {
             let line = format!("{NAME}={}", vector["token"].as_str().expect("text"));
@@ -377,7 +378,7 @@ mod not_tested_upstream {
     #[tokio::test]
     async fn duplicate_cookies() {
         let (builder, clock) = on_a_clock();
-        let layer = builder.build().expect("possible");
+        let layer = builder.build().expect("valid settings");
         let app = app(layer.clone());
         let session = testing::session(&layer);
         let pair = |key: &str| {
@@ -395,12 +396,15 @@ mod not_tested_upstream {
             let answer = get_with(&app, "/view", &[line.as_bytes()]).await;
             assert_eq!(
                 answer.body, r#"{"a":1,"b":1}"#,
-                "the newest of one session is it"
+                "the newest cookie of a session wins"
             );
         }
         let garbage = format!("{NAME}=x; {newer}; {NAME}=y; {NAME}=");
         let answer = get_with(&app, "/view", &[garbage.as_bytes()]).await;
-        assert_eq!(answer.body, r#"{"a":1,"b":1}"#, "garbage logs nobody out");
+        assert_eq!(
+            answer.body, r#"{"a":1,"b":1}"#,
+            "garbage does not hide the session"
+        );
     }
 
     #[tokio::test]
@@ -444,7 +448,8 @@ mod not_tested_upstream {
         assert_eq!(visitor.get(&app, "/view").await.body, SOME);
     }
 
-    /// A protocol upgrade over a real socket: its 101 carries the cookie, and the handle outlives the response.
+    /// A protocol upgrade over a real socket: the 101 response sets the cookie, and the handle
+    /// still works after it.
     #[tokio::test]
     async fn web_socket() {
         async fn upgrade(
@@ -516,7 +521,7 @@ mod not_tested_upstream {
     #[tokio::test]
     async fn future_timestamp() {
         let (builder, clock) = on_a_clock();
-        let layer = builder.build().expect("possible");
+        let layer = builder.build().expect("valid settings");
         let app = app(layer.clone());
         let now = time::OffsetDateTime::from_unix_timestamp(1_800_000_000).expect("in range");
         let session = testing::session(&layer);
@@ -587,7 +592,7 @@ mod not_tested_upstream {
             app(SessionLayer::builder(keys)
                 .clock(clock.clone())
                 .build()
-                .expect("possible"))
+                .expect("valid settings"))
         };
         let old = build(keys());
         let new = build(KeyRing::new(secret(OTHER_SECRET)).fallback(secret(SECRET)));
@@ -597,7 +602,7 @@ mod not_tested_upstream {
         assert_eq!(
             visitor.get(&new, "/view").await.body,
             SOME,
-            "a fallback opens"
+            "a fallback secret opens the cookie"
         );
         assert_eq!(visitor.clone().get(&only_new, "/view").await.body, EMPTY);
         clock.advance(Duration::from_secs(300));
@@ -617,7 +622,7 @@ async fn same_site_is_as_set() {
         let layer = SessionLayer::builder(keys())
             .same_site(same_site)
             .build()
-            .expect("possible");
+            .expect("valid settings");
         let answer = Visitor::default().get(&app(layer), "/update").await;
         assert_eq!(answer.cookies()[0].same_site(), Some(same_site));
         assert_eq!(answer.cookies()[0].http_only(), Some(true));

@@ -1,4 +1,4 @@
-//! What several tests share: layers on a test clock, a visitor's browser, and captured events.
+//! Shared helpers: layers on a test clock, a visitor with cookies, and captured events.
 
 use std::{cell::RefCell, collections::BTreeMap, io, sync::Once};
 
@@ -27,7 +27,7 @@ pub(crate) fn keys() -> KeyRing {
     KeyRing::new(secret(SECRET))
 }
 
-/// A builder and the clock of its layer.
+/// A builder with a test clock, and that clock.
 pub(crate) fn on_a_clock() -> (SessionLayerBuilder, TestClock) {
     let clock =
         TestClock::at(time::OffsetDateTime::from_unix_timestamp(1_800_000_000).expect("in range"));
@@ -67,7 +67,7 @@ impl Answer {
         !self.headers.contains_key(header::SET_COOKIE)
     }
 
-    /// The one `Set-Cookie` line, which removes the session's cookie.
+    /// Whether the only `Set-Cookie` line removes the cookie.
     pub(crate) fn removes(&self) -> bool {
         matches!(&*self.cookies(), [cookie] if cookie.value().is_empty()
             && cookie.max_age().is_some_and(time::Duration::is_zero))
@@ -94,7 +94,7 @@ pub(crate) async fn send(app: &Router, request: Request<Body>) -> Answer {
     }
 }
 
-/// Sends a request with `Cookie` lines as they are given.
+/// Sends a GET request with these `Cookie` lines, unchanged.
 pub(crate) async fn get_with(app: &Router, path: &str, lines: &[&[u8]]) -> Answer {
     let mut request = Request::get(path).body(Body::empty()).expect("a request");
     for line in lines {
@@ -104,7 +104,7 @@ pub(crate) async fn get_with(app: &Router, path: &str, lines: &[&[u8]]) -> Answe
     send(app, request).await
 }
 
-/// Posts nothing, with that `Cookie` line.
+/// Sends a POST request with an empty body and this `Cookie` line.
 #[cfg(feature = "starlette")]
 pub(crate) async fn post(app: &Router, path: &str, cookies: &str) -> Answer {
     let mut request = Request::post(path).body(Body::empty()).expect("a request");
@@ -121,7 +121,7 @@ pub(crate) async fn post_body(app: &Router, path: &str, body: &str) -> Answer {
     send(app, Request::post(path).body(body).expect("a request")).await
 }
 
-/// A visitor: keeps cookies as a browser does, except for their age.
+/// A visitor who keeps cookies as a browser does, but ignores their `Max-Age`.
 #[derive(Clone, Default)]
 pub(crate) struct Visitor {
     pub(crate) jar: BTreeMap<String, String>,
@@ -162,8 +162,8 @@ thread_local! {
     static EVENTS: RefCell<Option<Vec<u8>>> = const { RefCell::new(None) };
 }
 
-/// One subscriber for all tests, since several that come and go confuse each other's caches; it writes to the
-/// thread that an event is of.
+/// Installs one subscriber for all tests. Several short-lived subscribers would disturb each
+/// other's caches. It writes each event to a buffer of the thread that emits it.
 fn subscribe() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -193,7 +193,7 @@ impl io::Write for Sink {
     }
 }
 
-/// What this thread's events say, as text, from its making on.
+/// Captures this thread's events as text, from its creation on.
 pub(crate) struct Events(());
 
 impl Drop for Events {
@@ -209,13 +209,13 @@ impl Events {
         Self(())
     }
 
-    /// All of it since the last call.
+    /// All text since the last call.
     pub(crate) fn text(&self) -> String {
         let text = EVENTS.replace(Some(Vec::new())).unwrap_or_default();
         String::from_utf8(text).expect("UTF-8")
     }
 
-    /// The events since the last call: name, with the reason where there is one.
+    /// The events since the last call: the name, and the reason if there is one.
     pub(crate) fn drain(&self) -> Vec<String> {
         let text = self.text();
         let field = |line: &str, name: &str| {

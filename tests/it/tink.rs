@@ -1,4 +1,5 @@
-//! Google's Tink opens the running counter's cookies, and the counter takes what Tink made.
+//! Interoperability with Google's Tink: it opens the running counter's cookies, and the counter
+//! accepts cookies that Tink made.
 
 use std::process::{Command, Output};
 
@@ -62,7 +63,7 @@ fn tink_opens_the_counters_cookies() {
 }
 
 #[test]
-fn the_counter_takes_what_tink_made() {
+fn counter_accepts_cookies_made_by_tink() {
     let server = Server::start("counter", &[("SESSION_SECRET", SECRET)]);
     let visit = |secret, name| {
         let token = text(tink(&[

@@ -1,4 +1,4 @@
-//! Who takes part.
+//! The list of contestants.
 
 #[path = "../../contestants/mod.rs"]
 pub mod contestants;

@@ -1,4 +1,4 @@
-//! All contestants in one run. What it prints is for `../report.py`; `../run` calls both.
+//! Measures all contestants in one run. `../report.py` reads the output. `../run` calls both.
 
 mod rounds;
 mod serve;
@@ -18,7 +18,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     let mut runtime = match args[..] {
-        // a server as most are
+        // most servers use several threads
         ["serve", ..] => Builder::new_multi_thread(),
         _ => Builder::new_current_thread(),
     };
@@ -63,7 +63,7 @@ async fn visitor(name: &str, visit: &str, size: &str) -> Result<Visitor, String>
     }
 }
 
-/// Prints `size contestant bytes` of the cookie pairs that come back.
+/// Prints `size contestant bytes` for the cookies that a browser sends back.
 async fn sizes() {
     for size in Size::ALL {
         for contestant in &CONTESTANTS {

@@ -1,4 +1,4 @@
-//! Contestants take turns in short slices, so that what else the machine does hurts all alike.
+//! Contestants take turns in short slices, so that other load on the machine affects all equally.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use contest::{
     contestants::{Size, Visit, Visitor},
 };
 
-/// Prints `visit size round contestant nanoseconds`, a line for each slice.
+/// Prints one line per slice: `visit size round contestant nanoseconds`.
 pub async fn times(rounds: u64, slice_ms: u64, chosen: impl Fn(Visit, Size) -> bool) {
     let slice = Duration::from_millis(slice_ms);
     for visit in Visit::ALL {
@@ -29,7 +29,7 @@ async fn cell(rounds: u64, slice: Duration, visit: Visit, size: Size) {
         for turn in 0..CONTESTANTS.len() {
             let at = (round as usize + turn) % CONTESTANTS.len();
             if !visit.has_session() {
-                // a store in memory grows with every new visitor
+                // a memory store grows with every new visitor, so start again
                 visitors[at] = Visitor::new(&CONTESTANTS[at], visit, size).await;
             }
             let nanoseconds = time(&visitors[at], slice).await;
@@ -42,7 +42,7 @@ async fn cell(rounds: u64, slice: Duration, visit: Visit, size: Size) {
     }
 }
 
-/// Nanoseconds a request.
+/// Returns nanoseconds per request.
 async fn time(visitor: &Visitor, slice: Duration) -> f64 {
     let (mut spent, mut count) = (Duration::ZERO, 0);
     while spent < slice {

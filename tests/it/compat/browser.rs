@@ -1,4 +1,4 @@
-//! A real FastAPI app and the example behind one nginx, in a real Chromium.
+//! A FastAPI app and the example behind one nginx, used with a real Chromium.
 
 use std::{fs, net::TcpListener, process::Command, time::Duration};
 
@@ -10,7 +10,7 @@ use crate::{
     support::SECRET,
 };
 
-/// nginx, with the old app under `/old/` and ours at `/`.
+/// nginx with the old app under `/old/` and ours at `/`.
 struct Proxy {
     _nginx: Process,
     _folder: Folder,
@@ -57,7 +57,7 @@ impl Proxy {
             .arg("-c")
             .arg(&file)
             .spawn();
-        let nginx = nginx.expect("nginx runs; it comes by: apt-get install -y nginx-light");
+        let nginx = nginx.expect("nginx is missing: `apt-get install -y nginx-light`");
         for _ in 0..200 {
             if std::net::TcpStream::connect(("127.0.0.1", port)).is_ok() {
                 break;
@@ -73,16 +73,16 @@ impl Proxy {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_visitor_of_two_apps_that_share_a_cookie_is_one() -> Outcome {
-    one_visitor("share", &["session"]).await
+async fn apps_that_share_a_cookie_share_the_session() -> Outcome {
+    both_apps_share_the_session("share", &["session"]).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_visitor_of_two_apps_with_a_cookie_each_is_one() -> Outcome {
-    one_visitor("dual", &["__Host-sealed_session", "session"]).await
+async fn apps_with_a_cookie_each_share_the_session() -> Outcome {
+    both_apps_share_the_session("dual", &["__Host-sealed_session", "session"]).await
 }
 
-async fn one_visitor(mode: &str, cookies: &[&str]) -> Outcome {
+async fn both_apps_share_the_session(mode: &str, cookies: &[&str]) -> Outcome {
     let env = [("STARLETTE_SECRET", OLD_SECRET), ("SESSION_SECRET", SECRET)];
     let ours = Server::start_with("starlette", &[mode], &env);
     let mut fastapi = Command::new(python(NEWEST));
@@ -94,24 +94,24 @@ async fn one_visitor(mode: &str, cookies: &[&str]) -> Outcome {
     let proxy = Proxy::before(&old, &ours);
     let site = Browser::at_origin(proxy.origin.clone()).await?;
 
-    // in there, known here
+    // login in the old app is visible here
     site.open("/old/").await?;
     site.wait_for("Nobody is logged in.").await?;
     log_in(&site, "ada").await?;
     site.open("/").await?;
     site.wait_for(r#"{"user":"ada"}"#).await?;
-    // what is stored here is there
+    // a value set here is visible in the old app
     post(&site, "/set?key=theme&value=dark").await?;
     site.open("/old/").await?;
     site.wait_for("The theme is dark.").await?;
     assert_eq!(site.cookie_names().await?, cookies);
-    // out here, out there
+    // logout here is a logout in the old app
     post(&site, "/logout").await?;
     site.open("/old/").await?;
     site.wait_for("Nobody is logged in.").await?;
     assert_eq!(site.cookie_names().await?, [""; 0]);
 
-    // and the other way round
+    // login here, logout in the old app
     post(&site, "/set?key=user&value=bob").await?;
     site.open("/old/").await?;
     site.wait_for("Hello, bob.").await?;
@@ -121,7 +121,7 @@ async fn one_visitor(mode: &str, cookies: &[&str]) -> Outcome {
     site.wait_for("{}").await?;
     assert_eq!(site.cookie_names().await?, [""; 0]);
 
-    // again in there, after a logout there
+    // login in the old app again, after a logout there
     site.open("/old/").await?;
     log_in(&site, "eve").await?;
     site.open("/").await?;

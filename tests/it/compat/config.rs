@@ -1,3 +1,5 @@
+//! Settings of the compatibility modes, and that their output shows no secret.
+
 use super::*;
 use crate::support::{Events, on_a_clock};
 use tower_sealed_session::{ConfigError, SameSite, compat::EmptySecret};
@@ -13,7 +15,7 @@ fn fault(error: ConfigError) -> (&'static str, Option<&'static str>) {
 }
 
 #[test]
-fn a_secret_is_wanted() {
+fn missing_or_empty_secret_is_rejected() {
     assert_eq!(Starlette::new([""; 0]).expect_err("none"), EmptySecret);
     assert_eq!(
         Starlette::new(["good", ""]).expect_err("empty"),
@@ -22,7 +24,7 @@ fn a_secret_is_wanted() {
 }
 
 #[test]
-fn our_timeouts_have_to_be_set() {
+fn both_timeouts_are_required() {
     let until = moment(START) + DAY;
     for dual in [false, true] {
         let old = |builder: SessionLayerBuilder| match dual {
@@ -49,7 +51,7 @@ fn our_timeouts_have_to_be_set() {
 }
 
 #[test]
-fn an_old_cookie_that_cannot_be_is_refused() {
+fn invalid_legacy_cookie_settings_are_rejected() {
     let cases = [
         (old_cookie().name("a b"), ("LegacyCookie::name", None)),
         (old_cookie().name(""), ("LegacyCookie::name", None)),
@@ -69,9 +71,10 @@ fn an_old_cookie_that_cannot_be_is_refused() {
     }
 }
 
-/// Where ours came without the old one, visitors would seem to have logged out there.
+/// The browser must send the old cookie with every request that sends ours. Without it, a visitor
+/// counts as logged out in the old app.
 #[test]
-fn the_old_cookie_comes_wherever_ours_does() {
+fn old_cookie_must_cover_the_scope_of_ours() {
     let until = moment(START) + DAY;
     let conflict = |ours: SessionLayerBuilder, old: LegacyCookie| {
         let error = ours.dual_write(old, until).build().expect_err("refused");
@@ -133,16 +136,16 @@ fn the_old_cookie_comes_wherever_ours_does() {
 }
 
 #[test]
-fn nothing_shows_a_secret() {
+fn debug_output_shows_no_secret() {
     let shown = format!("{:?} {:?}", starlette(), old_cookie());
     assert!(!shown.contains(OLD_SECRET), "{shown}");
     let signed = starlette().open(old_value(r#"{"a":"v-a-l"}"#, START).as_bytes());
     assert!(!format!("{signed:?}").contains("v-a-l"));
 }
 
-/// Whole requests in each mode, told in full: neither secret, cookie, owner, key nor value.
+/// Events of whole requests in each mode contain no secret, cookie, owner, key or value.
 #[tokio::test]
-async fn no_event_shows_what_an_old_cookie_holds() {
+async fn events_show_no_contents_of_old_cookies() {
     let json = r#"{"user":"owner-canary","key-canary":"value-canary","":1}"#;
     for (app, _) in [migrating(), dual(), sharing()] {
         let events = Events::capture();
@@ -165,11 +168,11 @@ async fn no_event_shows_what_an_old_cookie_holds() {
             visitor.jar.insert("session".to_owned(), bad.to_owned());
             visitor.get(&app, "/").await;
         }
-        let told = events.text();
-        assert!(told.contains("legacy_rejected") && told.contains("legacy_left_out"));
+        let logged = events.text();
+        assert!(logged.contains("legacy_rejected") && logged.contains("legacy_left_out"));
         let cookie = &old[..20];
         for secret in ["canary", OLD_SECRET, cookie] {
-            assert!(!told.contains(secret), "{told}");
+            assert!(!logged.contains(secret), "{logged}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The old app still serves, or may have to again.
+//! Dual mode: the old app still runs, or may have to run again.
 
 use super::*;
 use crate::support::{Events, keys};
@@ -10,7 +10,7 @@ fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// The old app answers a request at that moment, and sets its cookie.
+/// The old app answers a request at this time and sets its cookie.
 fn old_app_writes(visitor: &mut Visitor, json: &str, seconds: i64) {
     visitor
         .jar
@@ -18,7 +18,7 @@ fn old_app_writes(visitor: &mut Visitor, json: &str, seconds: i64) {
 }
 
 #[tokio::test]
-async fn both_are_written_and_hold_the_same() {
+async fn both_cookies_are_written_with_the_same_contents() {
     let (app, clock) = dual();
     let mut visitor = Visitor::default();
     clock.advance(Duration::from_millis(700));
@@ -36,14 +36,14 @@ async fn both_are_written_and_hold_the_same() {
         );
         let (json, signed) = visitor.old().expect("one");
         assert_eq!(json, visitor.body(&app, "/").await);
-        // never later than ours, whose seconds count from its creation
+        // never later than the time in our cookie, which counts seconds from its creation
         assert!((START + n as i64 * 10 - 1..=START + n as i64 * 10).contains(&signed));
         clock.advance(seconds(10));
     }
     for _ in 0..2 {
         assert!(visitor.get(&app, "/").await.sets_nothing());
     }
-    // a refresh is of both
+    // a refresh sets both cookies
     clock.advance(seconds(300));
     let answer = visitor.get(&app, "/").await;
     assert_eq!(sets(&answer), ["+__Host-session", "+session"]);
@@ -53,7 +53,7 @@ async fn both_are_written_and_hold_the_same() {
     assert_eq!(
         sets(&answer),
         ["+__Host-session", "+session"],
-        "it has an owner"
+        "the session still has an owner"
     );
     let answer = visitor.post(&app, "/logout").await;
     assert_eq!(sets(&answer), ["-__Host-session", "-session"]);
@@ -61,7 +61,7 @@ async fn both_are_written_and_hold_the_same() {
 }
 
 #[tokio::test]
-async fn what_the_old_app_wrote_later_is_read_also_within_one_second() {
+async fn later_writes_of_the_old_app_are_read_even_within_one_second() {
     let (app, clock) = dual();
     let mut visitor = with_old(ADA, START);
     let answer = visitor.get(&app, "/").await;
@@ -69,7 +69,7 @@ async fn what_the_old_app_wrote_later_is_read_also_within_one_second() {
     assert_eq!(
         sets(&answer),
         ["+__Host-session"],
-        "the old one holds it already"
+        "the old cookie already has the contents"
     );
     for (n, wait) in [0, 0, 1, 500, 0, 1000, 9000].into_iter().enumerate() {
         clock.advance(Duration::from_millis(wait));
@@ -89,7 +89,7 @@ async fn what_the_old_app_wrote_later_is_read_also_within_one_second() {
 }
 
 #[tokio::test]
-async fn the_old_apps_clock_may_be_behind_by_a_minute() {
+async fn clock_of_the_old_app_may_be_one_minute_behind() {
     for (behind, read) in [(1, true), (60, true), (61, false)] {
         let (app, clock) = dual();
         let mut visitor = Visitor::default();
@@ -111,9 +111,9 @@ async fn the_old_apps_clock_may_be_behind_by_a_minute() {
     }
 }
 
-/// A slow read must not make what the old app wrote meanwhile look older than it is.
+/// A slow read must not make a parallel write of the old app look outdated.
 #[tokio::test]
-async fn reading_alone_never_hides_what_the_old_app_writes_meanwhile() {
+async fn reads_do_not_hide_parallel_writes_of_the_old_app() {
     let (app, clock) = dual();
     let mut visitor = with_old(ADA, START);
     let answer = visitor.clone().get(&app, "/").await;
@@ -125,7 +125,7 @@ async fn reading_alone_never_hides_what_the_old_app_writes_meanwhile() {
 }
 
 #[tokio::test]
-async fn who_logs_out_in_the_old_app_is_logged_out_here() {
+async fn logout_in_the_old_app_is_a_logout_here() {
     for migrate_after in [false, true] {
         let (app, _) = dual();
         let mut visitor = Visitor::default();
@@ -139,7 +139,7 @@ async fn who_logs_out_in_the_old_app_is_logged_out_here() {
         assert_eq!(sets(&answer), ["-__Host-session"]);
         assert_eq!(answer.header("cache-control"), ["no-store"]);
         assert_eq!(events.drain(), ["legacy_logged_out", "removed"]);
-        // what was in flight does not undo it
+        // a request in flight does not undo it
         let answer = copy.clone().post(&app, "/set?key=a&value=b").await;
         assert!(answer.sets_nothing());
         for first in ["/set?key=csrf&value=1", "/logout"] {
@@ -152,7 +152,7 @@ async fn who_logs_out_in_the_old_app_is_logged_out_here() {
             let late = copy.clone().post(&app, "/set?key=a&value=b").await;
             assert!(late.sets_nothing(), "{first}");
         }
-        // and so is who had the old app remove the user alone
+        // if the old app removes the user only, the visitor is logged out here too
         let (app, _) = dual();
         let mut visitor = Visitor::default();
         visitor.post(&app, "/login?user=ada").await;
@@ -163,7 +163,7 @@ async fn who_logs_out_in_the_old_app_is_logged_out_here() {
 }
 
 #[tokio::test]
-async fn who_logs_in_in_the_old_app_is_logged_in_here_under_a_new_id() {
+async fn login_in_the_old_app_is_a_login_here_with_a_new_id() {
     let (app, clock) = dual();
     let mut visitor = Visitor::default();
     visitor.post(&app, "/set?key=lang&value=en").await;
@@ -176,11 +176,11 @@ async fn who_logs_in_in_the_old_app_is_logged_in_here_under_a_new_id() {
         visitor.body(&app, "/created").await,
         (START + 60).to_string()
     );
-    // another user's session is another session
+    // a login of another user starts another session
     clock.advance(seconds(60));
     old_app_writes(&mut visitor, r#"{"user":"bob"}"#, START + 120);
     assert_eq!(visitor.body(&app, "/owner").await, "bob");
-    // the same user's goes on
+    // a write of the same user keeps the session
     let (id, created) = (visitor.body(&app, "/id").await, START + 120);
     clock.advance(seconds(60));
     old_app_writes(&mut visitor, r#"{"n":1,"user":"bob"}"#, START + 180);
@@ -188,12 +188,13 @@ async fn who_logs_in_in_the_old_app_is_logged_in_here_under_a_new_id() {
     assert_eq!(visitor.body(&app, "/created").await, created.to_string());
 }
 
-/// Somebody else's old cookie, planted by a host of the same domain, is not mixed with the session that is here.
+/// A host of the same domain may plant an old cookie of someone else. It is not mixed with the
+/// current session.
 #[tokio::test]
-async fn without_a_way_to_know_the_owner_a_login_does_not_take_over_what_the_old_app_wrote() {
+async fn old_cookie_without_known_owner_is_not_merged_into_a_login() {
     let (builder, _) = builder();
     let layer = builder.dual_write(old_cookie(), moment(START) + DAY);
-    let app = app().layer(layer.build().expect("possible"));
+    let app = app().layer(layer.build().expect("valid settings"));
     let mut visitor = Visitor::default();
     visitor.post(&app, "/login?user=ada").await;
     assert_eq!(visitor.body(&app, "/owner").await, "ada");
@@ -202,36 +203,36 @@ async fn without_a_way_to_know_the_owner_a_login_does_not_take_over_what_the_old
 }
 
 #[tokio::test]
-async fn using_the_old_app_is_using_the_session() {
+async fn use_of_the_old_app_keeps_the_session_alive() {
     let (builder, clock) = builder();
     let builder = builder.idle_timeout(seconds(3600));
     let layer = builder.dual_write(old_cookie().owner(user), moment(START) + 30 * DAY);
-    let app = app().layer(layer.build().expect("possible"));
+    let app = app().layer(layer.build().expect("valid settings"));
     let mut visitor = Visitor::default();
     visitor.post(&app, "/login?user=ada").await;
     let created = visitor.body(&app, "/created").await;
-    // before 1.0 each of its responses signs the same anew
+    // Starlette before 1.0 signs the cookie again with each response
     for n in 1..=4 {
         clock.advance(seconds(3000));
         let json = visitor.old().expect("one").0;
         old_app_writes(&mut visitor, &json, START + 3000 * n);
     }
-    // more than an hour after ours was sealed; it is set again
+    // ours was sealed more than an hour ago; it is set again
     let answer = visitor.get(&app, "/owner").await;
     assert_eq!(answer.body, "ada");
     assert_eq!(sets(&answer), ["+__Host-session"]);
     assert_eq!(visitor.body(&app, "/created").await, created);
 }
 
-/// Both have expired, to the millisecond, also in a browser that kept them whatever their ages.
+/// Both cookies expire to the millisecond, even in a browser that ignores `Max-Age`.
 #[tokio::test]
-async fn after_our_idle_time_a_browser_with_both_or_either_is_anonymous() {
+async fn visitor_is_anonymous_after_the_idle_timeout_with_either_cookie() {
     for offset in [0, 1, 400, 999] {
         let (builder, clock) = builder();
         clock.advance(Duration::from_millis(offset));
         let builder = builder.idle_timeout(seconds(60));
         let layer = builder.dual_write(old_cookie().owner(user), moment(START) + 30 * DAY);
-        let app = app().layer(layer.build().expect("possible"));
+        let app = app().layer(layer.build().expect("valid settings"));
         let mut visitor = Visitor::default();
         visitor.post(&app, "/login?user=ada").await;
         clock.advance(Duration::from_millis(2300));
@@ -250,14 +251,14 @@ async fn after_our_idle_time_a_browser_with_both_or_either_is_anonymous() {
     }
 }
 
-/// While the old app signs anew, ours still ends a day after its beginning where both come; and what we set tells the
-/// browser to forget the old one with ours.
+/// The old app keeps signing its cookie again. Our session still ends a day after its beginning if
+/// both cookies are sent. Both cookies that we set have the same `Max-Age`.
 #[tokio::test]
-async fn our_absolute_limit_holds_beside_an_old_cookie_that_is_signed_anew() {
+async fn absolute_timeout_holds_although_the_old_app_keeps_signing() {
     let (builder, clock) = builder();
     let builder = builder.idle_timeout(seconds(3600)).absolute_timeout(DAY);
     let layer = builder.dual_write(old_cookie().owner(user), moment(START) + 30 * DAY);
-    let app = app().layer(layer.build().expect("possible"));
+    let app = app().layer(layer.build().expect("valid settings"));
     let mut visitor = Visitor::default();
     visitor.post(&app, "/login?user=ada").await;
     for n in 1..48 {
@@ -277,32 +278,32 @@ async fn our_absolute_limit_holds_beside_an_old_cookie_that_is_signed_anew() {
     assert_eq!(visitor.body(&app, "/owner").await, "");
 }
 
-/// What other instances of a rolling move leave behind.
+/// Cookies left by other instances during a rolling migration.
 #[tokio::test]
-async fn ours_alone_is_no_logout_and_both_are_written_again() {
+async fn missing_old_cookie_of_other_instances_is_no_logout() {
     let (dual, clock) = dual();
     let plain = SessionLayer::builder(keys()).clock(clock.clone());
     let plain = plain.idle_timeout(FORTNIGHT).absolute_timeout(FORTNIGHT);
-    let plain = app().layer(plain.build().expect("possible"));
+    let plain = app().layer(plain.build().expect("valid settings"));
     let layer = SessionLayer::builder(keys()).clock(clock.clone());
     let layer = layer.idle_timeout(FORTNIGHT).absolute_timeout(FORTNIGHT);
     let layer = layer.migrate(old_cookie().owner(user), moment(START) + DAY);
-    let migrating = app().layer(layer.build().expect("possible"));
+    let migrating = app().layer(layer.build().expect("valid settings"));
 
     let mut visitor = Visitor::default();
     visitor.post(&dual, "/login?user=ada").await;
-    // the migrating instance reads it, and with its first write the old one goes
+    // the migrating instance reads the session; its first write removes the old cookie
     assert_eq!(visitor.body(&migrating, "/owner").await, "ada");
     let answer = visitor.post(&migrating, "/set?key=a&value=1").await;
     assert_eq!(sets(&answer), ["+__Host-session", "-session"]);
-    // back at a dual one, nothing is lost, and the old app would know her
+    // a dual instance then keeps the session and sets the old cookie again
     let answer = visitor.get(&dual, "/").await;
     assert_eq!(answer.body, r#"{"a":"1","user":"ada"}"#);
     assert_eq!(sets(&answer), ["+__Host-session", "+session"]);
     assert_eq!(visitor.old().expect("one").0, answer.body);
     assert!(visitor.get(&dual, "/").await.sets_nothing());
 
-    // one without any of this writes ours alone, and the old one is stale
+    // a plain instance writes our cookie only, so the old one is stale
     clock.advance(seconds(2));
     visitor.post(&plain, "/set?key=a&value=2").await;
     assert_eq!(visitor.old().expect("one").0, r#"{"a":"1","user":"ada"}"#);
@@ -311,7 +312,7 @@ async fn ours_alone_is_no_logout_and_both_are_written_again() {
     assert_eq!(sets(&answer), ["+__Host-session", "+session"]);
     assert_eq!(visitor.old().expect("one").0, answer.body);
 
-    // where the old one holds the same already, ours becomes its twin, once
+    // if the old cookie already has the same contents, only ours is set, and only once
     let mut equal = visitor;
     equal.jar.remove("session");
     equal.post(&plain, "/set?key=a&value=equal").await;
@@ -322,9 +323,9 @@ async fn ours_alone_is_no_logout_and_both_are_written_again() {
     assert_eq!(equal.body(&dual, "/").await, "{}");
 }
 
-/// It is there, and it is none: the old app may have a new secret.
+/// The old cookie is present but cannot be opened. The old app may have a new secret.
 #[tokio::test]
-async fn an_old_cookie_that_does_not_open_neither_logs_out_nor_is_replaced() {
+async fn unreadable_old_cookie_is_no_logout_and_is_not_replaced() {
     let (app, _) = dual();
     let mut visitor = Visitor::default();
     visitor.post(&app, "/login?user=ada").await;
@@ -344,10 +345,10 @@ async fn an_old_cookie_that_does_not_open_neither_logs_out_nor_is_replaced() {
 }
 
 #[tokio::test]
-async fn after_its_date_ours_is_alone() {
+async fn after_the_end_date_only_our_cookie_is_used() {
     let (builder, clock) = builder();
     let layer = builder.dual_write(old_cookie().owner(user), moment(START) + DAY);
-    let app = app().layer(layer.build().expect("possible"));
+    let app = app().layer(layer.build().expect("valid settings"));
     let mut visitor = Visitor::default();
     visitor.post(&app, "/login?user=ada").await;
     clock.advance(DAY);
@@ -358,12 +359,12 @@ async fn after_its_date_ours_is_alone() {
     assert_eq!(with_old(ADA, START + 86_400).body(&app, "/").await, "{}");
 }
 
-/// Each mutator refuses what either cookie cannot hold.
+/// A change must fit both cookies.
 #[tokio::test]
-async fn what_does_not_fit_into_the_old_cookie_is_refused() {
+async fn changes_too_large_for_the_old_cookie_are_refused() {
     let (app, _) = dual();
     let mut visitor = Visitor::default();
-    // each quote takes two bytes in JSON, here and there, and a key's quotes are two more there
+    // JSON escapes each quote with one more byte; the old cookie also quotes the key
     let fits = |n: usize| format!("/set?key={}&value={}", "%22".repeat(200), "x".repeat(n));
     let mut largest = 0;
     for n in (2000..3000).rev() {
@@ -380,9 +381,9 @@ async fn what_does_not_fit_into_the_old_cookie_is_refused() {
     assert_eq!(visitor.old().expect("one").0, visitor.body(&app, "/").await);
 }
 
-/// Both lines of a logout inside go out, also where a layer outside cannot keep its own session.
+/// Both removals of an inner logout are sent even if an outer layer cannot save its session.
 #[tokio::test]
-async fn both_cookies_pass_a_layer_outside_that_fails() {
+async fn both_cookies_are_removed_when_an_outer_layer_fails() {
     let (builder, clock) = builder();
     let inner = builder.dual_write(old_cookie().owner(user), moment(START) + DAY);
     let outer = SessionLayer::builder(keys())
@@ -401,8 +402,8 @@ async fn both_cookies_pass_a_layer_outside_that_fails() {
     };
     let app = Router::new()
         .route("/", get(handler))
-        .layer(inner.build().expect("possible"))
-        .layer(outer.build().expect("possible"));
+        .layer(inner.build().expect("valid settings"))
+        .layer(outer.build().expect("valid settings"));
     let answer = with_old(r#"{"user":"ada","out":1}"#, START)
         .get(&app, "/")
         .await;
@@ -410,14 +411,14 @@ async fn both_cookies_pass_a_layer_outside_that_fails() {
     assert_eq!(sets(&answer), ["-__Host-session", "-session"]);
 }
 
-/// Browsers forget the old cookie after the old `max_age`: from then on its absence says nothing.
+/// Browsers drop the old cookie after the old `max_age`. From then on its absence is no logout.
 #[tokio::test]
-async fn a_session_that_outlives_the_old_cookie_goes_on_alone() {
+async fn session_outlives_the_old_cookie() {
     let (builder, clock) = builder();
     let layer = builder.dual_write(old_cookie().owner(user), moment(START) + 90 * DAY);
     let remember = post(async |session: Session| session.remember(30 * DAY));
     let app = app().route("/remember", remember);
-    let app = app.layer(layer.build().expect("possible"));
+    let app = app.layer(layer.build().expect("valid settings"));
     for (days, owner) in [(13, ""), (15, "ada")] {
         let mut visitor = Visitor::default();
         clock.set(moment(START));
@@ -435,14 +436,14 @@ async fn a_session_that_outlives_the_old_cookie_goes_on_alone() {
 }
 
 #[tokio::test]
-async fn the_old_cookie_ends_with_the_browser_where_either_does() {
+async fn old_cookie_has_no_max_age_if_either_is_a_browser_session() {
     for (ours, theirs) in [(true, false), (false, true)] {
         let (builder, _) = builder();
         let old = old_cookie().owner(user).browser_session(theirs);
         let layer = builder
             .browser_session(ours)
             .dual_write(old, moment(START) + DAY);
-        let app = app().layer(layer.build().expect("possible"));
+        let app = app().layer(layer.build().expect("valid settings"));
         let answer = Visitor::default().post(&app, "/login?user=ada").await;
         let lasts: Vec<_> = answer
             .cookies()
@@ -453,9 +454,9 @@ async fn the_old_cookie_ends_with_the_browser_where_either_does() {
     }
 }
 
-/// A faster one may have written meanwhile, here or there.
+/// A faster request may have written to either cookie in the meantime.
 #[tokio::test]
-async fn a_slow_read_sets_nothing() {
+async fn slow_read_sets_no_cookie() {
     for (millis, set) in [(2000, true), (2001, false)] {
         let until = moment(START) + DAY;
         for dual in [true, false] {
@@ -469,7 +470,7 @@ async fn a_slow_read_sets_nothing() {
                 session.len().to_string()
             });
             let app = Router::new().route("/", slow);
-            let app = app.layer(layer.build().expect("possible"));
+            let app = app.layer(layer.build().expect("valid settings"));
             let answer = with_old(r#"{"slow":1}"#, START).get(&app, "/").await;
             assert_eq!(
                 (&*answer.body, !answer.sets_nothing()),
@@ -480,9 +481,9 @@ async fn a_slow_read_sets_nothing() {
     }
 }
 
-/// Which one of several came last is told by its content and time, not by who planted them.
+/// The newest valid cookie counts, in any position.
 #[tokio::test]
-async fn garbage_in_front_hides_no_old_cookie() {
+async fn garbage_before_an_old_cookie_does_not_hide_it() {
     let (app, _) = migrating();
     let good = format!("session={}", old_value(r#"{"front":1}"#, START));
     let mut line = (0..40)

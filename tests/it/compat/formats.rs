@@ -1,4 +1,4 @@
-//! What is no old session here, and what is one there: the bytes, against Python itself.
+//! Which old cookies are valid sessions, compared with Python.
 
 use std::{
     io::{BufRead as _, BufReader, Write as _},
@@ -16,14 +16,15 @@ use crate::{
     support::{Events, get_with},
 };
 
-/// Every one is a visitor without a session, in each mode, and no reason for an error; where ours is there it stays.
+/// In each mode an invalid old cookie means a visitor without a session, not an error. Our own
+/// cookie still works beside it.
 #[tokio::test]
-async fn old_cookies_that_are_no_session() {
+async fn invalid_old_cookies_are_ignored() {
     let good = old_value(r#"{"user":"ada"}"#, START);
     let (payload, rest) = good.split_once('.').expect("a dot");
     let foreign = Starlette::new(["another secret"]).expect("one");
     let cases = [
-        // not signed with a secret that we know
+        // not signed with a known secret
         ("forged", "x".to_owned()),
         ("forged", "..".to_owned()),
         ("forged", "a.b.c".to_owned()),
@@ -35,12 +36,13 @@ async fn old_cookies_that_are_no_session() {
         ("forged", "\u{fc}.\u{fc}".to_owned()),
         ("forged", "x".repeat(10_000)),
         ("forged", format!("{}.{rest}", "e30".repeat(3000))),
-        // signed, and over
+        // signed, but outside its lifetime
         ("expired", old_value(r#"{"user":"ada"}"#, START - 1_209_601)),
         ("expired", old_value(r#"{"user":"ada"}"#, 0)),
         ("future", old_value(r#"{"user":"ada"}"#, START + 61)),
         ("future", old_value(r#"{"user":"ada"}"#, 200_000_000_000)),
-        // signed, and no JSON object: most of it makes Starlette fail for ever, some only Python reads
+        // signed, but not a JSON object: most of these make Starlette fail on every request, and
+        // some only Python can read
         ("malformed", old_value("", START)),
         ("malformed", old_value("null", START)),
         ("malformed", old_value("1", START)),
@@ -56,7 +58,7 @@ async fn old_cookies_that_are_no_session() {
         ("malformed", old_value(r#"{'a':1}"#, START)),
         ("malformed", old_value("\u{feff}{}", START)),
     ];
-    let ours = |builder: SessionLayerBuilder| builder.build().expect("possible");
+    let ours = |builder: SessionLayerBuilder| builder.build().expect("valid settings");
     let until = moment(START) + DAY;
     let migrate = ours(builder().0.migrate(old_cookie(), until));
     let dual = ours(builder().0.dual_write(old_cookie(), until));
@@ -92,7 +94,7 @@ async fn old_cookies_that_are_no_session() {
     }
 }
 
-/// Python's integers have no end, and a float is what it was.
+/// Python's integers have no upper limit. Floats keep their digits.
 #[tokio::test]
 async fn numbers_keep_their_digits() {
     let (app, _) = sharing();
@@ -110,9 +112,9 @@ async fn numbers_keep_their_digits() {
     );
 }
 
-/// An entry's key has 1 to 255 bytes here; the rest of the session is taken.
+/// A key has 1 to 255 bytes. The other entries are read.
 #[tokio::test]
-async fn keys_that_do_not_fit_are_left_out_and_told() {
+async fn entries_with_invalid_keys_are_left_out_with_an_event() {
     let (app, _) = migrating();
     let long = "k".repeat(256);
     let json = format!(r#"{{"":1,"{long}":2,"{}":3,"a":4}}"#, &long[1..]);
@@ -123,7 +125,7 @@ async fn keys_that_do_not_fit_are_left_out_and_told() {
 }
 
 #[tokio::test]
-async fn of_two_members_of_one_name_the_last_counts() {
+async fn last_of_two_members_with_the_same_name_counts() {
     let (app, _) = migrating();
     let mut visitor = with_old(r#"{"b":1,"a":1,"b":{"c":1, "c":2},"a":3}"#, START);
     assert_eq!(
@@ -132,9 +134,9 @@ async fn of_two_members_of_one_name_the_last_counts() {
     );
 }
 
-/// What a format of the user's own unpacks may be of any size.
+/// A custom format may unpack a cookie to any size.
 #[tokio::test]
-async fn no_size_of_an_old_session_is_too_much() {
+async fn old_session_of_any_size_is_no_error() {
     struct Long(usize);
 
     impl tower_sealed_session::compat::Format for Long {
@@ -166,7 +168,7 @@ async fn no_size_of_an_old_session_is_too_much() {
         let count = get(async |session: Session| session.len().to_string());
         let app = Router::new()
             .route("/", count)
-            .layer(layer.build().expect("possible"));
+            .layer(layer.build().expect("valid settings"));
         let answer = get_with(&app, "/", &[b"session=x"]).await;
         assert_eq!(
             (answer.status.as_u16(), answer.body),
@@ -176,9 +178,9 @@ async fn no_size_of_an_old_session_is_too_much() {
     }
 }
 
-/// A format of the user's own.
+/// Other systems can be read with a custom format.
 #[tokio::test]
-async fn another_system_has_its_own_format() {
+async fn custom_format_is_supported() {
     struct Plain;
 
     impl tower_sealed_session::compat::Format for Plain {
@@ -205,7 +207,7 @@ async fn another_system_has_its_own_format() {
     let cookie = LegacyCookie::new(Plain, FORTNIGHT).name("old").owner(user);
     let (builder, clock) = builder();
     let layer = builder.migrate(cookie.clone(), moment(START) + DAY);
-    let migrating = app().layer(layer.build().expect("possible"));
+    let migrating = app().layer(layer.build().expect("valid settings"));
     for (value, owner) in [("v1:ada", "ada"), ("v1:bad", ""), ("v2", "")] {
         let line = format!("old={value}");
         assert_eq!(
@@ -215,14 +217,14 @@ async fn another_system_has_its_own_format() {
             owner
         );
     }
-    // what cannot stand in a cookie is not sent
-    let layer = SignedSessionLayer::with_clock(cookie, clock).expect("possible");
+    // a value that is invalid in a cookie is not sent
+    let layer = SignedSessionLayer::with_clock(cookie, clock).expect("valid settings");
     let answer = post_to(&app().layer(layer), "/set?key=a&value=b", "").await;
     assert_eq!(answer.status, 500);
     assert!(answer.sets_nothing());
 }
 
-/// Python, line by line.
+/// A Python process that answers one line for each line.
 struct Python {
     child: Child,
     stdin: ChildStdin,
@@ -249,8 +251,8 @@ impl Python {
         }
     }
 
-    fn ask(&mut self, ask: &Value) -> Value {
-        writeln!(self.stdin, "{ask}").expect("it reads");
+    fn ask(&mut self, question: &Value) -> Value {
+        writeln!(self.stdin, "{question}").expect("it reads");
         let mut line = String::new();
         self.stdout.read_line(&mut line).expect("it answers");
         serde_json::from_str(&line).expect("JSON")
@@ -268,10 +270,10 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Cookies that are spoilt, quoted, padded, old, young, and signed by one of several secrets: the same session as the real
-/// `SessionMiddleware` finds, or none on both sides.
+/// Cookies that are corrupted, quoted, padded, too old or from the future, signed by one of several
+/// secrets. The result is the same session as in the real `SessionMiddleware`, or none in both.
 #[tokio::test]
-async fn spoilt_cookies_open_as_in_python() {
+async fn corrupted_cookies_open_as_in_python() {
     let mut rng = StdRng::seed_from_u64(7);
     let mut python = Python::start();
     let secrets = ["first", "second\u{e9}", OLD_SECRET];
@@ -296,17 +298,17 @@ async fn spoilt_cookies_open_as_in_python() {
             value = quoted(&mut rng, &value);
         } else if n % 7 < 5 {
             for _ in 0..rng.random_range(1..3) {
-                spoil(&mut rng, &mut value);
+                corrupt(&mut rng, &mut value);
             }
         }
-        // a space or semicolon at the ends is the header's, not the value's
+        // these bytes end a cookie value or are trimmed, so they cannot be part of it
         if value
             .iter()
             .any(|byte| b"; \t\r\n\0\x7f\x0b\x0c\x1c\x1d\x1e\x1f\x85\xa0".contains(byte))
         {
             continue;
         }
-        let told = python.ask(&json!({
+        let in_python = python.ask(&json!({
             "secrets": &secrets[..known], "max_age": 100, "now": START, "cookie": hex(&value),
         }));
         let cookie = LegacyCookie::new(
@@ -318,10 +320,10 @@ async fn spoilt_cookies_open_as_in_python() {
         let Ok(_) = HeaderValue::from_bytes(&line) else {
             continue;
         };
-        let answer = get_with(&app().layer(layer.expect("possible")), "/", &[&line]).await;
+        let answer = get_with(&app().layer(layer.expect("valid settings")), "/", &[&line]).await;
         assert_eq!(answer.status, 200);
         let here = python.ask(&json!({"normal": answer.body}));
-        match told.as_str() {
+        match in_python.as_str() {
             Some("error") => {
                 assert_eq!(here, "{}", "{}", line.escape_ascii());
                 failed += 1;
@@ -343,7 +345,7 @@ async fn spoilt_cookies_open_as_in_python() {
 }
 
 /// Changes, adds or removes a byte, mostly near the signature.
-fn spoil(rng: &mut StdRng, value: &mut Vec<u8>) {
+fn corrupt(rng: &mut StdRng, value: &mut Vec<u8>) {
     let from = if rng.random() {
         value.len().saturating_sub(30)
     } else {
@@ -383,7 +385,7 @@ fn quoted(rng: &mut StdRng, value: &[u8]) -> Vec<u8> {
 /// The last second of the year 9999.
 const LAST: u64 = 253_402_300_799;
 
-/// Text of base64, junk and padding.
+/// Random text of base64 characters, other bytes and padding.
 fn base64ish(rng: &mut StdRng) -> Vec<u8> {
     let len = rng.random_range(0..24);
     let mut text: Vec<u8> = (0..len)
@@ -398,7 +400,7 @@ fn base64ish(rng: &mut StdRng) -> Vec<u8> {
     text
 }
 
-/// Through the public API: a timestamp is what `urlsafe_b64decode` makes of it, a payload what `b64decode` does.
+/// A timestamp decodes as by `urlsafe_b64decode`, and a payload as by `b64decode`.
 #[test]
 fn base64_is_as_lenient_as_pythons() {
     let mut rng = StdRng::seed_from_u64(8);
@@ -411,7 +413,7 @@ fn base64_is_as_lenient_as_pythons() {
         }
         let there = python.ask(&json!({"b64": hex(&text)}));
         let text = String::from_utf8(text).expect("ASCII");
-        // signed as it stands, with 1 as the time
+        // signed unchanged, with 1 as the time
         let here = match starlette().open(&sign(&format!("{text}.AQ"))) {
             Ok(signed) => Value::String(hex(&signed.json)),
             Err(why) => {
@@ -426,7 +428,7 @@ fn base64_is_as_lenient_as_pythons() {
             Some(hex) => {
                 let number = u64::from_str_radix(if hex.is_empty() { "0" } else { hex }, 16);
                 let at = time.expect("it decodes").at.unix_timestamp() as u64;
-                // a time that no calendar has is the last one of all
+                // a time beyond the calendar becomes the maximum
                 let wanted = number.map_or(LAST, |number| number.min(LAST));
                 assert_eq!(at, wanted, "{text:?}");
                 good += 1;
@@ -440,7 +442,7 @@ fn base64_is_as_lenient_as_pythons() {
     assert!(good > 300 && bad > 300, "{good} {bad}");
 }
 
-/// Any text, signed as itsdangerous signs it.
+/// Signs any text as itsdangerous does.
 fn sign(text: &str) -> Vec<u8> {
     use hmac::{Hmac, KeyInit as _, Mac as _};
     use sha1::{Digest as _, Sha1};

@@ -1,4 +1,4 @@
-//! The old app is gone.
+//! Migrate mode: the old app no longer runs.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ const ADA: &str = r#"{"user": "ada", "n": 1208925819614629174706176}"#;
 const SHOWN: &str = r#"{"n":1208925819614629174706176,"user":"ada"}"#;
 
 #[tokio::test]
-async fn an_old_session_comes_over_once() {
+async fn old_session_is_migrated_once() {
     let (app, _) = migrating();
     let mut visitor = with_old(ADA, START - 3600);
     let events = Events::capture();
@@ -34,14 +34,14 @@ async fn an_old_session_comes_over_once() {
 }
 
 #[tokio::test]
-async fn a_request_that_does_not_ask_changes_nothing() {
+async fn request_that_ignores_the_session_changes_nothing() {
     let (app, _) = migrating();
     let answer = with_old(ADA, START).get(&app, "/untouched").await;
     assert!(answer.sets_nothing() && answer.header("vary").is_empty());
 }
 
 #[tokio::test]
-async fn a_write_takes_it_over_as_well() {
+async fn write_migrates_the_session_too() {
     let (app, _) = migrating();
     let mut visitor = with_old(ADA, START);
     let answer = visitor.post(&app, "/set?key=n&value=x").await;
@@ -49,14 +49,14 @@ async fn a_write_takes_it_over_as_well() {
     assert_eq!(visitor.body(&app, "/").await, r#"{"n":"x","user":"ada"}"#);
 }
 
-/// It was refreshed: a visitor who comes in the last hour of the old life stays.
+/// The migration refreshes the session, even shortly before the end of the old lifetime.
 #[tokio::test]
-async fn coming_over_is_a_use() {
+async fn migration_counts_as_a_use() {
     let (app, clock) = {
         let (builder, clock) = builder();
         let builder = builder.absolute_timeout(30 * DAY);
         let layer = builder.migrate(old_cookie(), moment(START) + 30 * DAY);
-        (app().layer(layer.build().expect("possible")), clock)
+        (app().layer(layer.build().expect("valid settings")), clock)
     };
     let mut visitor = with_old(ADA, START - 14 * 86_400 + 60);
     assert_eq!(visitor.body(&app, "/").await, SHOWN);
@@ -65,7 +65,7 @@ async fn coming_over_is_a_use() {
 }
 
 #[tokio::test]
-async fn ours_counts_where_there_is_one() {
+async fn our_cookie_takes_precedence() {
     let (app, clock) = migrating();
     let mut visitor = Visitor::default();
     visitor.post(&app, "/set?key=a&value=ours").await;
@@ -76,13 +76,13 @@ async fn ours_counts_where_there_is_one() {
     assert_eq!(answer.body, r#"{"a":"ours"}"#);
     assert!(answer.sets_nothing());
     assert_eq!(events.drain(), [""; 0]);
-    // and with the next write the old one goes
+    // the next write removes the old cookie
     let answer = visitor.post(&app, "/set?key=a&value=more").await;
     assert_eq!(sets(&answer), ["+__Host-session", "-session"]);
 }
 
 #[tokio::test]
-async fn a_cookie_of_a_key_that_nobody_knows_does_not_stand_in_the_way() {
+async fn cookie_with_an_unknown_key_does_not_block_the_migration() {
     let (app, _) = migrating();
     let mut visitor = with_old(ADA, START);
     let foreign = KeyRing::new(secret(crate::support::OTHER_SECRET));
@@ -100,7 +100,7 @@ async fn a_cookie_of_a_key_that_nobody_knows_does_not_stand_in_the_way() {
 }
 
 #[tokio::test]
-async fn logout_removes_both_even_where_the_old_one_did_not_come() {
+async fn logout_removes_both_cookies_even_if_the_old_one_was_not_sent() {
     let (app, _) = migrating();
     for came in [true, false] {
         let json = format!(r#"{{"user": "ada", "came": {came}}}"#);
@@ -110,7 +110,7 @@ async fn logout_removes_both_even_where_the_old_one_did_not_come() {
             assert!(visitor.old().is_none());
         }
         let answer = visitor.post(&app, "/logout").await;
-        // the one that came is the last
+        // the removal of a cookie that was sent comes last
         match came {
             true => assert_eq!(sets(&answer), ["-__Host-session", "-session"]),
             false => assert_eq!(sets(&answer), ["-session", "-__Host-session"]),
@@ -120,19 +120,19 @@ async fn logout_removes_both_even_where_the_old_one_did_not_come() {
     }
 }
 
-/// The old cookie holds what was, and our limits hold for it, from when it was signed.
+/// Our limits apply to the old cookie, counted from its signature.
 #[tokio::test]
-async fn our_limits_hold_for_what_comes_over() {
+async fn our_timeouts_apply_to_migrated_sessions() {
     let hour = Duration::from_secs(3600);
     for (idle, absolute, alive) in [(hour, DAY, 3599), (DAY, hour, 3599)] {
         let (builder, clock) = builder();
         let builder = builder.idle_timeout(idle).absolute_timeout(absolute);
         let layer = builder.migrate(old_cookie().owner(user), moment(START) + 30 * DAY);
-        let app = app().layer(layer.build().expect("possible"));
+        let app = app().layer(layer.build().expect("valid settings"));
         assert_eq!(with_old(ADA, START - alive).body(&app, "/").await, SHOWN);
         assert_eq!(with_old(ADA, START - alive - 1).body(&app, "/").await, "{}");
 
-        // a browser that kept both, whatever their ages
+        // a browser that kept both cookies and ignored `Max-Age`
         let mut visitor = with_old(ADA, START);
         let old = visitor.jar["session"].clone();
         visitor.get(&app, "/").await;
@@ -146,17 +146,17 @@ async fn our_limits_hold_for_what_comes_over() {
             events.drain(),
             ["rejected expired", "legacy_rejected expired"]
         );
-        // or the old one alone
+        // the same with the old cookie only
         visitor.jar.remove(OURS);
         assert_eq!(visitor.body(&app, "/").await, "{}");
     }
 }
 
 #[tokio::test]
-async fn it_stops_at_its_date() {
+async fn migration_stops_at_its_end_date() {
     let (builder, clock) = builder();
     let layer = builder.migrate(old_cookie(), moment(START) + DAY);
-    let layer = layer.build().expect("possible");
+    let layer = layer.build().expect("valid settings");
     let app = app().layer(layer.clone());
     clock.set(moment(START) + DAY - Duration::from_millis(1));
     assert_eq!(with_old(ADA, START).body(&app, "/").await, SHOWN);
@@ -169,10 +169,10 @@ async fn it_stops_at_its_date() {
 }
 
 #[tokio::test]
-async fn each_session_that_comes_over_is_counted() {
+async fn migrated_sessions_are_counted() {
     let (builder, _) = builder();
     let layer = builder.migrate(old_cookie(), moment(START) + DAY);
-    let layer = layer.build().expect("possible");
+    let layer = layer.build().expect("valid settings");
     let app = app().layer(layer.clone());
     let events = Events::capture();
     for n in 1..=3 {
@@ -187,9 +187,10 @@ async fn each_session_that_comes_over_is_counted() {
     assert_eq!(layer.legacy_reads(), 3);
 }
 
-/// Requests that were sent at once with one old cookie are of one session: what ends it in one of them ends it for all.
+/// Parallel requests with the same old cookie share one session. If one of them ends it, it is
+/// ended for all.
 #[tokio::test]
-async fn a_logout_is_not_undone_by_a_request_in_flight() {
+async fn logout_is_not_undone_by_a_request_in_flight() {
     for end in ["/logout", "/login?user=ada", "/renew"] {
         let (app, _) = migrating();
         let json = format!(r#"{{"user": "ada", "end": "{end}"}}"#);
@@ -207,9 +208,9 @@ async fn a_logout_is_not_undone_by_a_request_in_flight() {
     }
 }
 
-/// Two visitors with equal sessions of one second are two: nothing that one does ends the other's.
+/// Two visitors with equal sessions, signed in the same second, do not affect each other.
 #[tokio::test]
-async fn equal_sessions_of_nobody_are_apart() {
+async fn equal_anonymous_sessions_are_independent() {
     let (app, _) = migrating();
     let mut visitors = [(); 2].map(|()| with_old(r#"{"lang": "en"}"#, START));
     let mut ids = Vec::new();
@@ -226,11 +227,11 @@ async fn equal_sessions_of_nobody_are_apart() {
 }
 
 #[tokio::test]
-async fn under_one_name_ours_takes_the_place_of_the_old_one() {
+async fn our_cookie_of_the_same_name_replaces_the_old_one() {
     let (builder, _) = builder();
     let builder = builder.insecure_http();
     let layer = builder.migrate(old_cookie(), moment(START) + DAY);
-    let app = app().layer(layer.build().expect("possible"));
+    let app = app().layer(layer.build().expect("valid settings"));
     let mut visitor = with_old(r#"{"one": "name"}"#, START);
     let answer = visitor.get(&app, "/").await;
     assert_eq!(sets(&answer), ["+session"]);
@@ -240,7 +241,7 @@ async fn under_one_name_ours_takes_the_place_of_the_old_one() {
 }
 
 #[tokio::test]
-async fn of_several_old_cookies_the_newest_valid_one_counts() {
+async fn newest_valid_old_cookie_counts() {
     let (app, _) = migrating();
     let pair = |json: &str, at: i64| format!("session={}", old_value(json, at));
     let cases = [
@@ -252,7 +253,7 @@ async fn of_several_old_cookies_the_newest_valid_one_counts() {
             vec![pair(r#"{"n":1}"#, START - 8), pair(r#"{"n":2}"#, START - 9)],
             r#"{"n":1}"#,
         ),
-        // upstream takes the last
+        // Starlette reads the last one
         (
             vec![pair(r#"{"n":1}"#, START), pair(r#"{"n":2}"#, START)],
             r#"{"n":2}"#,
@@ -275,9 +276,9 @@ async fn of_several_old_cookies_the_newest_valid_one_counts() {
     }
 }
 
-/// A removal that did not fit leaves `session=null` behind: nothing to tell.
+/// Starlette removes its cookie by setting it to `null`. A leftover `null` emits no event.
 #[tokio::test]
-async fn null_is_no_cookie() {
+async fn null_and_empty_cookies_are_ignored() {
     let (app, _) = migrating();
     let events = Events::capture();
     for line in [&b"session=null"[..], b"session=", b"sessions=x; xsession=y"] {
@@ -286,9 +287,9 @@ async fn null_is_no_cookie() {
     assert_eq!(events.drain(), [""; 0]);
 }
 
-/// What does not fit stays where it is.
+/// A session that does not fit our cookie is not migrated.
 #[tokio::test]
-async fn a_session_too_large_for_ours_stays_in_the_old_cookie() {
+async fn session_too_large_for_our_cookie_stays_in_the_old_one() {
     let (app, _) = migrating();
     let json = format!(r#"{{"a":"{}"}}"#, "x".repeat(3010));
     let mut visitor = with_old(&json, START - 3600);

@@ -1,4 +1,4 @@
-//! Sessions that come from Starlette, or stay shared with it.
+//! Sessions migrated from Starlette or shared with it.
 
 mod browser;
 mod config;
@@ -30,10 +30,10 @@ use crate::support::{Answer, Visitor, on_a_clock, post as post_to};
 pub(crate) const OLD_SECRET: &str = "v8Kq1Zt4Xo2Rm7Yc0Ue5Hs9Jw3Pb6NfQ";
 const DAY: Duration = Duration::from_secs(24 * 3600);
 const FORTNIGHT: Duration = Duration::from_secs(14 * 24 * 3600);
-/// Of our own cookie.
+/// The name of our own cookie.
 const OURS: &str = "__Host-session";
 
-/// The test clock's beginning, in whole seconds.
+/// The start of the test clock, in whole seconds.
 const START: i64 = 1_800_000_000;
 
 fn moment(seconds: i64) -> OffsetDateTime {
@@ -52,12 +52,12 @@ fn user(entries: &LegacyEntries<'_>) -> Option<String> {
     entries.get("user")
 }
 
-/// What the old app would set.
+/// The cookie value that the old app would set.
 fn old_value(json: &str, seconds: i64) -> String {
     starlette().seal(json, moment(seconds))
 }
 
-/// A visitor with the old cookie alone.
+/// A visitor with the old cookie only.
 fn with_old(json: &str, seconds: i64) -> Visitor {
     let mut visitor = Visitor::default();
     visitor
@@ -75,22 +75,22 @@ fn builder() -> (SessionLayerBuilder, TestClock) {
 fn migrating() -> (Router, TestClock) {
     let (builder, clock) = builder();
     let layer = builder.migrate(old_cookie().owner(user), moment(START) + 30 * DAY);
-    (app().layer(layer.build().expect("possible")), clock)
+    (app().layer(layer.build().expect("valid settings")), clock)
 }
 
 fn dual() -> (Router, TestClock) {
     let (builder, clock) = builder();
     let layer = builder.dual_write(old_cookie().owner(user), moment(START) + 30 * DAY);
-    (app().layer(layer.build().expect("possible")), clock)
+    (app().layer(layer.build().expect("valid settings")), clock)
 }
 
 fn sharing() -> (Router, TestClock) {
     let clock = TestClock::at(moment(START));
     let layer = SignedSessionLayer::with_clock(old_cookie().owner(user), clock.clone());
-    (app().layer(layer.expect("possible")), clock)
+    (app().layer(layer.expect("valid settings")), clock)
 }
 
-/// As in the example.
+/// Shows the session, as in the example.
 async fn show(session: Session) -> Result<String, Error> {
     let entries: BTreeMap<String, Box<RawValue>> = session.read()?;
     Ok(serde_json::to_string(&entries).expect("JSON"))
@@ -144,7 +144,7 @@ impl Visitor {
         self.get(app, path).await.body
     }
 
-    /// What the old app finds in the old cookie: the JSON, and when it was signed.
+    /// The contents of the old cookie: the JSON and the time of its signature.
     fn old(&self) -> Option<(String, i64)> {
         let value = self.jar.get("session")?;
         let signed = starlette().open(value.as_bytes()).expect("authentic");
@@ -157,7 +157,7 @@ impl Visitor {
     }
 }
 
-/// The names of the cookies that a response sets and removes.
+/// The names of the cookies that a response sets (`+`) and removes (`-`).
 fn sets(answer: &Answer) -> Vec<String> {
     let cookies = answer.cookies();
     let shown = cookies.iter().map(|cookie| {

@@ -1,4 +1,5 @@
-//! Rolling moves under load, instance by instance: old app → dual → ours alone, and back from dual.
+//! Rolling migrations under load, one instance at a time: old app → dual → ours only, and back from
+//! dual.
 
 use std::{
     sync::{
@@ -23,32 +24,32 @@ use crate::{
 
 const VISITORS: u64 = 24;
 const STAGE: Duration = Duration::from_millis(1500);
-/// How long an instance that gets no new requests is left to answer those it has.
+/// The time for a replaced instance to answer its open requests.
 const DRAIN: Duration = Duration::from_millis(500);
 
 #[tokio::test(flavor = "multi_thread")]
-async fn from_the_newest_starlette_to_ours_alone() {
-    forth(NEWEST).await;
+async fn newest_starlette_migrates_to_ours_only() {
+    migrate(NEWEST).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn from_starlette_0_52_1_to_ours_alone() {
-    forth(BEFORE_1).await;
+async fn starlette_0_52_1_migrates_to_ours_only() {
+    migrate(BEFORE_1).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn to_dual_and_back_to_the_newest_starlette() {
-    and_back(NEWEST).await;
+async fn dual_rolls_back_to_the_newest_starlette() {
+    roll_back(NEWEST).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn to_dual_and_back_to_starlette_0_52_1() {
-    and_back(BEFORE_1).await;
+async fn dual_rolls_back_to_starlette_0_52_1() {
+    roll_back(BEFORE_1).await;
 }
 
-async fn forth(requirements: &str) {
+async fn migrate(requirements: &str) {
     let fleet = Fleet::of([old_app(requirements), old_app(requirements)]);
-    let visitors = Visitors::arrive(&fleet);
+    let visitors = Visitors::start(&fleet);
     for mode in ["dual", "migrate"] {
         for instance in [0, 1] {
             tokio::time::sleep(STAGE).await;
@@ -56,12 +57,12 @@ async fn forth(requirements: &str) {
         }
     }
     tokio::time::sleep(STAGE).await;
-    visitors.leave().await;
+    visitors.stop().await;
 }
 
-async fn and_back(requirements: &str) {
+async fn roll_back(requirements: &str) {
     let fleet = Fleet::of([old_app(requirements), old_app(requirements)]);
-    let visitors = Visitors::arrive(&fleet);
+    let visitors = Visitors::start(&fleet);
     for instance in [0, 1] {
         tokio::time::sleep(STAGE).await;
         fleet.replace(instance, ours("dual")).await;
@@ -71,7 +72,7 @@ async fn and_back(requirements: &str) {
         fleet.replace(instance, old_app(requirements)).await;
     }
     tokio::time::sleep(STAGE).await;
-    visitors.leave().await;
+    visitors.stop().await;
 }
 
 fn ours(mode: &str) -> Server {
@@ -79,7 +80,7 @@ fn ours(mode: &str) -> Server {
     Server::start_with("starlette", &[mode], &env)
 }
 
-/// The instances behind a balancer that sends each request to any of them.
+/// The instances behind a load balancer that picks one at random for each request.
 struct Fleet(Mutex<[Arc<Server>; 2]>);
 
 impl Fleet {
@@ -88,14 +89,14 @@ impl Fleet {
     }
 
     fn any(&self, rng: &mut StdRng) -> String {
-        let instances = self.0.lock().expect("no panic under it");
+        let instances = self.0.lock().expect("no panic");
         let port = instances[rng.random_range(0..2)].port;
         format!("http://127.0.0.1:{port}")
     }
 
     async fn replace(&self, instance: usize, by: Server) {
         let old = {
-            let mut instances = self.0.lock().expect("no panic under it");
+            let mut instances = self.0.lock().expect("no panic");
             std::mem::replace(&mut instances[instance], Arc::new(by))
         };
         tokio::time::sleep(DRAIN).await;
@@ -105,42 +106,43 @@ impl Fleet {
 
 struct Visitors {
     tasks: Vec<tokio::task::JoinHandle<()>>,
-    leave: Arc<AtomicBool>,
+    stop: Arc<AtomicBool>,
     requests: Arc<AtomicUsize>,
 }
 
 impl Visitors {
-    fn arrive(fleet: &Arc<Fleet>) -> Self {
-        let (leave, requests) = (Arc::<AtomicBool>::default(), Arc::<AtomicUsize>::default());
+    fn start(fleet: &Arc<Fleet>) -> Self {
+        let (stop, requests) = (Arc::<AtomicBool>::default(), Arc::<AtomicUsize>::default());
         let tasks = (0..VISITORS).map(|n| {
-            let stay = stay(n, fleet.clone(), leave.clone(), requests.clone());
-            tokio::spawn(stay)
+            let run = run_visitor(n, fleet.clone(), stop.clone(), requests.clone());
+            tokio::spawn(run)
         });
         Self {
             tasks: tasks.collect(),
-            leave,
+            stop,
             requests,
         }
     }
 
-    async fn leave(self) {
-        self.leave.store(true, Ordering::Relaxed);
+    async fn stop(self) {
+        self.stop.store(true, Ordering::Relaxed);
         for task in self.tasks {
-            task.await.expect("the visitor lost nothing");
+            task.await.expect("the visitor's session is intact");
         }
         let requests = self.requests.load(Ordering::Relaxed);
         assert!(requests > 1000, "{requests}");
     }
 }
 
-/// Logs in, writes and reads, and finds at each step exactly what was written; at the end, logs out.
-async fn stay(n: u64, fleet: Arc<Fleet>, leave: Arc<AtomicBool>, requests: Arc<AtomicUsize>) {
+/// Logs in, writes and reads, and checks that each read shows exactly the writes before it. Logs
+/// out at the end.
+async fn run_visitor(n: u64, fleet: Arc<Fleet>, stop: Arc<AtomicBool>, requests: Arc<AtomicUsize>) {
     let mut rng = StdRng::seed_from_u64(n);
     let (http, mut visitor) = (Http::new(), Visitor::default());
     let mut model = serde_json::Map::new();
     let mut step = 0;
     let (mut key, mut value) = ("user".to_owned(), format!("visitor-{n}"));
-    while !leave.load(Ordering::Relaxed) {
+    while !stop.load(Ordering::Relaxed) {
         let origin = fleet.any(&mut rng);
         if rng.random() || step == 0 {
             let url = format!("{origin}/set?key={key}&value={value}");

@@ -1,4 +1,4 @@
-//! Both apps stay, on the old cookie.
+//! Share mode: both apps use the old cookie.
 
 use super::*;
 use crate::support::Events;
@@ -7,7 +7,7 @@ use tower_sealed_session::ErrorKind;
 const ADA: &str = r#"{"user":"ada"}"#;
 
 #[tokio::test]
-async fn one_cookie_is_read_and_written() {
+async fn shared_cookie_is_read_and_written() {
     let (app, clock) = sharing();
     let mut visitor = with_old(r#"{"user": "ada", "\u00eb": 1}"#, START - 60);
     let answer = visitor.get(&app, "/").await;
@@ -32,7 +32,7 @@ async fn one_cookie_is_read_and_written() {
 }
 
 #[tokio::test]
-async fn it_lives_as_long_as_upstream_says_and_no_use_extends_it() {
+async fn shared_cookie_has_upstreams_lifetime_and_reads_do_not_extend_it() {
     let (app, clock) = sharing();
     let mut visitor = Visitor::default();
     visitor.post(&app, "/set?key=a&value=b").await;
@@ -45,7 +45,7 @@ async fn it_lives_as_long_as_upstream_says_and_no_use_extends_it() {
 }
 
 #[tokio::test]
-async fn a_login_has_to_be_told_to_the_other_side() {
+async fn login_without_the_shared_owner_entry_is_refused() {
     let (app, _) = sharing();
     let mut visitor = Visitor::default();
     let answer = visitor.post(&app, "/only-login").await;
@@ -64,7 +64,7 @@ async fn a_login_has_to_be_told_to_the_other_side() {
     );
     assert_eq!(answer.header("cache-control"), ["no-store"]);
     assert_eq!(visitor.body(&app, "/owner").await, "ada");
-    // and so can the other side's key go again, which is a logout there
+    // removing the entry again is a logout in the other app
     let answer = visitor.post(&app, "/clear").await;
     assert_eq!(
         (answer.status.as_u16(), sets(&answer)),
@@ -72,9 +72,9 @@ async fn a_login_has_to_be_told_to_the_other_side() {
     );
 }
 
-/// Nothing in the cookie names a session, so equal ones are not confused.
+/// The cookie has no session id, so equal cookies must not be confused.
 #[tokio::test]
-async fn a_logout_does_not_touch_those_who_have_an_equal_cookie() {
+async fn logout_does_not_affect_visitors_with_an_equal_cookie() {
     let (app, _) = sharing();
     let (mut one, mut other) = (with_old(ADA, START), with_old(ADA, START));
     one.post(&app, "/logout").await;
@@ -90,7 +90,7 @@ async fn a_logout_does_not_touch_those_who_have_an_equal_cookie() {
 }
 
 #[tokio::test]
-async fn what_does_not_fit_is_refused_where_it_is_inserted() {
+async fn insert_that_does_not_fit_is_refused() {
     let (app, _) = sharing();
     let mut visitor = Visitor::default();
     let largest = (2900..3100).rev();
@@ -107,7 +107,7 @@ async fn what_does_not_fit_is_refused_where_it_is_inserted() {
 }
 
 #[tokio::test]
-async fn it_is_told_that_it_is_not_encrypted() {
+async fn unencrypted_cookies_and_weak_secrets_emit_events() {
     let events = Events::capture();
     let _ = sharing();
     assert_eq!(events.drain(), ["signed"]);

@@ -1,4 +1,5 @@
-//! The real Starlette under a real uvicorn: what it writes is read here, and what is written here is read there.
+//! Interoperability with the real Starlette under uvicorn: each side reads the sessions that the
+//! other side wrote.
 
 use std::process::Command;
 
@@ -9,7 +10,7 @@ use super::*;
 use crate::{http_client::Http, processes::Server, python::python, support::get_with};
 
 const SESSIONS: usize = 10_000;
-/// How many requests are on their way at once.
+/// The number of parallel clients.
 const LANES: usize = 8;
 
 pub(super) const NEWEST: &str = "starlette/requirements-newest.txt";
@@ -28,12 +29,12 @@ pub(super) fn old_app(requirements: &str) -> Server {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn random_sessions_of_the_newest_starlette_go_both_ways() {
+async fn random_sessions_round_trip_with_the_newest_starlette() {
     both_ways(NEWEST, 1).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn random_sessions_of_starlette_0_52_1_go_both_ways() {
+async fn random_sessions_round_trip_with_starlette_0_52_1() {
     both_ways(BEFORE_1, 2).await;
 }
 
@@ -51,10 +52,11 @@ async fn both_ways(requirements: &str, seed: u64) {
     assert!(deepest > 300, "{deepest}");
 }
 
-/// Each session: written there and read here, then written here and read there. The depth of the deepest.
+/// Each session is written there and read here, then written here and read there. Returns the depth
+/// of the deepest session.
 async fn exchange(origin: String, mut rng: StdRng, count: usize) -> usize {
     let http = Http::new();
-    let layer = SignedSessionLayer::new(old_cookie()).expect("possible");
+    let layer = SignedSessionLayer::new(old_cookie()).expect("valid settings");
     let shared = Router::new()
         .route("/", get(show))
         .route("/write", post(write))
@@ -65,7 +67,7 @@ async fn exchange(origin: String, mut rng: StdRng, count: usize) -> usize {
     let layer = builder.migrate(old_cookie(), until).build();
     let migrating = Router::new()
         .route("/", get(show))
-        .layer(layer.expect("possible"));
+        .layer(layer.expect("valid settings"));
 
     let mut deepest = 0;
     let mut texts = Vec::new();
@@ -173,7 +175,7 @@ fn value(rng: &mut StdRng, depth: usize) -> String {
     }
 }
 
-/// Characters of one to four bytes, quotes, escapes and controls among them.
+/// Random text with characters of one to four bytes, quotes, escapes and control characters.
 fn text(rng: &mut StdRng, len: std::ops::Range<usize>) -> String {
     let len = rng.random_range(len);
     let character = |rng: &mut StdRng| match rng.random_range(0..10) {

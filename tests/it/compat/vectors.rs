@@ -1,10 +1,12 @@
+//! Cookies made by the real itsdangerous.
+
 use serde_json::Value;
 use tower_sealed_session::compat::{Format as _, Starlette};
 
 use super::moment;
 
 #[test]
-fn cookies_of_the_real_itsdangerous_open_and_are_made_again() {
+fn itsdangerous_cookies_open_and_are_reproduced() {
     let text = include_str!("../../vectors/starlette.json");
     let file: Value = serde_json::from_str(text).expect("JSON");
     let vectors = file["vectors"].as_array().expect("a list");
@@ -24,7 +26,7 @@ fn cookies_of_the_real_itsdangerous_open_and_are_made_again() {
         assert_eq!(starlette.seal(text("json"), now), text("cookie"));
         assert_eq!(starlette.len(text("json").len()), text("cookie").len() + 1);
 
-        // the newest signs, any opens
+        // the newest key signs, any key opens
         for (n, key) in keys().enumerate() {
             let alone = Starlette::new([key]).expect("a secret");
             let newest = n + 1 == keys().count();

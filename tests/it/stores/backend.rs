@@ -1,4 +1,4 @@
-//! The stores that every claim is held to, as several instances of one app open them.
+//! The stores under test. Several instances of an app can open each of them.
 
 use std::sync::{
     Arc,
@@ -17,9 +17,9 @@ use tower_sealed_session::{
 use super::redis_server::RedisServer;
 use crate::processes::Folder;
 
-/// One of the stores, as one instance has it.
+/// One of the stores, as opened by one instance.
 #[derive(Clone)]
-pub(super) enum Any {
+pub(super) enum AnyStore {
     Memory(MemoryStore),
     Sqlite(SqliteStore),
     #[cfg(feature = "redis")]
@@ -29,15 +29,15 @@ pub(super) enum Any {
 macro_rules! each {
     ($any:expr, $store:ident => $call:expr) => {
         match $any {
-            Any::Memory($store) => $call,
-            Any::Sqlite($store) => $call,
+            AnyStore::Memory($store) => $call,
+            AnyStore::Sqlite($store) => $call,
             #[cfg(feature = "redis")]
-            Any::Redis($store) => $call,
+            AnyStore::Redis($store) => $call,
         }
     };
 }
 
-impl Store for Any {
+impl Store for AnyStore {
     async fn load(&self, key: StoreKey) -> Result<Option<Stored>, StoreError> {
         each!(self, store => store.load(key).await)
     }
@@ -81,7 +81,7 @@ impl Store for Any {
     }
 }
 
-impl Operate for Any {
+impl Operate for AnyStore {
     async fn prune(&self, now: OffsetDateTime) -> Result<u64, StoreError> {
         each!(self, store => store.prune(now).await)
     }
@@ -91,7 +91,7 @@ impl Operate for Any {
     }
 }
 
-/// A store that instances open, with what it needs to run.
+/// The resources of a store that instances can open.
 pub(super) enum Backend {
     Memory(MemoryStore),
     Sqlite(Folder),
@@ -106,7 +106,7 @@ impl Backend {
 
     pub(super) async fn sqlite() -> Self {
         let backend = Self::Sqlite(Folder::new());
-        let Any::Sqlite(store) = backend.open().await else {
+        let AnyStore::Sqlite(store) = backend.open().await else {
             unreachable!("it is SQLite")
         };
         store.create_schema().await.expect("a schema");
@@ -118,7 +118,7 @@ impl Backend {
         Self::Redis(RedisServer::start(&[]))
     }
 
-    /// Where it is, for other processes; the memory of this one has no place.
+    /// The URL for other processes. They cannot share the memory store of this process.
     pub(super) fn url(&self) -> String {
         match self {
             Self::Memory(_) => "memory:".to_owned(),
@@ -128,15 +128,15 @@ impl Backend {
         }
     }
 
-    /// The store as another instance opens it.
-    pub(super) async fn open(&self) -> Any {
+    /// Opens the store for one more instance.
+    pub(super) async fn open(&self) -> AnyStore {
         match self {
-            Self::Memory(store) => Any::Memory(store.clone()),
+            Self::Memory(store) => AnyStore::Memory(store.clone()),
             Self::Sqlite(_) => {
-                Any::Sqlite(SqliteStore::connect(&self.url()).await.expect("a file"))
+                AnyStore::Sqlite(SqliteStore::connect(&self.url()).await.expect("a file"))
             }
             #[cfg(feature = "redis")]
-            Self::Redis(_) => Any::Redis(
+            Self::Redis(_) => AnyStore::Redis(
                 tower_sealed_session::store::RedisStore::connect(&self.url())
                     .await
                     .expect("a server"),
@@ -145,13 +145,13 @@ impl Backend {
     }
 }
 
-/// What happens around each call to a store.
-pub(super) trait Around: Clone + Send + Sync + 'static {
-    fn around<T: Send>(
+/// Code that runs around each call of a store.
+pub(super) trait Intercept: Clone + Send + Sync + 'static {
+    fn intercept<T: Send>(
         &self,
         call: Call,
         key: Option<StoreKey>,
-        made: impl Future<Output = Result<T, StoreError>> + Send,
+        operation: impl Future<Output = Result<T, StoreError>> + Send,
     ) -> impl Future<Output = Result<T, StoreError>> + Send;
 }
 
@@ -165,13 +165,15 @@ pub(super) enum Call {
     DeleteOwner,
 }
 
-/// A store with something around it.
+/// A store with an interceptor.
 #[derive(Clone)]
 pub(super) struct Wrapped<S, A>(pub(super) S, pub(super) A);
 
-impl<S: Store, A: Around> Store for Wrapped<S, A> {
+impl<S: Store, A: Intercept> Store for Wrapped<S, A> {
     async fn load(&self, key: StoreKey) -> Result<Option<Stored>, StoreError> {
-        self.1.around(Call::Load, Some(key), self.0.load(key)).await
+        self.1
+            .intercept(Call::Load, Some(key), self.0.load(key))
+            .await
     }
 
     async fn create(
@@ -181,8 +183,8 @@ impl<S: Store, A: Around> Store for Wrapped<S, A> {
         expires: OffsetDateTime,
         owner: Option<OwnerTag>,
     ) -> Result<Creation, StoreError> {
-        let made = self.0.create(key, bytes, expires, owner);
-        self.1.around(Call::Create, Some(key), made).await
+        let operation = self.0.create(key, bytes, expires, owner);
+        self.1.intercept(Call::Create, Some(key), operation).await
     }
 
     async fn save(
@@ -193,8 +195,8 @@ impl<S: Store, A: Around> Store for Wrapped<S, A> {
         expires: OffsetDateTime,
         owner: Option<OwnerTag>,
     ) -> Result<Saving, StoreError> {
-        let made = self.0.save(key, expected, bytes, expires, owner);
-        self.1.around(Call::Save, Some(key), made).await
+        let operation = self.0.save(key, expected, bytes, expires, owner);
+        self.1.intercept(Call::Save, Some(key), operation).await
     }
 
     async fn touch(
@@ -204,56 +206,56 @@ impl<S: Store, A: Around> Store for Wrapped<S, A> {
         expires: OffsetDateTime,
     ) -> Result<bool, StoreError> {
         self.1
-            .around(Call::Touch, Some(key), self.0.touch(key, expected, expires))
+            .intercept(Call::Touch, Some(key), self.0.touch(key, expected, expires))
             .await
     }
 
     async fn delete(&self, key: StoreKey) -> Result<bool, StoreError> {
         self.1
-            .around(Call::Delete, Some(key), self.0.delete(key))
+            .intercept(Call::Delete, Some(key), self.0.delete(key))
             .await
     }
 
     async fn delete_owner(&self, owner: OwnerTag) -> Result<u64, StoreError> {
         self.1
-            .around(Call::DeleteOwner, None, self.0.delete_owner(owner))
+            .intercept(Call::DeleteOwner, None, self.0.delete_owner(owner))
             .await
     }
 }
 
-/// Counts the calls.
+/// Counts the calls of each method.
 #[derive(Clone, Default)]
 pub(super) struct Counts(Arc<[AtomicU64; 6]>);
 
 impl Counts {
-    /// How often each was called since the last time: load, create, save, touch, delete, delete_owner.
+    /// Returns and resets the counts of load, create, save, touch, delete and delete_owner.
     pub(super) fn take(&self) -> [u64; 6] {
         std::array::from_fn(|n| self.0[n].swap(0, Ordering::Relaxed))
     }
 }
 
-impl Around for Counts {
-    async fn around<T: Send>(
+impl Intercept for Counts {
+    async fn intercept<T: Send>(
         &self,
         call: Call,
         _: Option<StoreKey>,
-        made: impl Future<Output = Result<T, StoreError>> + Send,
+        operation: impl Future<Output = Result<T, StoreError>> + Send,
     ) -> Result<T, StoreError> {
         self.0[call as usize].fetch_add(1, Ordering::Relaxed);
-        made.await
+        operation.await
     }
 }
 
-/// A layer of the default settings over a store.
+/// A layer with default settings and a store.
 pub(super) fn layer(store: impl Store) -> SessionLayer {
     built(SessionLayer::builder(crate::support::keys())).store(store)
 }
 
 pub(super) fn built(builder: SessionLayerBuilder) -> SessionLayer {
-    builder.build().expect("possible")
+    builder.build().expect("valid settings")
 }
 
-/// Each claim on each store.
+/// Runs each test with each store.
 macro_rules! on_every_store {
     ($($claim:ident;)*) => {$(
         mod $claim {

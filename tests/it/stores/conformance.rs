@@ -1,4 +1,4 @@
-//! The public suite on our own stores, and that it finds what a store does wrong.
+//! Our stores pass the public conformance suite, and the suite detects faulty stores.
 
 use std::{
     collections::HashMap,
@@ -20,16 +20,16 @@ use super::backend::{Backend, on_every_store};
 use crate::processes::Folder;
 
 on_every_store! {
-    keeps_its_promises;
+    passes_the_conformance_suite;
 }
 
-async fn keeps_its_promises(backend: Backend) {
+async fn passes_the_conformance_suite(backend: Backend) {
     conformance::check(async || backend.open().await).await;
     conformance::check_operate(async || backend.open().await).await;
 }
 
 #[tokio::test]
-async fn sqlite_in_memory_and_in_a_pool_of_the_app_keeps_them_too() {
+async fn sqlite_in_memory_and_in_an_existing_pool_passes_too() {
     let in_memory = SqliteStore::connect("sqlite::memory:")
         .await
         .expect("memory");
@@ -51,39 +51,39 @@ async fn sqlite_in_memory_and_in_a_pool_of_the_app_keeps_them_too() {
     conformance::check_operate(async || store.clone()).await;
 }
 
-/// What stores do that are in use.
+/// Faults of real stores.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Fault {
     CreateReplaces,
     SaveInserts,
     SaveIgnoresTheVersion,
-    VersionsStandStill,
+    VersionsDoNotGrow,
     TouchRewrites,
     TouchInserts,
     TouchIgnoresTheVersion,
-    DeleteSaysAlways,
-    OwnersAreForgotten,
-    OwnersAreKept,
-    SecondsAlone,
-    BytesAreText,
-    CapitalsAreSmall,
-    EachInstanceIsAnIsland,
-    CreateLooksFirst,
-    SaveLooksFirst,
-    DroppedCallsKeepTheConnection,
-    SavesInTwoSteps,
-    OwnersAreListedFirst,
-    PruneTakesAll,
-    PruneTakesNothing,
+    DeleteAlwaysReportsSuccess,
+    OwnersAreNotStored,
+    SaveIgnoresTheOwner,
+    ExpiryLosesMilliseconds,
+    BytesAreStoredAsText,
+    KeysIgnoreCase,
+    InstancesShareNothing,
+    CreateChecksThenWrites,
+    SaveChecksThenWrites,
+    DroppedCallsLeakTheConnection,
+    SaveWritesTwice,
+    DeleteOwnerListsFirst,
+    PruneDeletesEverything,
+    PruneDeletesNothing,
 }
 
 #[derive(Clone)]
 struct Faulty {
     rows: MemoryStore,
     fault: Fault,
-    /// A pool of one.
+    /// A pool with one connection.
     connection: Arc<Semaphore>,
-    /// Whose sessions they were last.
+    /// The last owner of each session.
     owners: Arc<Mutex<HashMap<StoreKey, Option<OwnerTag>>>>,
 }
 
@@ -101,9 +101,9 @@ impl Faulty {
         self.fault == fault
     }
 
-    /// A connection, which only goes back to the pool if the call comes to its end.
+    /// Takes a connection, which returns to the pool only if the call is not dropped.
     async fn connect(&self) -> Result<(), StoreError> {
-        if !self.has(Fault::DroppedCallsKeepTheConnection) {
+        if !self.has(Fault::DroppedCallsLeakTheConnection) {
             return Ok(());
         }
         let waited = timeout(Duration::from_millis(500), self.connection.acquire()).await;
@@ -116,34 +116,34 @@ impl Faulty {
         Ok(())
     }
 
-    fn list(&self, key: StoreKey, owner: Option<OwnerTag>) {
+    fn note_owner(&self, key: StoreKey, owner: Option<OwnerTag>) {
         let mut owners = self.owners.lock().expect("no panic");
         owners.insert(key, owner);
     }
 
     fn key(&self, key: StoreKey) -> StoreKey {
-        match self.has(Fault::CapitalsAreSmall) {
+        match self.has(Fault::KeysIgnoreCase) {
             true => StoreKey::new(key.as_bytes().map(|byte| byte.to_ascii_lowercase())),
             false => key,
         }
     }
 
     fn bytes(&self, bytes: &[u8]) -> Vec<u8> {
-        match self.has(Fault::BytesAreText) {
+        match self.has(Fault::BytesAreStoredAsText) {
             true => String::from_utf8_lossy(bytes).into_owned().into_bytes(),
             false => bytes.to_vec(),
         }
     }
 
     fn end(&self, expires: OffsetDateTime) -> OffsetDateTime {
-        match self.has(Fault::SecondsAlone) {
+        match self.has(Fault::ExpiryLosesMilliseconds) {
             true => expires.replace_millisecond(0).expect("in range"),
             false => expires,
         }
     }
 
     fn owner(&self, owner: Option<OwnerTag>) -> Option<OwnerTag> {
-        owner.filter(|_| !self.has(Fault::OwnersAreForgotten))
+        owner.filter(|_| !self.has(Fault::OwnersAreNotStored))
     }
 }
 
@@ -164,11 +164,11 @@ impl Store for Faulty {
         if self.has(Fault::CreateReplaces) {
             self.rows.delete(key).await?;
         }
-        if self.has(Fault::CreateLooksFirst) && self.rows.load(key).await?.is_none() {
+        if self.has(Fault::CreateChecksThenWrites) && self.rows.load(key).await?.is_none() {
             yield_now().await;
             self.rows.delete(key).await?;
         }
-        self.list(key, owner);
+        self.note_owner(key, owner);
         let (bytes, expires) = (self.bytes(bytes), self.end(expires));
         self.rows
             .create(key, &bytes, expires, self.owner(owner))
@@ -184,38 +184,38 @@ impl Store for Faulty {
         owner: Option<OwnerTag>,
     ) -> Result<Saving, StoreError> {
         let key = self.key(key);
-        let there = self.rows.load(key).await?;
-        if let (true, Some(there)) = (self.has(Fault::SaveLooksFirst), &there)
-            && there.version == expected
+        let found = self.rows.load(key).await?;
+        if let (true, Some(found)) = (self.has(Fault::SaveChecksThenWrites), &found)
+            && found.version == expected
         {
             yield_now().await;
             let now = self.rows.load(key).await?;
             expected = now.map_or(expected, |now| now.version);
         }
-        if let (true, Some(there)) = (self.has(Fault::SavesInTwoSteps), &there)
-            && there.version == expected
+        if let (true, Some(found)) = (self.has(Fault::SaveWritesTwice), &found)
+            && found.version == expected
         {
-            let first = self.rows.save(key, expected, &there.bytes, expires, owner);
+            let first = self.rows.save(key, expected, &found.bytes, expires, owner);
             first.await?;
             yield_now().await;
             expected = expected.next();
         }
-        self.list(key, owner);
-        if self.has(Fault::SaveInserts) && there.is_none() {
+        self.note_owner(key, owner);
+        if self.has(Fault::SaveInserts) && found.is_none() {
             self.rows.create(key, bytes, expires, owner).await?;
             return Ok(Saving::Saved(expected.next()));
         }
-        if let (true, Some(there)) = (self.has(Fault::SaveIgnoresTheVersion), &there) {
-            expected = there.version;
+        if let (true, Some(found)) = (self.has(Fault::SaveIgnoresTheVersion), &found) {
+            expected = found.version;
         }
-        if let (true, Some(there)) = (self.has(Fault::VersionsStandStill), &there)
-            && there.version == expected
+        if let (true, Some(found)) = (self.has(Fault::VersionsDoNotGrow), &found)
+            && found.version == expected
         {
             self.rows.delete(key).await?;
             self.rows.create(key, bytes, expires, owner).await?;
             return Ok(Saving::Saved(expected));
         }
-        let owner = match self.has(Fault::OwnersAreKept) {
+        let owner = match self.has(Fault::SaveIgnoresTheOwner) {
             true => Some(OwnerTag::new([1; 16])),
             false => self.owner(owner),
         };
@@ -235,14 +235,14 @@ impl Store for Faulty {
                 self.rows.create(key, b"", expires, None).await?;
                 Ok(true)
             }
-            Some(there) if self.has(Fault::TouchRewrites) => {
+            Some(found) if self.has(Fault::TouchRewrites) => {
                 self.rows
-                    .save(key, there.version, &there.bytes, expires, None)
+                    .save(key, found.version, &found.bytes, expires, None)
                     .await?;
                 Ok(true)
             }
-            Some(there) if self.has(Fault::TouchIgnoresTheVersion) => {
-                self.rows.touch(key, there.version, expires).await
+            Some(found) if self.has(Fault::TouchIgnoresTheVersion) => {
+                self.rows.touch(key, found.version, expires).await
             }
             _ => self.rows.touch(key, expected, self.end(expires)).await,
         }
@@ -250,11 +250,11 @@ impl Store for Faulty {
 
     async fn delete(&self, key: StoreKey) -> Result<bool, StoreError> {
         let key = self.key(key);
-        Ok(self.rows.delete(key).await? || self.has(Fault::DeleteSaysAlways))
+        Ok(self.rows.delete(key).await? || self.has(Fault::DeleteAlwaysReportsSuccess))
     }
 
     async fn delete_owner(&self, owner: OwnerTag) -> Result<u64, StoreError> {
-        if !self.has(Fault::OwnersAreListedFirst) {
+        if !self.has(Fault::DeleteOwnerListsFirst) {
             return self.rows.delete_owner(owner).await;
         }
         let all = self.owners.lock().expect("no panic").clone();
@@ -271,8 +271,8 @@ impl Operate for Faulty {
     async fn prune(&self, now: OffsetDateTime) -> Result<u64, StoreError> {
         let year = Duration::from_secs(9_999_999);
         match self.fault {
-            Fault::PruneTakesAll => self.rows.prune(now + year).await,
-            Fault::PruneTakesNothing => Ok(0),
+            Fault::PruneDeletesEverything => self.rows.prune(now + year).await,
+            Fault::PruneDeletesNothing => Ok(0),
             _ => self.rows.prune(now).await,
         }
     }
@@ -282,9 +282,9 @@ impl Operate for Faulty {
     }
 }
 
-/// Each fault makes the suite say what is promised.
+/// For each fault the suite panics with the violated promise.
 #[test]
-fn the_suite_finds_each_fault() {
+fn suite_detects_each_fault() {
     for (fault, promise) in [
         (Fault::CreateReplaces, "`create` never replaces"),
         (Fault::SaveInserts, "`save` never inserts"),
@@ -293,7 +293,7 @@ fn the_suite_finds_each_fault() {
             "`save` replaces only the expected version",
         ),
         (
-            Fault::VersionsStandStill,
+            Fault::VersionsDoNotGrow,
             "each `save` returns a greater version",
         ),
         (
@@ -306,59 +306,59 @@ fn the_suite_finds_each_fault() {
             "`touch` with a replaced version",
         ),
         (
-            Fault::DeleteSaysAlways,
+            Fault::DeleteAlwaysReportsSuccess,
             "`delete` returns `false` if there was no session",
         ),
         (
-            Fault::OwnersAreForgotten,
+            Fault::OwnersAreNotStored,
             "`delete_owner` counts the sessions of that owner",
         ),
         (
-            Fault::OwnersAreKept,
+            Fault::SaveIgnoresTheOwner,
             "`delete_owner` counts the sessions of that owner",
         ),
-        (Fault::SecondsAlone, "the exact bytes and end"),
-        (Fault::BytesAreText, "the exact bytes and end"),
+        (Fault::ExpiryLosesMilliseconds, "the exact bytes and end"),
+        (Fault::BytesAreStoredAsText, "the exact bytes and end"),
         (
-            Fault::CapitalsAreSmall,
+            Fault::KeysIgnoreCase,
             "keys that differ in one bit are distinct",
         ),
-        (Fault::EachInstanceIsAnIsland, "on every instance"),
+        (Fault::InstancesShareNothing, "on every instance"),
         (
-            Fault::CreateLooksFirst,
+            Fault::CreateChecksThenWrites,
             "exactly one of several concurrent `create`s succeeds",
         ),
         (
-            Fault::SaveLooksFirst,
+            Fault::SaveChecksThenWrites,
             "no `save` that returns `Saved` is lost",
         ),
         (
-            Fault::DroppedCallsKeepTheConnection,
+            Fault::DroppedCallsLeakTheConnection,
             "a call after a dropped call works",
         ),
         (
-            Fault::SavesInTwoSteps,
+            Fault::SaveWritesTwice,
             "a dropped `save` takes effect once or not at all",
         ),
         (
-            Fault::OwnersAreListedFirst,
+            Fault::DeleteOwnerListsFirst,
             "`delete_owner` also deletes and counts a session that moves",
         ),
-        (Fault::PruneTakesNothing, "ended sessions are deleted"),
+        (Fault::PruneDeletesNothing, "ended sessions are deleted"),
         (
-            Fault::PruneTakesAll,
+            Fault::PruneDeletesEverything,
             "`prune` deletes only sessions that have ended",
         ),
     ] {
         let shared = Faulty::new(fault);
-        let held = std::thread::spawn(move || {
+        let checked = std::thread::spawn(move || {
             let suite = async {
                 let open = async || match fault {
-                    Fault::EachInstanceIsAnIsland => Faulty::new(fault),
+                    Fault::InstancesShareNothing => Faulty::new(fault),
                     _ => shared.clone(),
                 };
                 match fault {
-                    Fault::PruneTakesAll | Fault::PruneTakesNothing => {
+                    Fault::PruneDeletesEverything | Fault::PruneDeletesNothing => {
                         conformance::check_operate(open).await
                     }
                     _ => conformance::check(open).await,
@@ -369,7 +369,7 @@ fn the_suite_finds_each_fault() {
                 .build();
             runtime.expect("a runtime").block_on(suite);
         });
-        let panic = held.join().expect_err("it is found");
+        let panic = checked.join().expect_err("the fault is detected");
         let text = panic.downcast_ref::<String>().cloned();
         let text = text.or(panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
         let text = text.expect("a text");

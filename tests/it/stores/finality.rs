@@ -1,4 +1,5 @@
-//! Logout is final: whatever requests are in flight, on whichever instance, the session and its copies stay ended.
+//! Logout is final: the session and copies of its cookie stay ended, whatever requests are in
+//! flight on any instance.
 
 use std::sync::{
     Arc, Mutex,
@@ -14,32 +15,32 @@ use tower_sealed_session::{
     store::{Store, StoreError, StoreKey},
 };
 
-use super::backend::{Around, Backend, Call, Wrapped, layer, on_every_store};
+use super::backend::{Backend, Call, Intercept, Wrapped, layer, on_every_store};
 use crate::support::{Visitor, layer as in_cookies};
 
 on_every_store! {
-    nothing_brings_a_session_back_after_its_logout;
+    logged_out_session_never_comes_back;
 }
 
-/// Each call waits for a random while before it is made and after it: so that every order has its chance.
+/// Yields a random number of times before and after each call, so that every order can occur.
 #[derive(Clone)]
-struct Shuffled(Arc<Mutex<StdRng>>);
+struct RandomDelays(Arc<Mutex<StdRng>>);
 
-impl Around for Shuffled {
-    async fn around<T: Send>(
+impl Intercept for RandomDelays {
+    async fn intercept<T: Send>(
         &self,
         _: Call,
         _: Option<StoreKey>,
-        made: impl Future<Output = Result<T, StoreError>> + Send,
+        operation: impl Future<Output = Result<T, StoreError>> + Send,
     ) -> Result<T, StoreError> {
-        wander(&self.0).await;
-        let answer = made.await;
-        wander(&self.0).await;
+        yield_randomly(&self.0).await;
+        let answer = operation.await;
+        yield_randomly(&self.0).await;
         answer
     }
 }
 
-async fn wander(rng: &Mutex<StdRng>) {
+async fn yield_randomly(rng: &Mutex<StdRng>) {
     let steps = rng.lock().expect("no panic").random_range(0..12);
     for _ in 0..steps {
         tokio::task::yield_now().await;
@@ -49,7 +50,7 @@ async fn wander(rng: &Mutex<StdRng>) {
 fn app(store: impl Store, rng: &Arc<Mutex<StdRng>>) -> Router {
     let waits = rng.clone();
     let act = async move |session: Session, Path(what): Path<String>| -> Result<String, Error> {
-        wander(&waits).await;
+        yield_randomly(&waits).await;
         match what.as_str() {
             "canary" => return Ok(session.get::<String>("canary")?.unwrap_or_default()),
             "who" => return Ok(session.owner().unwrap_or_default()),
@@ -71,7 +72,7 @@ fn app(store: impl Store, rng: &Arc<Mutex<StdRng>>) -> Router {
             "read" => {}
             other => unreachable!("{other}"),
         }
-        wander(&waits).await;
+        yield_randomly(&waits).await;
         Ok(String::new())
     };
     Router::new()
@@ -85,13 +86,13 @@ async fn begin(session: Session, Path(canary): Path<String>) -> Result<(), Error
     session.insert("canary", canary)
 }
 
-/// `STORE_ROUNDS` says how many, 500 unless it does.
+/// The number of rounds: `STORE_ROUNDS`, or 500 by default.
 fn rounds() -> u64 {
     let rounds = std::env::var("STORE_ROUNDS");
     rounds.map_or(500, |rounds| rounds.parse().expect("a number"))
 }
 
-async fn nothing_brings_a_session_back_after_its_logout(backend: Backend) {
+async fn logged_out_session_never_comes_back(backend: Backend) {
     let from_cookies = Router::new()
         .route("/begin/{canary}", get(begin))
         .layer(in_cookies());
@@ -100,15 +101,15 @@ async fn nothing_brings_a_session_back_after_its_logout(backend: Backend) {
     for _ in 0..2 {
         let store = backend.open().await;
         let rng = rng.clone();
-        instances.push(app(Wrapped(store, Shuffled(rng.clone())), &rng));
+        instances.push(app(Wrapped(store, RandomDelays(rng.clone())), &rng));
     }
-    let (mut carried, mut judged) = (0, 0);
+    let (mut logged_in_again, mut checked) = (0, 0);
     for round in 0..rounds() {
         *rng.lock().expect("no panic") = StdRng::seed_from_u64(round);
         let mut plan = StdRng::seed_from_u64(1_000_000 + round);
         let canary = format!("canary-{round}");
         let mut visitor = Visitor::default();
-        // some come with the state in their cookie, which is to move to the store
+        // some start with the state in the cookie, which then moves to the store
         let beginning = match plan.random_ratio(1, 3) {
             true => &from_cookies,
             false => &instances[0],
@@ -116,7 +117,7 @@ async fn nothing_brings_a_session_back_after_its_logout(backend: Backend) {
         visitor.get(beginning, &format!("/begin/{canary}")).await;
         let first = visitor.clone();
 
-        // what the visitor's browser has at each moment, and every cookie that was ever set
+        // the current cookies of the visitor's browser, and every cookie that was ever set
         let browser = Mutex::new((visitor, ""));
         let seen = Mutex::new(vec![first.clone()]);
         let logged_out = AtomicUsize::new(0);
@@ -142,7 +143,7 @@ async fn nothing_brings_a_session_back_after_its_logout(backend: Backend) {
                 let (mut own, mut from) = (first, "");
                 if later {
                     for _ in 0..n {
-                        wander(rng).await;
+                        yield_randomly(rng).await;
                     }
                     (own, from) = browser.lock().expect("no panic").clone();
                 }
@@ -159,7 +160,8 @@ async fn nothing_brings_a_session_back_after_its_logout(backend: Backend) {
                     *set_by = kind;
                 }
                 seen.lock().expect("no panic").push(own);
-                // a login that another request overtook is another session, and so is its logout
+                // after a login, the cookie may belong to a new session; only a logout of the old
+                // one counts
                 if kind == "logout" && (from != "login" || answer.body == *canary) {
                     logged_out.fetch_add(1, Ordering::Relaxed);
                 }
@@ -169,20 +171,20 @@ async fn nothing_brings_a_session_back_after_its_logout(backend: Backend) {
         if logged_out.into_inner() == 0 {
             continue;
         }
-        judged += 1;
-        for mut bearer in seen.into_inner().expect("no panic") {
+        checked += 1;
+        for mut copy in seen.into_inner().expect("no panic") {
             for app in &instances {
-                let answer = bearer.clone().get(app, "/canary").await;
+                let answer = copy.clone().get(app, "/canary").await;
                 assert_eq!(
                     (answer.status, &*answer.body),
                     (StatusCode::OK, ""),
                     "round {round}"
                 );
             }
-            carried += usize::from(bearer.get(&instances[0], "/who").await.body == "ada");
+            logged_in_again += usize::from(copy.get(&instances[0], "/who").await.body == "ada");
         }
     }
-    assert!(judged > rounds() * 9 / 10, "{judged}");
-    // a login that came after the logout is a session of its own, without anything of the old one
-    assert!(carried > 0, "no round had a login after the logout");
+    assert!(checked > rounds() * 9 / 10, "{checked}");
+    // a login after the logout starts a new session without the old contents
+    assert!(logged_in_again > 0, "no round has a login after the logout");
 }

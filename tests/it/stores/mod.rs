@@ -1,8 +1,11 @@
-//! Sessions in stores: what the layer makes of them, and what each store keeps to.
+//! Sessions in stores: the behaviour of the layer, and the contract of each store.
 
+#[cfg(feature = "redis")]
+mod at_rest;
 mod backend;
 mod conformance;
 mod finality;
+mod lost_answers;
 mod modes;
 #[cfg(feature = "redis")]
 mod outage;
@@ -13,12 +16,9 @@ mod proxy;
 #[cfg(feature = "redis")]
 mod redis_server;
 #[cfg(feature = "redis")]
-mod rest;
-mod silence;
+mod round_trips;
 mod sqlite;
 mod steps;
-#[cfg(feature = "redis")]
-mod trips;
 mod writes;
 
 use std::time::Duration;
@@ -26,7 +26,7 @@ use std::time::Duration;
 use axum::{Router, extract::Path, http::StatusCode, routing::get};
 use tower_sealed_session::{Error, Session, SessionLayer};
 
-/// An app that does with its session what the path says.
+/// An app whose paths name the action on the session.
 fn app(layer: SessionLayer) -> Router {
     async fn set(
         session: Session,

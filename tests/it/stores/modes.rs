@@ -1,4 +1,4 @@
-//! From cookies to a store and back: every mode reads the others' cookies.
+//! Moves from cookies to a store and back: every mode reads the cookies of the others.
 
 use std::time::Duration;
 
@@ -13,17 +13,17 @@ use super::{
 use crate::support::{Events, NAME, Visitor, keys, on_a_clock};
 
 on_every_store! {
-    an_app_moves_to_a_store_and_back_instance_by_instance;
-    what_does_not_fit_its_cookie_goes_to_the_store_and_comes_back;
-    a_cookie_from_before_the_move_leads_to_the_session_or_to_nothing;
-    an_owner_s_sessions_end_everywhere;
+    rolling_move_to_a_store_and_back_keeps_sessions;
+    large_session_overflows_to_the_store_and_returns;
+    cookies_from_before_the_move_never_bypass_the_store;
+    delete_owner_ends_all_sessions_of_an_owner;
 }
 
 fn layer() -> SessionLayer {
     built(SessionLayer::builder(keys()))
 }
 
-/// Cookies of 200 bytes and less are tickets: the sessions of these tests are larger.
+/// Whether the cookie is a ticket. Cookies that hold a session are larger in these tests.
 fn is_ticket(visitor: &Visitor) -> bool {
     visitor.jar[NAME].len() < 150
 }
@@ -31,7 +31,7 @@ fn is_ticket(visitor: &Visitor) -> bool {
 const FILL: &str =
     "/set/fill/0123456789012345678901234567890123456789012345678901234567890123456789";
 
-async fn an_app_moves_to_a_store_and_back_instance_by_instance(backend: Backend) {
+async fn rolling_move_to_a_store_and_back_keeps_sessions(backend: Backend) {
     let cookie = || app(layer());
     let stores = [
         backend.open().await,
@@ -43,14 +43,14 @@ async fn an_app_moves_to_a_store_and_back_instance_by_instance(backend: Backend)
         app(layer().overflow(stores[1].clone())),
         app(layer().store(stores[2].clone())),
     ];
-    // each step is a time when instances of two kinds serve the same visitors
+    // in each step, instances of two kinds serve the same visitors
     let steps: [[&Router; 2]; 7] = [
         [&cookie(), &reads],
         [&reads, &in_store],
         [&in_store, &in_store],
         [&in_store, &overflows],
         [&in_store, &reads],
-        // until no ticket is left
+        // until there are no more tickets
         [&reads, &reads],
         [&reads, &cookie()],
     ];
@@ -83,13 +83,19 @@ async fn an_app_moves_to_a_store_and_back_instance_by_instance(backend: Backend)
             }
         }
         if step == 2 {
-            assert!(visitors.iter().all(is_ticket), "all have moved");
+            assert!(
+                visitors.iter().all(is_ticket),
+                "all sessions are in the store"
+            );
         }
     }
-    assert!(!visitors.iter().any(is_ticket), "all are back");
+    assert!(
+        !visitors.iter().any(is_ticket),
+        "all sessions are in cookies"
+    );
 }
 
-async fn what_does_not_fit_its_cookie_goes_to_the_store_and_comes_back(backend: Backend) {
+async fn large_session_overflows_to_the_store_and_returns(backend: Backend) {
     let events = Events::capture();
     let instances = [
         app(layer().overflow(backend.open().await)),
@@ -108,7 +114,7 @@ async fn what_does_not_fit_its_cookie_goes_to_the_store_and_comes_back(backend: 
     assert!(events.drain().iter().any(|event| event == "overflowed"));
     assert_eq!(visitor.get(&instances[0], "/who").await.body, "ada");
     assert_eq!(visitor.get(&instances[0], "/len").await.body, "2");
-    // a bit less than a cookie holds would soon be too large again
+    // a session almost as large as the cookie limit stays in the store, since it may grow again
     visitor.get(&instances[0], "/big/2500").await;
     assert!(is_ticket(&visitor));
     visitor.get(&instances[0], "/big/100").await;
@@ -119,7 +125,7 @@ async fn what_does_not_fit_its_cookie_goes_to_the_store_and_comes_back(backend: 
     assert_eq!(
         answer.status,
         StatusCode::INTERNAL_SERVER_ERROR,
-        "64 KiB are the limit of a store"
+        "the limit of a store is 64 KiB"
     );
     assert_eq!(visitor.get(&instances[1], "/len").await.body, "2");
     visitor.get(&instances[1], "/big/60000").await;
@@ -128,8 +134,9 @@ async fn what_does_not_fit_its_cookie_goes_to_the_store_and_comes_back(backend: 
     assert_eq!(stored.clone().get(&instances[1], "/who").await.body, "");
 }
 
-/// Sealed when the state was in it, or by a login that came before: whoever has a copy has no more than the store allows.
-async fn a_cookie_from_before_the_move_leads_to_the_session_or_to_nothing(backend: Backend) {
+/// An old cookie may hold the state, or be a ticket of an earlier login. A copy of it gives no more
+/// access than the store allows.
+async fn cookies_from_before_the_move_never_bypass_the_store(backend: Backend) {
     let cookie = app(layer());
     let instances = [
         app(layer().store(backend.open().await)),
@@ -140,7 +147,7 @@ async fn a_cookie_from_before_the_move_leads_to_the_session_or_to_nothing(backen
         visitor.get(&cookie, "/login/ada").await;
         visitor.get(&cookie, "/set/a/1").await;
         let inline = visitor.clone();
-        // reading moves it
+        // a read moves the session to the store
         assert_eq!(visitor.get(&instances[0], "/get/a").await.body, "1");
         assert_ne!(visitor.jar, inline.jar);
         (visitor, inline)
@@ -156,7 +163,7 @@ async fn a_cookie_from_before_the_move_leads_to_the_session_or_to_nothing(backen
     assert_eq!(
         visitor.get(&instances[0], "/count").await.body,
         "2",
-        "it is one session"
+        "both cookies belong to the same session"
     );
 
     for end in ["/logout", "/renew", "/login/ada", "/login/bob"] {
@@ -179,22 +186,22 @@ async fn a_cookie_from_before_the_move_leads_to_the_session_or_to_nothing(backen
         assert_eq!(answer.status == StatusCode::OK, goes_on, "after {end}");
     }
 
-    // whoever bears the old cookie still logs all of it out
+    // a logout with the old cookie still ends the whole session
     let (mut visitor, mut inline) = start().await;
     let ticket = visitor.clone();
     visitor.get(&instances[0], "/renew").await;
     assert!(inline.get(&instances[1], "/logout").await.removes());
-    for mut bearer in [visitor, ticket] {
-        assert_eq!(bearer.get(&instances[0], "/who").await.body, "");
+    for mut copy in [visitor, ticket] {
+        assert_eq!(copy.get(&instances[0], "/who").await.body, "");
     }
 
-    // a ticket from before `remember` is held to what the store has
+    // a ticket from before `remember` uses the lifetime in the store
     let (mut visitor, _) = start().await;
     let mut before = visitor.clone();
     let answer = visitor.get(&instances[0], "/remember").await;
     let max_age = answer.cookies()[0]
         .max_age()
-        .expect("it is kept")
+        .expect("a Max-Age")
         .whole_days();
     assert_eq!(max_age, 20);
     assert_eq!(before.get(&instances[1], "/get/a").await.body, "1");
@@ -202,7 +209,7 @@ async fn a_cookie_from_before_the_move_leads_to_the_session_or_to_nothing(backen
     assert_eq!(before.get(&instances[1], "/who").await.body, "");
 }
 
-async fn an_owner_s_sessions_end_everywhere(backend: Backend) {
+async fn delete_owner_ends_all_sessions_of_an_owner(backend: Backend) {
     let sessions = layer().store(backend.open().await);
     let instances = [
         app(sessions.clone()),
@@ -213,7 +220,7 @@ async fn an_owner_s_sessions_end_everywhere(backend: Backend) {
     for n in 0..4 {
         let mut visitor = Visitor::default();
         match n {
-            // one whose session came from a cookie
+            // this session moved from a cookie to the store
             0 => {
                 visitor.get(&cookie, "/login/ada").await;
                 adas.push(visitor.clone());
@@ -230,7 +237,7 @@ async fn an_owner_s_sessions_end_everywhere(backend: Backend) {
         assert_eq!(
             ada.get(&instances[1], "/who").await.body,
             "",
-            "the old cookie leads nowhere, too"
+            "the old cookie is ended too"
         );
     }
     assert_eq!(bob.get(&instances[1], "/who").await.body, "bob");
@@ -239,7 +246,7 @@ async fn an_owner_s_sessions_end_everywhere(backend: Backend) {
 }
 
 #[tokio::test]
-async fn a_ticket_is_unavailable_where_there_is_no_store_and_stays() {
+async fn ticket_without_a_store_answers_503_and_keeps_the_cookie() {
     let mut visitor = Visitor::default();
     visitor
         .get(&app(layer().store(MemoryStore::new())), "/login/ada")
@@ -249,12 +256,12 @@ async fn a_ticket_is_unavailable_where_there_is_no_store_and_stays() {
     assert!(answer.sets_nothing());
     assert!(
         layer().delete_owner("ada").await.is_err(),
-        "there is none to ask"
+        "there is no store"
     );
 }
 
 #[tokio::test]
-async fn overflow_asks_its_store_for_tickets_alone() {
+async fn overflow_calls_the_store_only_for_tickets() {
     let counts = Counts::default();
     let app = app(layer().overflow(Wrapped(MemoryStore::new(), counts.clone())));
     let mut visitor = Visitor::default();
@@ -269,13 +276,13 @@ async fn overflow_asks_its_store_for_tickets_alone() {
         visitor.get(&app, path).await;
         assert_eq!(counts.take(), [0; 6], "{path}");
     }
-    // so that a store that is the only place later on knows
+    // a logout is recorded, so that the session cannot move to the store later
     visitor.get(&app, "/logout").await;
     assert_eq!(counts.take(), [0, 1, 0, 0, 0, 0]);
 }
 
 #[tokio::test]
-async fn a_session_logged_out_of_its_cookie_is_not_taken_in_by_the_store_later() {
+async fn session_logged_out_in_its_cookie_does_not_move_to_the_store_later() {
     let store = MemoryStore::new();
     for before in [
         layer().overflow(store.clone()),
@@ -296,7 +303,7 @@ async fn a_session_logged_out_of_its_cookie_is_not_taken_in_by_the_store_later()
 }
 
 #[tokio::test]
-async fn tighter_timeouts_act_on_stored_sessions() {
+async fn shorter_timeouts_apply_to_stored_sessions() {
     let store = MemoryStore::new();
     let (builder, clock) = on_a_clock();
     let before = app(built(builder).store(store.clone()));
@@ -312,20 +319,23 @@ async fn tighter_timeouts_act_on_stored_sessions() {
         visitor.clone().get(&tighter(60, 500), "/who").await.body,
         ""
     );
-    // used once, it has the new idle limit
+    // after one use, the new idle timeout applies
     assert_eq!(visitor.get(&tighter(60, 5000), "/who").await.body, "ada");
     clock.advance(Duration::from_secs(60));
     assert_eq!(visitor.get(&before, "/who").await.body, "");
 }
 
 #[tokio::test]
-async fn commit_keeps_at_once_and_what_comes_after_it_as_well() {
+async fn commit_saves_immediately_and_keeps_later_changes() {
     let store = MemoryStore::new();
     let sessions = layer().store(store.clone());
     let app = app(sessions.clone());
     let mut visitor = Visitor::default();
     let answer = visitor.get(&app, "/commit").await;
-    assert!(!answer.sets_nothing(), "the ticket of what was kept");
+    assert!(
+        !answer.sets_nothing(),
+        "the ticket of the saved session is sent"
+    );
     assert_eq!(visitor.get(&app, "/get/committed").await.body, "1");
     let mut copy = visitor.clone();
     assert!(visitor.get(&app, "/logout-and-commit").await.removes());
@@ -337,13 +347,13 @@ async fn commit_keeps_at_once_and_what_comes_after_it_as_well() {
 
 #[test]
 #[should_panic(expected = "`store_timeout` comes after")]
-fn a_time_out_wants_a_store() {
+fn store_timeout_requires_a_store() {
     let _ = layer().store_timeout(Duration::from_secs(1));
 }
 
-/// Tasks of one request that all want it kept at once: each change is made once.
+/// Several tasks of one request commit at the same time. Each change is applied once.
 #[tokio::test]
-async fn commits_of_one_request_at_once_make_each_change_once() {
+async fn parallel_commits_apply_each_change_once() {
     async fn count(session: Session) -> Result<(), Error> {
         let commit = async || {
             session.update("n", |n: Option<u64>| n.unwrap_or(0) + 1)?;
@@ -351,7 +361,7 @@ async fn commits_of_one_request_at_once_make_each_change_once() {
         };
         let (a, b, c) = tokio::join!(commit(), commit(), commit());
         a.and(b).and(c)?;
-        // and one that the response overtakes
+        // this commit may run after the response
         let late = session.clone();
         tokio::spawn(async move { late.commit().await });
         session.update("n", |n: Option<u64>| n.unwrap_or(0) + 1)?;
@@ -376,7 +386,7 @@ async fn commits_of_one_request_at_once_make_each_change_once() {
 
 #[cfg(feature = "starlette")]
 #[tokio::test]
-async fn sessions_of_an_old_system_move_straight_into_a_store() {
+async fn sessions_of_an_old_system_migrate_directly_into_a_store() {
     use tower_sealed_session::{
         OffsetDateTime,
         compat::{LegacyCookie, Starlette},
@@ -407,7 +417,7 @@ async fn sessions_of_an_old_system_move_straight_into_a_store() {
         assert_eq!(
             copy.get(&migrating, "/who").await.body,
             "",
-            "a logout reaches copies of the old cookie"
+            "a logout also ends copies of the old cookie"
         );
     }
     let dual = SessionLayer::builder(keys())
@@ -415,10 +425,7 @@ async fn sessions_of_an_old_system_move_straight_into_a_store() {
         .absolute_timeout(Duration::from_secs(9999));
     let dual = built(dual.dual_write(old(), until));
     let panic = std::thread::spawn(move || drop(dual.store(store))).join();
-    assert!(
-        panic.is_err(),
-        "an old cookie that is written cannot be in a store"
-    );
+    assert!(panic.is_err(), "dual_write cannot be combined with a store");
 }
 
 #[cfg(feature = "starlette")]
@@ -429,15 +436,15 @@ fn app_of_old(old: tower_sealed_session::compat::LegacyCookie) -> Router {
     ) -> Result<(), Error> {
         session.insert(&key, value)
     }
-    let layer = tower_sealed_session::SignedSessionLayer::new(old).expect("possible");
+    let layer = tower_sealed_session::SignedSessionLayer::new(old).expect("valid settings");
     Router::new()
         .route("/set/{key}/{value}", get(set))
         .layer(layer)
 }
 
-/// A socket that was opened with a cookie that held the session, which has moved since.
+/// A socket was opened with a cookie that held the session. Then the session moved to the store.
 #[tokio::test]
-async fn a_long_lived_session_is_followed_into_the_store() {
+async fn long_lived_handle_follows_its_session_into_the_store() {
     let held = std::sync::Arc::new(std::sync::Mutex::new(None::<Session>));
     let keep = held.clone();
     let socket = async move |session: Session| *keep.lock().expect("no panic") = Some(session);
@@ -450,7 +457,7 @@ async fn a_long_lived_session_is_followed_into_the_store() {
     visitor.get(&sockets, "/socket").await;
     let first = held.lock().expect("no panic").take().expect("a session");
     assert!(first.still_valid().await.expect("a store"));
-    // and one whose response did not move it, since another had
+    // a second handle, whose request did not move the session because another one already had
     before.clone().get(&sockets, "/socket").await;
     let second = held.lock().expect("no panic").take().expect("a session");
     visitor.get(&routes, "/count").await;

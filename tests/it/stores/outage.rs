@@ -1,4 +1,4 @@
-//! A Redis server that dies, hangs, is cut off, and comes back.
+//! A Redis server that crashes, hangs, is unreachable, and recovers.
 
 use std::time::{Duration, Instant};
 
@@ -17,7 +17,7 @@ use super::{
 };
 use crate::support::{Answer, Visitor, keys};
 
-/// What a call may take, and what a busy machine may add.
+/// The time-out of a call, and a tolerance for a busy machine.
 const TIMEOUT: Duration = Duration::from_millis(250);
 const BUSY: Duration = Duration::from_millis(150);
 
@@ -31,9 +31,10 @@ async fn timed(app: &Router, visitor: &Visitor, path: &str) -> (Duration, Answer
     (start.elapsed(), answer)
 }
 
-/// A second and a half of requests, twenty at a time every 30 ms: none takes longer than its time-out, and those that fail say
-/// so, touch no cookie, and end early once it is known.
-async fn is_bounded(app: &Router, visitor: &Visitor) -> Vec<StatusCode> {
+/// Sends twenty requests every 30 ms for 1.5 seconds. None takes longer than the time-out. Failed
+/// requests answer 503 and change no cookie. They fail fast once the circuit is open. Returns the
+/// statuses.
+async fn send_with_bounded_latency(app: &Router, visitor: &Visitor) -> Vec<StatusCode> {
     let start = Instant::now();
     let mut late = Vec::new();
     let mut statuses = Vec::new();
@@ -46,7 +47,7 @@ async fn is_bounded(app: &Router, visitor: &Visitor) -> Vec<StatusCode> {
         assert_eq!(answer.status, StatusCode::OK);
         assert!(
             took < BUSY,
-            "who does not ask for the session does not notice: {took:?}"
+            "a request without the session is not delayed: {took:?}"
         );
         for (took, answer) in answers {
             assert!(took < TIMEOUT + BUSY, "{took:?}");
@@ -72,13 +73,13 @@ async fn is_bounded(app: &Router, visitor: &Visitor) -> Vec<StatusCode> {
     statuses
 }
 
-/// Within a second the session is there again, as it was.
+/// The session is available again within one second, unchanged.
 async fn recovers(app: &Router, visitor: &mut Visitor, returned: Instant) {
     let mut first = None;
     while first.is_none() {
         let (_, answer) = timed(app, visitor, "/who").await;
         if answer.status == StatusCode::OK {
-            assert_eq!(answer.body, "ada", "an outage logs nobody out");
+            assert_eq!(answer.body, "ada", "the session is unchanged");
             first = Some(returned.elapsed());
         }
         assert!(
@@ -107,12 +108,12 @@ async fn visitor(app: &Router) -> Visitor {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_killed_server_is_an_early_503_until_it_is_back() {
+async fn killed_server_answers_503_fast_until_it_restarts() {
     let mut server = RedisServer::start(&[]);
     let app = over(RedisStore::connect(&server.url()).await.expect("a server"));
     let mut visitor = visitor(&app).await;
     server.kill();
-    let statuses = is_bounded(&app, &visitor).await;
+    let statuses = send_with_bounded_latency(&app, &visitor).await;
     assert!(
         statuses
             .iter()
@@ -123,12 +124,12 @@ async fn a_killed_server_is_an_early_503_until_it_is_back() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_server_that_stands_still_is_an_early_503_until_it_goes_on() {
+async fn stopped_server_answers_503_fast_until_it_continues() {
     let server = RedisServer::start(&[]);
     let app = over(RedisStore::connect(&server.url()).await.expect("a server"));
     let mut visitor = visitor(&app).await;
     server.stop();
-    let statuses = is_bounded(&app, &visitor).await;
+    let statuses = send_with_bounded_latency(&app, &visitor).await;
     assert!(
         statuses
             .iter()
@@ -139,7 +140,7 @@ async fn a_server_that_stands_still_is_an_early_503_until_it_goes_on() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_connection_that_is_dead_without_a_word_is_replaced() {
+async fn silently_dead_connection_is_replaced() {
     let server = RedisServer::start(&[]);
     let proxy = Proxy::before(server.port).await;
     let app = over(RedisStore::connect(&proxy.url()).await.expect("a server"));
@@ -148,17 +149,17 @@ async fn a_connection_that_is_dead_without_a_word_is_replaced() {
     let fault = Instant::now();
     recovers(&app, &mut visitor, fault).await;
 
-    // nobody asks meanwhile, and yet nobody meets the dead one
+    // a connection that dies while idle is replaced before the next request
     proxy.black_hole();
     tokio::time::sleep(Duration::from_millis(1200)).await;
     let (took, answer) = timed(&app, &visitor, "/who").await;
     assert_eq!((answer.status, &*answer.body), (StatusCode::OK, "ada"));
     assert!(took < BUSY, "{took:?}");
 
-    // nor is there another one to be had
+    // new connections are refused too
     proxy.refuse(true);
     proxy.black_hole();
-    let statuses = is_bounded(&app, &visitor).await;
+    let statuses = send_with_bounded_latency(&app, &visitor).await;
     assert!(
         statuses
             .iter()
@@ -169,13 +170,13 @@ async fn a_connection_that_is_dead_without_a_word_is_replaced() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_lost_answer_is_harmless_whichever_it_is() {
+async fn any_lost_answer_is_harmless() {
     let server = RedisServer::start(&[]);
     let proxy = Proxy::before(server.port).await;
     let app = over(RedisStore::connect(&proxy.url()).await.expect("a server"));
     let direct = over(RedisStore::connect(&server.url()).await.expect("a server"));
     let mut counted = visitor(&app).await;
-    // the scripts are there
+    // load the scripts first
     for path in ["/count", "/renew", "/remember", "/logout"] {
         counted.get(&app, path).await;
     }
@@ -194,7 +195,7 @@ async fn a_lost_answer_is_harmless_whichever_it_is() {
                 done || answer.status == StatusCode::SERVICE_UNAVAILABLE,
                 "{path}, {n}"
             );
-            // exactly the old session or the new one
+            // either the old session or the new one is valid
             match (path, done) {
                 ("/logout", _) => {
                     assert!(answer.removes());
@@ -220,7 +221,7 @@ async fn a_lost_answer_is_harmless_whichever_it_is() {
                 ),
             }
 
-            // what is asked for once is done once
+            // one request counts once
             proxy.lose_answer(n);
             let answer = counted.get(&app, "/count").await;
             proxy.lose_answer(0);
@@ -239,13 +240,13 @@ async fn a_lost_answer_is_harmless_whichever_it_is() {
     }
     assert!(
         answered >= 10,
-        "mostly another connection is there at once: {answered} of 15"
+        "most requests succeed on another connection: {answered} of 15"
     );
 }
 
 #[tokio::test]
-async fn what_redis_refuses_is_told_and_no_password_is() {
-    let told = |error: tower_sealed_session::store::StoreError| {
+async fn redis_errors_tell_the_reason_but_no_password() {
+    let describe = |error: tower_sealed_session::store::StoreError| {
         use std::error::Error as _;
         let all = format!(
             "{error} {error:?} {:?}",
@@ -300,8 +301,11 @@ async fn what_redis_refuses_is_told_and_no_password_is() {
             "redis://user",
         ),
     ] {
-        let (is, says) = told(connect(&url).await.expect_err("it cannot be"));
-        assert!(is == kind && says.contains(text), "{is:?}: {says}");
+        let (found, message) = describe(connect(&url).await.expect_err("an error"));
+        assert!(
+            found == kind && message.contains(text),
+            "{found:?}: {message}"
+        );
     }
     let store = RedisStore::connect(&format!("redis://:hunter2hunter2@{at}"))
         .await
@@ -338,16 +342,12 @@ async fn what_redis_refuses_is_told_and_no_password_is() {
             continue;
         }
         assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE, "{set:?}");
-        assert_eq!(
-            ada.get(&app, "/who").await.body,
-            "ada",
-            "what only reads goes on"
-        );
+        assert_eq!(ada.get(&app, "/who").await.body, "ada", "reads still work");
     }
 }
 
 #[tokio::test]
-async fn no_key_is_ever_without_an_end_and_nothing_is_left_after_it() {
+async fn every_key_expires_and_owner_sets_disappear() {
     let server = RedisServer::start(&[]);
     let store = RedisStore::connect(&server.url())
         .await
@@ -382,13 +382,13 @@ async fn no_key_is_ever_without_an_end_and_nothing_is_left_after_it() {
                     .query_async(&mut connection)
                     .await
                     .expect("a time");
-                assert!(left != -1, "{key} never ends");
+                assert!(left != -1, "{key} has no expiry");
                 seen += 1;
             }
         }
     }
     assert!(seen > 100);
-    // what is left of sessions that were ended has its own end, minutes later; of those that were only used, nothing stays
+    // markers of ended sessions expire some minutes later; the owner sets are gone by now
     tokio::time::sleep(Duration::from_millis(1200)).await;
     let sets: Vec<String> = redis::cmd("KEYS")
         .arg("app:owner:*")
@@ -399,7 +399,7 @@ async fn no_key_is_ever_without_an_end_and_nothing_is_left_after_it() {
 }
 
 #[tokio::test]
-async fn the_app_s_own_connection_serves_as_well() {
+async fn existing_connection_of_the_app_can_be_used() {
     let Backend::Redis(server) = Backend::redis().await else {
         unreachable!("it is Redis")
     };

@@ -1,4 +1,4 @@
-//! The example as real processes, several on one store.
+//! Several processes of the example share one store.
 
 use std::process::Command;
 
@@ -18,7 +18,7 @@ fn start(url: &str) -> Server {
     )
 }
 
-/// Asks an instance with a cookie; the status, the body, and the cookie from then on.
+/// Sends a request with this cookie. Returns the status, the body and the cookie to send next.
 async fn ask(http: &Http, server: &Server, path: &str, cookie: &str) -> (u16, String, String) {
     let url = format!("http://127.0.0.1:{}{path}", server.port);
     let line = format!("{NAME}={cookie}");
@@ -30,7 +30,7 @@ async fn ask(http: &Http, server: &Server, path: &str, cookie: &str) -> (u16, St
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_instances_share_a_store_and_one_may_be_killed_at_any_time() {
+async fn acknowledged_writes_survive_kill_9_of_either_instance() {
     for backend in [Backend::sqlite().await, Backend::redis().await] {
         let mut servers = [start(&backend.url()), start(&backend.url())];
         let http = Http::new();
@@ -75,7 +75,7 @@ async fn two_instances_share_a_store_and_one_may_be_killed_at_any_time() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_slow_request_cannot_undo_a_logout_on_another_instance() {
+async fn logout_on_another_instance_during_a_slow_request_stays_final() {
     for backend in [Backend::sqlite().await, Backend::redis().await] {
         let servers = [start(&backend.url()), start(&backend.url())];
         let http = Http::new();
@@ -88,7 +88,7 @@ async fn a_slow_request_cannot_undo_a_logout_on_another_instance() {
             http.send(Method::POST, &url, &line, String::new()).await
         };
         let ((status, _, after), (_, _, removed)) = tokio::join!(slow, logout);
-        assert_eq!((status, &after), (200, &cookie), "nothing is set");
+        assert_eq!((status, &after), (200, &cookie), "no cookie is set");
         assert_eq!(removed[0].value(), "");
         for server in &servers {
             for key in ["a", "b"] {
@@ -102,7 +102,7 @@ async fn a_slow_request_cannot_undo_a_logout_on_another_instance() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn overflow_and_memory_and_none_at_all_are_a_url_away() {
+async fn url_selects_overflow_memory_or_no_store() {
     let http = Http::new();
     let backend = Backend::sqlite().await;
     let overflow = start(&format!("overflow+{}", backend.url()));
@@ -125,7 +125,7 @@ async fn overflow_and_memory_and_none_at_all_are_a_url_away() {
 }
 
 #[test]
-fn a_store_that_cannot_be_had_ends_the_program_with_its_reason() {
+fn unusable_store_ends_the_program_with_the_reason() {
     let folder = Folder::new();
     let garbage = folder.0.join("garbage.db");
     std::fs::write(&garbage, "no database ".repeat(1000)).expect("a file");

@@ -1,4 +1,4 @@
-//! A network between an app and its server that can go wrong.
+//! A TCP proxy between an app and its server that can inject network faults.
 
 use std::{
     net::SocketAddr,
@@ -15,10 +15,10 @@ use tokio::{
 
 #[derive(Default)]
 struct Faults {
-    /// Connections up to this one swallow what is sent, and say nothing.
+    /// Connections up to this number swallow all data in both directions.
     silent: AtomicU64,
     refuses: AtomicBool,
-    /// How many answers are still to pass before one is lost, and its connection with it; 0: none is.
+    /// The nth answer from now on is lost and its connection closed. 0 disables this.
     until_lost: AtomicU64,
     connections: AtomicU64,
 }
@@ -29,7 +29,7 @@ pub(super) struct Proxy {
 }
 
 impl Proxy {
-    /// In front of a server on this port.
+    /// Starts a proxy in front of the server on this port.
     pub(super) async fn before(port: u16) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0))
             .await
@@ -51,7 +51,7 @@ impl Proxy {
         format!("redis://{}/0", self.address)
     }
 
-    /// The connections that are there die without a word; new ones work.
+    /// Existing connections become silent. New connections work.
     pub(super) fn black_hole(&self) {
         let connections = self.faults.connections.load(Ordering::SeqCst);
         self.faults.silent.store(connections, Ordering::SeqCst);
@@ -61,7 +61,8 @@ impl Proxy {
         self.faults.refuses.store(refuses, Ordering::SeqCst);
     }
 
-    /// The nth answer from now on is lost: what was asked is done, and nobody is told.
+    /// Loses the nth answer from now on: the server executes the command, but the client gets no
+    /// answer.
     pub(super) fn lose_answer(&self, n: u64) {
         self.faults.until_lost.store(n, Ordering::SeqCst);
     }
@@ -84,7 +85,7 @@ async fn pass(mut client: TcpStream, port: u16, faults: Arc<Faults>) {
             }
             len = server.read(&mut answered) => {
                 let Ok(len @ 1..) = len else {
-                    // a host that is gone says nothing
+                    // a dead host does not close its connections
                     if number <= faults.silent.load(Ordering::SeqCst) {
                         std::future::pending::<()>().await;
                     }

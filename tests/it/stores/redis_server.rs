@@ -1,4 +1,4 @@
-//! A real Redis server of a test's own.
+//! A real Redis server for one test.
 
 use std::{
     net::{TcpListener, TcpStream},
@@ -8,7 +8,7 @@ use std::{
 
 use crate::processes::Folder;
 
-/// A server on a port of its own, whose files are in a folder of its own; it ends with this value.
+/// A server with its own port and folder. It is killed when this value is dropped.
 pub(super) struct RedisServer {
     folder: Folder,
     pub(super) port: u16,
@@ -32,7 +32,7 @@ impl RedisServer {
         server
     }
 
-    /// Starts it again, on the same port and with what its files have.
+    /// Starts the server again on the same port and with the same files.
     pub(super) fn restart(&mut self) {
         let program = std::env::var("REDIS_SERVER_BIN").unwrap_or_else(|_| "redis-server".into());
         let child = Command::new(&program)
@@ -59,7 +59,7 @@ impl RedisServer {
         format!("redis://127.0.0.1:{}/0", self.port)
     }
 
-    /// `kill -9`
+    /// Kills the server with `kill -9`.
     pub(super) fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
             child.kill().expect("it runs");
@@ -67,7 +67,7 @@ impl RedisServer {
         }
     }
 
-    /// It stands still, its sockets open.
+    /// Stops the process with SIGSTOP. Its sockets stay open.
     pub(super) fn stop(&self) {
         self.signal("-STOP");
     }
@@ -76,7 +76,7 @@ impl RedisServer {
         self.signal("-CONT");
     }
 
-    /// What its files hold.
+    /// The contents of all its files.
     pub(super) fn files(&self) -> Vec<u8> {
         let mut all = Vec::new();
         let mut folders = vec![self.folder.0.clone()];

@@ -1,4 +1,4 @@
-//! What is particular to SQLite: its file, its schema, its command line; and pruning.
+//! SQLite's file, schema and command line; also pruning, and the limit of the memory store.
 
 use std::{
     io::Write as _,
@@ -25,10 +25,10 @@ fn url(folder: &Folder) -> String {
     format!("sqlite:{}", folder.0.join("sessions.db").display())
 }
 
-/// The command line's answer.
-fn by_hand(folder: &Folder, sql: &str) -> String {
+/// Runs SQL with the command-line shell and returns its output.
+fn sqlite3(folder: &Folder, sql: &str) -> String {
     let mut shell = Command::new("sqlite3")
-        // a store that was dropped closes its file a little later
+        // a dropped store closes its file asynchronously
         .args(["-cmd", ".timeout 10000"])
         .arg(folder.0.join("sessions.db"))
         .stdin(Stdio::piped())
@@ -44,38 +44,38 @@ fn by_hand(folder: &Folder, sql: &str) -> String {
 }
 
 #[tokio::test]
-async fn eight_instances_make_one_schema_at_once() {
+async fn eight_instances_can_create_the_schema_concurrently() {
     let folder = Folder::new();
     let made = (0..8).map(|_| {
         let url = url(&folder);
         tokio::spawn(async move {
             let store = SqliteStore::connect(&url).await.expect("a file");
             store.create_schema().await.expect("a schema");
-            store.create_schema().await.expect("again");
+            store.create_schema().await.expect("the schema again");
         })
     });
     for made in made.collect::<Vec<_>>() {
-        made.await.expect("it is made");
+        made.await.expect("the schema is created");
     }
 }
 
 #[tokio::test]
-async fn the_sql_file_serves_by_hand_and_the_view_is_for_humans() {
+async fn sql_file_works_in_the_shell_and_the_view_is_readable() {
     let folder = Folder::new();
-    by_hand(&folder, include_str!("../../../src/store/sql/sqlite.sql"));
-    by_hand(&folder, SqliteStore::SCHEMA);
+    sqlite3(&folder, include_str!("../../../src/store/sql/sqlite.sql"));
+    sqlite3(&folder, SqliteStore::SCHEMA);
     let store = SqliteStore::connect(&url(&folder)).await.expect("a file");
     let app = app(built(SessionLayer::builder(keys())).store(store));
     let mut visitor = Visitor::default();
     visitor.get(&app, "/login/ada").await;
-    let seen = by_hand(
+    let seen = sqlite3(
         &folder,
         "select length(id), length(user_id), bytes > 90, version, expired from sessions_readable;",
     );
     assert_eq!(seen, "32|32|1|1|0\n");
     let today = OffsetDateTime::now_utc().date().to_string();
     assert!(
-        by_hand(
+        sqlite3(
             &folder,
             "select created_at, expires_at from sessions_readable;"
         )
@@ -84,9 +84,9 @@ async fn the_sql_file_serves_by_hand_and_the_view_is_for_humans() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_a_file_is_told() {
+async fn errors_tell_what_is_wrong_with_the_file() {
     let folder = Folder::new();
-    let told = async |url: &str| {
+    let error_of = async |url: &str| {
         let error = match SqliteStore::connect(url).await {
             Ok(store) => store
                 .load(StoreKey::new([0; 16]))
@@ -96,27 +96,27 @@ async fn what_is_wrong_with_a_file_is_told() {
         };
         (error.kind(), error.to_string())
     };
-    assert_eq!(told(&url(&folder)).await.0, StoreErrorKind::Schema);
-    by_hand(
+    assert_eq!(error_of(&url(&folder)).await.0, StoreErrorKind::Schema);
+    sqlite3(
         &folder,
         "create table sessions (id text primary key, data text);",
     );
-    let (kind, text) = told(&url(&folder)).await;
+    let (kind, text) = error_of(&url(&folder)).await;
     assert!(
         kind == StoreErrorKind::Schema && text.contains("another app"),
         "{text}"
     );
-    // to SQLite, capitals make no other name
-    by_hand(
+    // SQLite ignores case in table names
+    sqlite3(
         &folder,
         "drop table sessions; create table Sessions (id text);",
     );
-    let (kind, text) = told(&url(&folder)).await;
+    let (kind, text) = error_of(&url(&folder)).await;
     assert!(
         kind == StoreErrorKind::Schema && text.contains("another app"),
         "{text}"
     );
-    by_hand(&folder, "drop table sessions;");
+    sqlite3(&folder, "drop table sessions;");
     for (url, kind, wanted) in [
         (
             "sqlite:/nowhere/at/all.db",
@@ -140,8 +140,11 @@ async fn what_is_wrong_with_a_file_is_told() {
             "sqlite:sessions.db",
         ),
     ] {
-        let (is, text) = told(url).await;
-        assert!(is == kind && text.contains(wanted), "{url}: {is:?}, {text}");
+        let (found, text) = error_of(url).await;
+        assert!(
+            found == kind && text.contains(wanted),
+            "{url}: {found:?}, {text}"
+        );
     }
     let secret = SqliteStore::connect("mysql://root:hunter2@localhost").await;
     let shown = format!(
@@ -153,8 +156,8 @@ async fn what_is_wrong_with_a_file_is_told() {
         "{shown}"
     );
 
-    // a file that is only to be read, and one that is full
-    by_hand(&folder, SqliteStore::SCHEMA);
+    // a read-only file, and a full one
+    sqlite3(&folder, SqliteStore::SCHEMA);
     let expires = OffsetDateTime::now_utc() + Duration::from_secs(60);
     let read_only = SqliteStore::connect(&format!("{}?mode=ro", url(&folder)))
         .await
@@ -196,9 +199,9 @@ async fn what_is_wrong_with_a_file_is_told() {
     );
 }
 
-/// This test is its own child, since a program's environment is not to be changed while it runs.
+/// The test runs itself as a child process, because a process must not change its own environment.
 #[tokio::test]
-async fn the_environment_names_the_file_or_is_told_what_is_missing() {
+async fn environment_selects_the_file_or_the_error_names_the_variable() {
     const CHILD: &str = "TEST_IS_A_CHILD";
     if std::env::var_os(CHILD).is_some() {
         match SqliteStore::from_env().await {
@@ -208,9 +211,9 @@ async fn the_environment_names_the_file_or_is_told_what_is_missing() {
         return;
     }
     let folder = Folder::new();
-    let say = |url: Option<&str>| {
+    let run = |url: Option<&str>| {
         let mut child = Command::new(std::env::current_exe().expect("a path"));
-        let name = "stores::sqlite::the_environment_names_the_file_or_is_told_what_is_missing";
+        let name = "stores::sqlite::environment_selects_the_file_or_the_error_names_the_variable";
         child.args(["--exact", name, "--nocapture"]);
         child.env(CHILD, "1").env_remove("SESSION_DB_URL");
         let output = child.envs(url.map(|url| ("SESSION_DB_URL", url))).output();
@@ -224,16 +227,19 @@ async fn the_environment_names_the_file_or_is_told_what_is_missing() {
             "Config: invalid SESSION_DB_URL: set it to",
         ),
     ] {
-        let said = say(value);
-        assert!(said.contains(wanted) && !said.contains("hunter2"), "{said}");
+        let output = run(value);
+        assert!(
+            output.contains(wanted) && !output.contains("hunter2"),
+            "{output}"
+        );
     }
-    assert!(say(Some(&url(&folder))).contains("1 passed"));
-    assert_eq!(by_hand(&folder, "select count(*) from sessions;"), "0\n");
+    assert!(run(Some(&url(&folder))).contains("1 passed"));
+    assert_eq!(sqlite3(&folder, "select count(*) from sessions;"), "0\n");
 }
 
-/// Below the layer, which would make writers of one process wait in line.
+/// Uses the store directly, because the layer would queue the writers of one process.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_write_of_64_tasks_is_lost_over_two_handles_on_one_file() {
+async fn writes_of_64_tasks_through_two_handles_are_all_kept() {
     const TASKS: u64 = 64;
     const CHANGES: u64 = 20;
     let folder = Folder::new();
@@ -262,30 +268,30 @@ async fn no_write_of_64_tasks_is_lost_over_two_handles_on_one_file() {
                     match saving.await.expect("a row") {
                         Saving::Saved(_) => break,
                         Saving::Conflict(now) => there = now,
-                        Saving::Gone => panic!("nobody deleted it"),
+                        Saving::Gone => panic!("the row was deleted"),
                     }
                 }
             }
         })
     });
     for task in tasks.collect::<Vec<_>>() {
-        task.await.expect("all are acknowledged");
+        task.await.expect("all writes are acknowledged");
     }
     let there = handles[1].load(key).await.expect("a row").expect("a row");
     assert_eq!(there.bytes, (TASKS * CHANGES).to_be_bytes());
     assert_eq!(
         there.version.get(),
         1 + TASKS * CHANGES,
-        "each has one of its own"
+        "each write has its own version"
     );
 }
 
 #[tokio::test]
-async fn pruning_goes_on_after_an_error() {
+async fn pruning_continues_after_an_error() {
     let folder = Folder::new();
     let store = SqliteStore::connect(&url(&folder)).await.expect("a file");
     let task = tokio::spawn(prune_every(Duration::from_millis(20), store.clone()));
-    // there is no table yet
+    // the first runs fail: there is no table yet
     tokio::time::sleep(Duration::from_millis(60)).await;
     store.create_schema().await.expect("a schema");
     let (past, later) = (
@@ -314,7 +320,7 @@ async fn pruning_goes_on_after_an_error() {
             .await
             .expect("a store");
         if left.expired == 0 {
-            assert_eq!(left.live, 256, "and nothing that lives");
+            assert_eq!(left.live, 256, "no live session was pruned");
             break;
         }
         assert!(std::time::Instant::now() < deadline, "{left:?}");
@@ -324,7 +330,7 @@ async fn pruning_goes_on_after_an_error() {
 }
 
 #[tokio::test]
-async fn memory_refuses_what_goes_beyond_it_and_keeps_who_is_there() {
+async fn full_memory_store_refuses_new_sessions_and_keeps_existing_ones() {
     let store = MemoryStore::with_limit(100_000);
     let app = app(built(SessionLayer::builder(keys())).store(store.clone()));
     let (mut visitors, mut refused) = (Vec::new(), 0);
@@ -343,17 +349,17 @@ async fn memory_refuses_what_goes_beyond_it_and_keeps_who_is_there() {
         assert_eq!(
             visitor.get(&app, "/len").await.body,
             "1",
-            "nobody is logged out"
+            "existing sessions are kept"
         );
     }
     let past = OffsetDateTime::UNIX_EPOCH;
     visitors[0].get(&app, "/clear").await;
-    // what has ended makes room
+    // expired sessions free their memory
     let small = MemoryStore::with_limit(3000);
     for n in 0..50 {
         small
             .create(StoreKey::new([n; 16]), &[0; 1500], past, None)
             .await
-            .expect("there is room");
+            .expect("enough memory");
     }
 }

@@ -1,4 +1,4 @@
-//! An instance that dies between any two steps, and a visitor who goes away at any moment.
+//! Instances that die between two store calls, and requests dropped at any await point.
 
 use std::{
     future::poll_fn,
@@ -19,36 +19,37 @@ use tower_sealed_session::{
 
 use super::{
     app,
-    backend::{Around, Backend, Call, Wrapped, built, on_every_store},
+    backend::{Backend, Call, Intercept, Wrapped, built, on_every_store},
 };
 use crate::support::{Visitor, keys};
 
 on_every_store! {
-    an_instance_that_dies_between_two_steps_leaves_the_old_session_or_the_new;
-    a_visitor_who_goes_away_at_any_moment_harms_nothing;
+    instance_that_dies_mid_request_leaves_the_old_or_the_new_session;
+    requests_dropped_at_any_point_are_harmless;
 }
 
-/// After so many calls the instance is dead: it makes none any more, and maybe does not hear the answer of the last.
+/// The instance dies after this many calls. It makes no more calls, and may not receive the last
+/// answer.
 #[derive(Clone)]
-struct Dies {
+struct DiesAfter {
     left: Arc<AtomicI64>,
-    hears_the_last: bool,
+    receives_last: bool,
 }
 
-impl Around for Dies {
-    async fn around<T: Send>(
+impl Intercept for DiesAfter {
+    async fn intercept<T: Send>(
         &self,
         _: Call,
         _: Option<StoreKey>,
-        made: impl Future<Output = Result<T, StoreError>> + Send,
+        operation: impl Future<Output = Result<T, StoreError>> + Send,
     ) -> Result<T, StoreError> {
         let dead = || Err(StoreError::new(StoreErrorKind::Unreachable));
         let left = self.left.fetch_sub(1, Ordering::Relaxed);
         if left <= 0 {
             return dead();
         }
-        let answer = made.await;
-        match left == 1 && !self.hears_the_last {
+        let answer = operation.await;
+        match left == 1 && !self.receives_last {
             true => dead(),
             false => answer,
         }
@@ -59,14 +60,12 @@ fn over(store: impl Store) -> Router {
     app(built(SessionLayer::builder(keys())).store(store))
 }
 
-async fn an_instance_that_dies_between_two_steps_leaves_the_old_session_or_the_new(
-    backend: Backend,
-) {
+async fn instance_that_dies_mid_request_leaves_the_old_or_the_new_session(backend: Backend) {
     let healthy = over(backend.open().await);
     let counts = backend.open().await;
     for path in ["/login/ada", "/renew"] {
         for calls in 0..5 {
-            for hears_the_last in [true, false] {
+            for receives_last in [true, false] {
                 let rows = async || {
                     counts
                         .statistics(OffsetDateTime::now_utc())
@@ -82,14 +81,15 @@ async fn an_instance_that_dies_between_two_steps_leaves_the_old_session_or_the_n
                 let left = Arc::new(AtomicI64::new(calls));
                 let dying = over(Wrapped(
                     store,
-                    Dies {
+                    DiesAfter {
                         left,
-                        hears_the_last,
+                        receives_last,
                     },
                 ));
                 let answer = visitor.get(&dying, path).await;
-                let what =
-                    format!("{path}, dead after {calls} calls, the last heard: {hears_the_last}");
+                let what = format!(
+                    "{path}, dead after {calls} calls, last answer received: {receives_last}"
+                );
                 let old_lives =
                     old.clone().get(&healthy, "/get/cart").await.status == StatusCode::OK;
                 if answer.status == StatusCode::OK {
@@ -104,7 +104,7 @@ async fn an_instance_that_dies_between_two_steps_leaves_the_old_session_or_the_n
                 } else {
                     assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE, "{what}");
                     assert!(answer.sets_nothing(), "{what}");
-                    // where the old one ended the new one is there, beside what is left of the old
+                    // if the old session ended, the new one exists beside the marker of the old one
                     assert!(old_lives || rows().await == before + 1, "{what}");
                 }
             }
@@ -112,7 +112,7 @@ async fn an_instance_that_dies_between_two_steps_leaves_the_old_session_or_the_n
     }
 }
 
-async fn a_visitor_who_goes_away_at_any_moment_harms_nothing(backend: Backend) {
+async fn requests_dropped_at_any_point_are_harmless(backend: Backend) {
     let app = over(backend.open().await);
     let mut counter = Visitor::default();
     counter.get(&app, "/login/ada").await;
@@ -142,7 +142,7 @@ async fn a_visitor_who_goes_away_at_any_moment_harms_nothing(backend: Backend) {
             })
             .await;
             drop(response);
-            // its connection, if it had one, is of use to the next
+            // the dropped request's connection still works for the next request
             let answer = counter.get(&app, "/count").await;
 
             assert_eq!(

@@ -1,5 +1,5 @@
-//! Prints `visit size contestant allocations` of one request, from routing to the response's drop. A program of its own,
-//! since counting takes time.
+//! Prints `visit size contestant allocations` for one request, from routing to dropping the
+//! response. It is a separate program, because counting takes time.
 
 use contest::{
     CONTESTANTS,

@@ -1,4 +1,4 @@
-//! No session at all: a map as JSON text in one encrypted cookie, by hand.
+//! Not a session crate: a map, written by hand as JSON text into one encrypted cookie.
 
 use std::sync::Arc;
 

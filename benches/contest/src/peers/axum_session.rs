@@ -1,4 +1,4 @@
-//! A server-side map in memory; the cookie carries its plain id.
+//! A server-side map in memory. The cookie holds the plain id.
 
 use std::{
     pin::pin,

@@ -1,4 +1,4 @@
-//! The API of tower-sessions, with the whole record in the encrypted cookie.
+//! The API of tower-sessions. The encrypted cookie holds the whole record.
 
 use std::sync::Arc;
 

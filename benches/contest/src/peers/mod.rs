@@ -1,4 +1,4 @@
-//! The peers, each as its documentation says to use it, with `Path=/; HttpOnly; Secure; SameSite=Lax`.
+//! The peers, used as in their documentation, with `Path=/; HttpOnly; Secure; SameSite=Lax`.
 
 mod axum_extra;
 mod axum_session;

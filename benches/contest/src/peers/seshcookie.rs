@@ -1,4 +1,5 @@
-//! The whole session as a struct in the encrypted cookie, which has no `Max-Age`: the day is kept inside.
+//! The whole session as a struct in the encrypted cookie. The cookie has no `Max-Age`; the lifetime
+//! of one day is inside.
 
 use std::sync::Arc;
 

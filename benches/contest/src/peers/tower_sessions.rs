@@ -1,4 +1,4 @@
-//! A server-side map in memory; the cookie carries its encrypted id.
+//! A server-side map in memory. The cookie holds the encrypted id.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! A store that does what it is asked and does not say so, or does it late.
+//! Store calls whose answer is lost, and store calls that run late.
 
 use std::sync::{
     Arc,
@@ -16,7 +16,7 @@ use tower_sealed_session::{
 
 use super::{
     app,
-    backend::{Around, Call, Wrapped, built},
+    backend::{Call, Intercept, Wrapped, built},
 };
 use crate::support::{Visitor, keys, on_a_clock};
 
@@ -24,24 +24,24 @@ fn layer(store: impl Store) -> SessionLayer {
     built(SessionLayer::builder(keys())).store(store)
 }
 
-/// The nth call of a kind is made, and its answer does not come.
+/// Executes every call, but loses the answer to the nth call of one kind.
 #[derive(Clone)]
-struct Silent(Call, Arc<AtomicU64>);
+struct LosesAnswer(Call, Arc<AtomicU64>);
 
-impl Silent {
+impl LosesAnswer {
     fn at(call: Call, n: u64) -> Self {
         Self(call, Arc::new(AtomicU64::new(n)))
     }
 }
 
-impl Around for Silent {
-    async fn around<T: Send>(
+impl Intercept for LosesAnswer {
+    async fn intercept<T: Send>(
         &self,
         call: Call,
         _: Option<StoreKey>,
-        made: impl Future<Output = Result<T, StoreError>> + Send,
+        operation: impl Future<Output = Result<T, StoreError>> + Send,
     ) -> Result<T, StoreError> {
-        let answer = made.await;
+        let answer = operation.await;
         match call == self.0 && self.1.fetch_sub(1, Ordering::Relaxed) == 1 {
             true => Err(StoreError::new(StoreErrorKind::TimedOut)),
             false => answer,
@@ -50,45 +50,48 @@ impl Around for Silent {
 }
 
 #[tokio::test]
-async fn an_update_whose_commit_was_not_answered_is_not_made_twice() {
+async fn update_is_applied_once_if_its_commit_has_no_answer() {
     async fn count(session: Session) -> Result<String, Error> {
         let n = session.update("n", |n: Option<u64>| n.unwrap_or(0) + 1)?;
-        // a handler that does not care
+        // the handler ignores the error
         let _ = session.commit().await;
         Ok(n.to_string())
     }
     let store = MemoryStore::new();
-    let silent = Wrapped(store.clone(), Silent::at(Call::Save, 1));
-    let silent = Router::new()
+    let faulty = Wrapped(store.clone(), LosesAnswer::at(Call::Save, 1));
+    let faulty = Router::new()
         .route("/count", get(count))
-        .layer(layer(silent));
+        .layer(layer(faulty));
     let healthy = app(layer(store));
     let mut visitor = Visitor::default();
     visitor.get(&healthy, "/count").await;
     assert_eq!(
-        visitor.get(&silent, "/count").await.status,
+        visitor.get(&faulty, "/count").await.status,
         StatusCode::SERVICE_UNAVAILABLE
     );
-    // it was made, and once
+    // the update was applied once
     assert_eq!(visitor.get(&healthy, "/count").await.body, "3");
 }
 
 #[tokio::test]
-async fn a_move_that_was_not_answered_leads_to_the_session() {
+async fn move_to_the_store_works_although_an_answer_is_lost() {
     let store = MemoryStore::new();
     let mut visitor = Visitor::default();
     visitor
         .get(&app(built(SessionLayer::builder(keys()))), "/login/ada")
         .await;
-    let silent = app(layer(Wrapped(store.clone(), Silent::at(Call::Create, 2))));
+    let faulty = app(layer(Wrapped(
+        store.clone(),
+        LosesAnswer::at(Call::Create, 2),
+    )));
     for _ in 0..2 {
-        assert_eq!(visitor.get(&silent, "/who").await.body, "ada");
+        assert_eq!(visitor.get(&faulty, "/who").await.body, "ada");
     }
     assert_eq!(visitor.get(&app(layer(store)), "/who").await.body, "ada");
 }
 
 #[tokio::test]
-async fn what_was_kept_before_an_outage_reaches_its_visitor() {
+async fn visitor_receives_the_session_committed_before_an_outage() {
     async fn login(session: Session) -> Result<(), Error> {
         session.login("ada")?;
         session.commit().await?;
@@ -98,36 +101,36 @@ async fn what_was_kept_before_an_outage_reaches_its_visitor() {
     let healthy = app(layer(store.clone()));
     let mut visitor = Visitor::default();
     visitor.get(&healthy, "/set/cart/tea").await;
-    let silent = Wrapped(store, Silent::at(Call::Save, 2));
-    let silent = Router::new()
+    let faulty = Wrapped(store, LosesAnswer::at(Call::Save, 2));
+    let faulty = Router::new()
         .route("/login", get(login))
-        .layer(layer(silent));
-    let answer = visitor.get(&silent, "/login").await;
+        .layer(layer(faulty));
+    let answer = visitor.get(&faulty, "/login").await;
     assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(visitor.get(&healthy, "/who").await.body, "ada");
     assert_eq!(visitor.get(&healthy, "/get/cart").await.body, "tea");
 }
 
-/// Touches wait until they are let through.
+/// Each touch waits for a permit.
 #[derive(Clone)]
 struct LateTouches(Arc<Semaphore>);
 
-impl Around for LateTouches {
-    async fn around<T: Send>(
+impl Intercept for LateTouches {
+    async fn intercept<T: Send>(
         &self,
         call: Call,
         _: Option<StoreKey>,
-        made: impl Future<Output = Result<T, StoreError>> + Send,
+        operation: impl Future<Output = Result<T, StoreError>> + Send,
     ) -> Result<T, StoreError> {
         if call == Call::Touch {
             self.0.acquire().await.expect("it is open").forget();
         }
-        made.await
+        operation.await
     }
 }
 
 #[tokio::test]
-async fn a_touch_that_comes_late_or_not_at_all_shortens_no_session() {
+async fn late_or_aborted_touch_does_not_shorten_a_session() {
     let store = MemoryStore::new();
     let gate = Arc::new(Semaphore::new(0));
     let (builder, clock) = on_a_clock();
@@ -135,22 +138,22 @@ async fn a_touch_that_comes_late_or_not_at_all_shortens_no_session() {
     let mut visitor = Visitor::default();
     visitor.get(&app, "/login/ada").await;
 
-    // one that is given up keeps no later one from being made
+    // an aborted touch does not prevent a later one
     clock.advance(Duration::from_secs(1200));
-    let given_up = tokio::spawn({
+    let aborted = tokio::spawn({
         let (app, mut visitor) = (app.clone(), visitor.clone());
         async move { visitor.get(&app, "/who").await }
     });
     tokio::task::yield_now().await;
-    given_up.abort();
-    let _ = given_up.await;
+    aborted.abort();
+    let _ = aborted.await;
     gate.add_permits(1);
     visitor.get(&app, "/who").await;
     clock.advance(Duration::from_secs(3000));
     gate.add_permits(1);
     assert_eq!(visitor.get(&app, "/who").await.body, "ada");
 
-    // one that comes after `remember` leaves the longer life alone
+    // a touch that runs after `remember` keeps the longer lifetime
     clock.advance(Duration::from_secs(1200));
     let late = tokio::spawn({
         let (app, mut visitor) = (app.clone(), visitor.clone());
@@ -176,7 +179,7 @@ struct Visit {
     theme: u32,
 }
 
-/// Each of two requests changes a field of what it read, and writes the whole.
+/// Two requests read the same struct, change one field each, and write the whole struct.
 #[tokio::test]
 async fn parallel_writes_of_a_struct_keep_both_fields() {
     async fn cart(session: Session) -> Result<(), Error> {

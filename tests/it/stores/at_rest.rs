@@ -1,4 +1,4 @@
-//! What lies in a store is of no use to whoever reads or changes it there.
+//! Stored rows reveal nothing, and tampered rows are rejected.
 
 use std::sync::{Arc, Mutex};
 
@@ -9,42 +9,42 @@ use tower_sealed_session::{
 
 use super::{
     app,
-    backend::{Around, Backend, Call, Wrapped, built, on_every_store},
+    backend::{Backend, Call, Intercept, Wrapped, built, on_every_store},
 };
 use crate::support::{Events, NAME, Visitor, keys, on_a_clock};
 
 on_every_store! {
-    rows_that_are_swapped_moved_or_changed_are_nobody_s;
+    tampered_rows_are_rejected;
 }
 
-/// Notes which keys are made.
+/// Records the keys of created rows.
 #[derive(Clone, Default)]
-struct Noted(Arc<Mutex<Vec<StoreKey>>>);
+struct CreatedKeys(Arc<Mutex<Vec<StoreKey>>>);
 
-impl Around for Noted {
-    async fn around<T: Send>(
+impl Intercept for CreatedKeys {
+    async fn intercept<T: Send>(
         &self,
         call: Call,
         key: Option<StoreKey>,
-        made: impl Future<Output = Result<T, StoreError>> + Send,
+        operation: impl Future<Output = Result<T, StoreError>> + Send,
     ) -> Result<T, StoreError> {
         if call == Call::Create {
             self.0.lock().expect("no panic").extend(key);
         }
-        made.await
+        operation.await
     }
 }
 
-async fn rows_that_are_swapped_moved_or_changed_are_nobody_s(backend: Backend) {
-    let made = Noted::default();
-    let store = Wrapped(backend.open().await, made.clone());
+async fn tampered_rows_are_rejected(backend: Backend) {
+    let created = CreatedKeys::default();
+    let store = Wrapped(backend.open().await, created.clone());
     let (builder, clock) = on_a_clock();
     let app = app(built(builder).store(store.clone()));
     let mut visitors = [Visitor::default(), Visitor::default()];
     for (n, visitor) in visitors.iter_mut().enumerate() {
         visitor.get(&app, &format!("/login/user-{n}")).await;
     }
-    let keys = made.0.lock().expect("no panic").clone();
+    let keys = created.0.lock().expect("no panic").clone();
     let [first, second] = *keys else {
         panic!("two rows: {keys:?}")
     };
@@ -75,7 +75,7 @@ async fn rows_that_are_swapped_moved_or_changed_are_nobody_s(backend: Backend) {
         assert!(answer.body.is_empty() && answer.sets_nothing());
         assert!(events.drain().contains(&"rejected unreadable".to_owned()));
     }
-    // one bit changed anywhere
+    // one bit changed, in every seventh byte
     for at in (0..one.bytes.len()).step_by(7) {
         let mut bytes = one.bytes.clone();
         bytes[at] ^= 1;
@@ -86,19 +86,19 @@ async fn rows_that_are_swapped_moved_or_changed_are_nobody_s(backend: Backend) {
     assert_eq!(visitors[0].get(&app, "/who").await.body, "");
     put(first, b"", one.expires).await;
     assert_eq!(visitors[0].get(&app, "/who").await.body, "");
-    // nothing was deleted or written over by all that
+    // these requests deleted and overwrote nothing
     put(first, &one.bytes, one.expires).await;
     put(second, &two.bytes, two.expires).await;
     assert_eq!(visitors[0].get(&app, "/who").await.body, "user-0");
 
-    // under another id, whose cookie someone has
+    // copied to another id
     let third = StoreKey::new([7; 16]);
     store
         .create(third, &one.bytes, one.expires, None)
         .await
         .expect("a store");
 
-    // an end that someone moved: the session's own holds
+    // prolonged in the store: the sealed end of the session still applies
     let year = one.expires + std::time::Duration::from_secs(365 * 24 * 3600);
     for key in [first, second] {
         let version = store
@@ -115,9 +115,9 @@ async fn rows_that_are_swapped_moved_or_changed_are_nobody_s(backend: Backend) {
     }
 }
 
-/// No id, owner, key or value, in any encoding that someone would search for.
-fn assert_tells_nothing(files: &[u8], canaries: &[Vec<u8>]) {
-    assert!(files.len() > 1000, "there is something to search");
+/// Asserts that the files contain none of the canaries: ids, owners, keys and values.
+fn assert_no_canary(files: &[u8], canaries: &[Vec<u8>]) {
+    assert!(files.len() > 1000, "there is data to search");
     for canary in canaries {
         let found = files.windows(canary.len()).any(|window| window == canary);
         assert!(!found, "{:?}", String::from_utf8_lossy(canary));
@@ -125,7 +125,7 @@ fn assert_tells_nothing(files: &[u8], canaries: &[Vec<u8>]) {
 }
 
 #[tokio::test]
-async fn a_dump_of_the_server_s_files_tells_nothing() {
+async fn store_files_contain_no_ids_owners_keys_or_values() {
     for backend in [Backend::sqlite().await, Backend::redis().await] {
         let app = app(built(SessionLayer::builder(keys())).store(backend.open().await));
         let sessions = built(SessionLayer::builder(keys())).store(backend.open().await);
@@ -154,6 +154,6 @@ async fn a_dump_of_the_server_s_files_tells_nothing() {
             }
             Backend::Memory(_) => unreachable!("it has no files"),
         };
-        assert_tells_nothing(&files, &canaries);
+        assert_no_canary(&files, &canaries);
     }
 }

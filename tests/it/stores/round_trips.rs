@@ -1,4 +1,4 @@
-//! How often a request goes to its store.
+//! The number of store calls per request.
 
 use std::time::Duration;
 
@@ -6,12 +6,12 @@ use tower_sealed_session::{KeyRing, Secret, SessionLayer, store::MemoryStore};
 
 use super::{
     app,
-    backend::{Any, Backend, Counts, Wrapped, built},
+    backend::{AnyStore, Backend, Counts, Wrapped, built},
 };
 use crate::support::{NAME, OTHER_SECRET, Visitor, get_with, on_a_clock, secret};
 
 #[tokio::test]
-async fn each_request_makes_so_many_calls_and_no_more() {
+async fn each_request_makes_the_expected_number_of_calls() {
     let counts = Counts::default();
     let store = Wrapped(MemoryStore::new(), counts.clone());
     let (builder, _) = on_a_clock();
@@ -46,7 +46,7 @@ async fn each_request_makes_so_many_calls_and_no_more() {
 }
 
 #[tokio::test]
-async fn forged_foreign_and_expired_cookies_make_no_call() {
+async fn invalid_cookies_make_no_store_call() {
     let counts = Counts::default();
     let store = Wrapped(MemoryStore::new(), counts.clone());
     let (builder, clock) = on_a_clock();
@@ -56,12 +56,12 @@ async fn forged_foreign_and_expired_cookies_make_no_call() {
     let ticket = visitor.jar[NAME].clone();
     counts.take();
     let (builder, _) = on_a_clock();
-    let stranger = super::app(
+    let foreign = super::app(
         built(SessionLayer::builder(KeyRing::new(secret(OTHER_SECRET)))).store(MemoryStore::new()),
     );
     drop(builder);
     let mut other = Visitor::default();
-    other.get(&stranger, "/set/a/1").await;
+    other.get(&foreign, "/set/a/1").await;
     let mut flipped = ticket.clone().into_bytes();
     let last = flipped.len() - 3;
     flipped[last] = if flipped[last] == b'A' { b'B' } else { b'A' };
@@ -76,11 +76,15 @@ async fn forged_foreign_and_expired_cookies_make_no_call() {
     }
     clock.advance(Duration::from_secs(24 * 3600));
     assert_eq!(visitor.get(&app, "/get/a").await.status, 404);
-    assert_eq!(counts.take(), [0; 6], "its absolute end is in the ticket");
+    assert_eq!(
+        counts.take(),
+        [0; 6],
+        "the ticket contains the absolute end"
+    );
 }
 
 #[tokio::test]
-async fn a_session_in_use_is_touched_ten_times_in_its_idle_time_and_never_ends() {
+async fn used_session_is_touched_ten_times_per_idle_timeout() {
     let counts = Counts::default();
     let store = Wrapped(MemoryStore::new(), counts.clone());
     let (builder, clock) = on_a_clock();
@@ -94,11 +98,15 @@ async fn a_session_in_use_is_touched_ten_times_in_its_idle_time_and_never_ends()
         clock.advance(Duration::from_secs(6));
         assert_eq!(visitor.get(&app, "/get/a").await.body, "1");
         let [load, create, save, touch, ..] = counts.take();
-        assert_eq!((load, create, save), (1, 0, 0), "a touch rewrites nothing");
+        assert_eq!(
+            (load, create, save),
+            (1, 0, 0),
+            "a touch does not rewrite the row"
+        );
         touches += touch;
     }
     assert!((9..=10).contains(&touches), "{touches} touches in an hour");
-    // a visitor who comes just before the end is never logged out, until the absolute one
+    // a visit just before the idle timeout always keeps the session, until the absolute timeout
     for _ in 0..22 {
         clock.advance(Duration::from_secs(3600 - 1));
         assert_eq!(visitor.get(&app, "/get/a").await.body, "1");
@@ -108,13 +116,13 @@ async fn a_session_in_use_is_touched_ten_times_in_its_idle_time_and_never_ends()
     assert_eq!(
         visitor.get(&app, "/get/a").await.status,
         404,
-        "a day is over"
+        "the absolute timeout has passed"
     );
 }
 
-/// One command each, however long it takes the scripts to get there.
+/// Each call is one command once the scripts are loaded.
 #[tokio::test]
-async fn each_call_is_one_command_of_redis() {
+async fn each_call_is_one_redis_command() {
     let backend = Backend::redis().await;
     let (counted, watcher) = (
         backend.open().await,
@@ -133,18 +141,18 @@ async fn each_call_is_one_command_of_redis() {
         let calls = stats.lines().filter_map(|line| {
             let (name, rest) = line.strip_prefix("cmdstat_")?.split_once(":calls=")?;
             let sent = ["get", "evalsha", "eval", "script|load", "set", "del"].contains(&name);
-            // what scripts call counts as well, but is no trip
+            // commands inside scripts are counted as well, but are no round trip
             (sent && ["evalsha", "eval", "script|load"].contains(&name) || name == "get")
                 .then(|| rest.split(',').next()?.parse::<u64>().ok())?
         });
         calls.sum()
     };
-    let Any::Redis(store) = counted else {
+    let AnyStore::Redis(store) = counted else {
         unreachable!("it is Redis")
     };
     let app = app(built(SessionLayer::builder(crate::support::keys())).store(store));
     let mut visitor = Visitor::default();
-    // the scripts get there
+    // load the scripts first
     for path in [
         "/set/a/1",
         "/set/a/2",
@@ -168,7 +176,7 @@ async fn each_call_is_one_command_of_redis() {
 }
 
 #[tokio::test]
-async fn a_rotation_of_secrets_keeps_stored_sessions_and_an_unknown_secret_deletes_nothing() {
+async fn key_rotation_keeps_stored_sessions_and_unknown_keys_delete_nothing() {
     let counts = Counts::default();
     let store = Wrapped(MemoryStore::new(), counts.clone());
     let layer = |keys: KeyRing| {
@@ -184,21 +192,21 @@ async fn a_rotation_of_secrets_keeps_stored_sessions_and_an_unknown_secret_delet
     let mut visitor = Visitor::default();
     visitor.get(&before, "/login/ada").await;
     visitor.get(&before, "/set/a/1").await;
-    // who does not know the secret sees nobody, and leaves cookie and row alone
-    let stranger = visitor.clone().get(&after, "/get/a").await;
-    assert!(stranger.status == 404 && stranger.sets_nothing());
+    // without the secret the visitor is anonymous, and cookie and row are unchanged
+    let answer = visitor.clone().get(&after, "/get/a").await;
+    assert!(answer.status == 404 && answer.sets_nothing());
     assert_eq!(visitor.get(&both, "/get/a").await.body, "1");
-    // the new secret's ticket is set by a read, its row by the next write
+    // a read sets a ticket with the new secret; the next write seals the row with it
     assert!(!visitor.get(&swapped, "/get/a").await.sets_nothing());
     let half = visitor.clone().get(&after, "/get/a").await;
     assert!(
         half.status == 404 && half.sets_nothing(),
-        "a row of an unknown key is an anonymous visitor"
+        "a row with an unknown key means an anonymous visitor"
     );
     assert_eq!(
         visitor.get(&both, "/get/a").await.body,
         "1",
-        "and stays as it was"
+        "the row is unchanged"
     );
     visitor.get(&swapped, "/set/a/2").await;
     assert_eq!(visitor.get(&after, "/get/a").await.body, "2");
@@ -206,7 +214,7 @@ async fn a_rotation_of_secrets_keeps_stored_sessions_and_an_unknown_secret_delet
     let [_, creates, .., deletes, _] = counts.take();
     assert_eq!((creates, deletes), (1, 0));
 
-    // of all secrets that the layer has
+    // `delete_owner` covers all secrets of the layer
     let sessions = SessionLayer::new(KeyRing::new(new()).fallback(old())).store(store.clone());
     let mut second = Visitor::default();
     second.get(&before, "/login/ada").await;
