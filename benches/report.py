@@ -1,4 +1,4 @@
-"""Makes the tables of README.md and the picture price.svg of what `run` measured.
+"""Makes the tables of README.md and the picture price.svg from the measurements of `run`.
 
 Argument: the folder with times.tsv, times-default.tsv, sizes.tsv, allocations.tsv, instructions.tsv, sockets.tsv and starlette.tsv.
 """
@@ -210,7 +210,7 @@ def starlette_table(folder: Path, times: Rounds) -> str:
         numbers = [p10(cell[floor]), p10(cell[middleware]), own_price(cell, middleware, floor)]
         numbers.append(own_price(times[key], OURS))
         rows.append([*key, *(f"{number / 1000:.2f}" for number in numbers)])
-    head = ["visit", "size", floor, middleware, "its own price", f"own price of {OURS}"]
+    head = ["visit", "size", floor, middleware, "its overhead", f"overhead of {OURS}"]
     return table(head, rows, words=2)
 
 
@@ -242,40 +242,40 @@ def results(folder: Path, times: Rounds) -> str:
     sections = [
         machine(folder / "times.tsv"),
         "Every promise is met." if missed == 0 else f"**Promises not met: {missed}**, each marked below.",
-        "![Own price of a read and a write of the medium session](price.svg)",
-        "### Own price as a part of the peers'",
-        f"Own price of {OURS} by the peer's: the median of the rounds' ratios. Where there is a promise, it "
-        "stands in brackets. “–”: the peer's own price is nothing to divide by.",
+        "![Overhead of a read and a write of the medium session](price.svg)",
+        "### Overhead relative to the peers",
+        f"Overhead of {OURS} divided by the peer's: the median of the rounds' ratios. A promise is in brackets. "
+        "“–”: the peer's overhead is zero or negative.",
         ratios,
-        "The same where all are compiled in 16 units, as Cargo does unless told otherwise:",
+        "The same, compiled in 16 units, which is Cargo's default:",
         ratio_table(read_rounds(folder / "times-default.tsv"), [*peers[:3], HEDGED]),
         "### Time of a request",
-        "Microseconds, the tenth percentile of the rounds, the router's part included.",
+        "Microseconds, including the router: the tenth percentile of the rounds.",
         time_table(times, names),
-        "### Own price",
+        "### Overhead",
         "Nanoseconds that a request takes longer than the floor's: the median of the rounds' differences. axum-extra "
-        "has no layer, not even the floor's: where it does nothing, it stands about or below zero.",
+        "has no layer, not even the floor's, so its overhead is about zero or negative when it does nothing.",
         own_table(times, paid),
         "### Allocations",
-        "Allocations of one request more than the floor's.",
+        "Allocations of one request, minus the floor's.",
         allocated,
         "### Instructions",
-        "Instructions of one request under callgrind, the router's part included. It hides the processor's SHA "
-        "instructions, so SHA-256 is counted in its software form, which takes many times more: whoever "
-        "authenticates with HMAC-SHA-256 looks worse here than on the clock.",
+        "Instructions of one request under callgrind, including the router. Callgrind hides the processor's SHA "
+        "instructions, so SHA-256 is counted in its software form, which takes many times more instructions. "
+        "Contestants that use HMAC-SHA-256 therefore look worse here than in the times.",
         instruction_table(instructions),
-        "The same for a read of the small session, behind so many cookies of others:",
+        "The same for a read of the small session, after this number of other cookies:",
         others_table(instructions),
         "### Cookie",
-        "Bytes of `name=value` as the browser sends them back.",
+        "Bytes of `name=value` that the browser sends.",
         sizes,
         "### Sockets",
-        "Requests per second over loopback with 64 connections, which `wrk` makes on the same machine: medians of the "
-        "rounds, and the median of the rounds' ratios. All are sent requests of the same length, with a medium session.",
+        "Requests per second over loopback, sent by `wrk` on the same machine with 64 connections: medians of the "
+        "rounds, and the median of the rounds' ratios. All requests have the same length and carry a medium session.",
         sockets,
         "### Starlette",
-        "Microseconds, for reference: Starlette's session middleware over a floor of its own. Its cookie is signed "
-        "and not encrypted. Times are tenth percentiles and own prices medians, so the one can exceed the other.",
+        "Microseconds, for reference: Starlette's session middleware and its own floor. Its cookie is signed and not "
+        "encrypted. Times are tenth percentiles and overheads are medians, so an overhead can exceed the time.",
         starlette_table(folder, times),
     ]
     return "\n\n".join(sections)
@@ -340,7 +340,7 @@ def bar(y: int, name: str, price: float, per_us: float) -> list[str]:
 
 
 def frame(height: int) -> list[str]:
-    title = "Own price of a session, medium size"
+    title = "Overhead of a session, medium size"
     below = "Microseconds a request takes longer than with a layer that does nothing. Less is better."
     return [
         f"<svg xmlns='http://www.w3.org/2000/svg' width='{WIDTH}' height='{height}' "
@@ -358,7 +358,7 @@ def axis(bottom: int, step: int, longest: int, per_us: float) -> list[str]:
         x = LEFT + tick * per_us
         drawn.append(f"<line x1='{x:.1f}' y1='{TOP}' x2='{x:.1f}' y2='{bottom}' stroke='#e5e7eb'/>")
         drawn.append(text(x, bottom + 18, str(tick), "text-anchor='middle' fill='#4b5563'"))
-    label = "own price, µs a request"
+    label = "overhead, µs a request"
     return [*drawn, text((LEFT + RIGHT) / 2, bottom + 40, label, "text-anchor='middle' fill='#4b5563'")]
 
 
