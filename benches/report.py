@@ -1,7 +1,6 @@
-"""Writes the tables of README.md and the picture price.svg from the measurements of `run`.
+"""Makes the tables of README.md and the picture price.svg from the measurements of `run`.
 
-Argument: the folder with times.tsv, times-default.tsv, sizes.tsv, allocations.tsv,
-instructions.tsv, sockets.tsv and starlette.tsv.
+Argument: the folder with times.tsv, times-default.tsv, sizes.tsv, allocations.tsv, instructions.tsv, sockets.tsv and starlette.tsv.
 """
 
 import datetime
@@ -20,11 +19,11 @@ from statistics import median, quantiles
 HERE = Path(__file__).parent
 OURS, FLOOR, LIMIT, HEDGED = "tower-sealed-session", "floor", "limit", "limit, hedged IV"
 SESHCOOKIE, COOKIE_STORE = "seshcookie", "tower-sessions-cookie-store, private"
-# has no layer, so its `untouched` visit costs nothing to compare with
+# has no layer: untouched, there is nothing to compare with
 AXUM_EXTRA = "axum-extra, PrivateCookieJar"
 SIZES = ["small", "medium", "large"]
 
-# targets: our overhead divided by theirs, at most; for small, medium and large
+# ours at most so much of theirs: small, medium, large
 RATIOS = {
     (SESHCOOKIE, "untouched"): (0.20, 0.20, 0.20),
     (SESHCOOKIE, "read"): (0.50, 0.35, 0.30),
@@ -38,7 +37,7 @@ RATIOS = {
 ALLOCATIONS = {"untouched": 4, "read": 6, "write": 9}
 COOKIE_BYTES = {"small": 214, "medium": 449, "large": 3201}
 SOCKETS = {"/untouched": 0.97, "/read": 0.93}
-TARGET_SETTING = "shared cores"
+PROMISED_SETTING = "shared cores"
 
 # (visit, size) -> contestant -> a value for each round
 Rounds = dict[tuple[str, str], dict[str, list[float]]]
@@ -51,7 +50,7 @@ def lines(path: Path) -> list[list[str]]:
 
 
 def read_rounds(path: Path) -> Rounds:
-    """Values at one index belong to one round: the lines are in the order of rounds."""
+    """Lines are in the order of rounds, so that those at one index were measured together."""
     rounds: Rounds = defaultdict(lambda: defaultdict(list))
     for visit, size, _, contestant, nanoseconds in lines(path):
         rounds[visit, size][contestant].append(float(nanoseconds))
@@ -69,12 +68,12 @@ def p10(values: Iterable[float]) -> float:
     return quantiles(values, n=10)[0]
 
 
-def overhead(cell: Mapping[str, list[float]], contestant: str, floor: str = FLOOR) -> float:
+def own_price(cell: Mapping[str, list[float]], contestant: str, floor: str = FLOOR) -> float:
     return median(time - below for time, below in zip(cell[contestant], cell[floor], strict=True))
 
 
 def ratio(cell: Mapping[str, list[float]], peer: str) -> float:
-    """The ratio is infinite if the peer is not slower than the floor."""
+    """A peer below the floor counts as one that cannot be beaten."""
     triples = zip(cell[OURS], cell[peer], cell[FLOOR], strict=True)
     return median(
         (ours - floor) / (theirs - floor) if theirs > floor else math.inf
@@ -82,12 +81,12 @@ def ratio(cell: Mapping[str, list[float]], peer: str) -> float:
     )
 
 
-def with_target(text: str, met: bool, sign: str, limit: str) -> str:
-    return f"{text} ({sign} {limit})" if met else f"**{text}, not met** ({sign} {limit})"
+def promised(text: str, kept: bool, sign: str, limit: str) -> str:
+    return f"{text} ({sign} {limit})" if kept else f"**{text}, not met** ({sign} {limit})"
 
 
 def table(head: list[str], rows: Iterable[list[str]], words: int = 1) -> str:
-    """A Markdown table. The first `words` columns hold words, the others numbers."""
+    """The first columns are words, the others numbers."""
     rule = ["---"] * words + ["---:"] * (len(head) - words)
     return "\n".join(f"| {' | '.join(row)} |" for row in [head, rule, *rows])
 
@@ -99,7 +98,7 @@ def ratio_cell(times: Rounds, peer: str, visit: str, size: str) -> str:
     if (peer, visit) not in RATIOS:
         return f"{found:.3f}"
     limit = RATIOS[peer, visit][SIZES.index(size)]
-    return with_target(f"{found:.3f}", found <= limit, "≤", f"{limit:.2f}")
+    return promised(f"{found:.3f}", found <= limit, "≤", f"{limit:.2f}")
 
 
 def ratio_table(times: Rounds, peers: list[str]) -> str:
@@ -119,9 +118,9 @@ def time_table(times: Rounds, contestants: list[str]) -> str:
     return table(["visit", "size", *contestants], rows, words=2)
 
 
-def overhead_table(times: Rounds, contestants: list[str]) -> str:
+def own_table(times: Rounds, contestants: list[str]) -> str:
     rows = (
-        [visit, size, *(signed(round(overhead(cell, name))) for name in contestants)]
+        [visit, size, *(signed(round(own_price(cell, name))) for name in contestants)]
         for (visit, size), cell in times.items()
     )
     return table(["visit", "size", *contestants], rows, words=2)
@@ -136,14 +135,14 @@ def allocation_cell(cell: Mapping[str, int], visit: str, contestant: str) -> str
     limit = ALLOCATIONS.get(visit)
     if contestant != OURS or limit is None:
         return signed(above)
-    return with_target(signed(above), above <= limit, "≤", str(limit))
+    return promised(signed(above), above <= limit, "≤", str(limit))
 
 
 def allocation_table(allocations: Counts, contestants: list[str]) -> str:
     rows = (
         [visit, size, *(allocation_cell(cell, visit, name) for name in contestants)]
         for (visit, size), cell in allocations.items()
-        # as in the time table: some visits do not depend on the size
+        # as in the times, some visits are the same for each size
         if size == "small" or visit not in ("bare", "garbage")
     )
     return table(["visit", "size", *contestants], rows, words=2)
@@ -181,7 +180,7 @@ def size_cell(contestant: str, size: str, count: int) -> str:
     if contestant != OURS:
         return str(count)
     limit = COOKIE_BYTES[size]
-    return with_target(str(count), count <= limit, "≤", str(limit))
+    return promised(str(count), count <= limit, "≤", str(limit))
 
 
 def socket_table(folder: Path) -> str:
@@ -192,15 +191,15 @@ def socket_table(folder: Path) -> str:
     rows = []
     for (setting, path), cell in rates.items():
         absolute = [f"{median(cell[name]):,.0f}" for name in names]
-        limit, ours = (share_of_floor(cell, name) for name in (LIMIT, OURS))
+        limit, ours = (kept(cell, name) for name in (LIMIT, OURS))
         found = f"{ours:.1%}"
-        if setting == TARGET_SETTING:
-            found = with_target(found, ours >= SOCKETS[path], "≥", f"{SOCKETS[path]:.0%}")
+        if setting == PROMISED_SETTING:
+            found = promised(found, ours >= SOCKETS[path], "≥", f"{SOCKETS[path]:.0%}")
         rows.append([setting, path, *absolute, f"{limit:.1%}", found])
     return table(["setting", "path", *names, f"{LIMIT} / floor", f"{OURS} / floor"], rows, words=2)
 
 
-def share_of_floor(cell: Mapping[str, list[float]], contestant: str) -> float:
+def kept(cell: Mapping[str, list[float]], contestant: str) -> float:
     return median(rate / most for rate, most in zip(cell[contestant], cell[FLOOR], strict=True))
 
 
@@ -208,8 +207,8 @@ def starlette_table(folder: Path, times: Rounds) -> str:
     floor, middleware = "Starlette floor", "Starlette SessionMiddleware"
     rows = []
     for key, cell in read_rounds(folder / "starlette.tsv").items():
-        numbers = [p10(cell[floor]), p10(cell[middleware]), overhead(cell, middleware, floor)]
-        numbers.append(overhead(times[key], OURS))
+        numbers = [p10(cell[floor]), p10(cell[middleware]), own_price(cell, middleware, floor)]
+        numbers.append(own_price(times[key], OURS))
         rows.append([*key, *(f"{number / 1000:.2f}" for number in numbers)])
     head = ["visit", "size", floor, middleware, "its overhead", f"overhead of {OURS}"]
     return table(head, rows, words=2)
@@ -232,50 +231,50 @@ def machine(measured: Path) -> str:
 
 def results(folder: Path, times: Rounds) -> str:
     names = list(dict.fromkeys(name for _, name, _ in lines(folder / "sizes.tsv")))
-    without_floor = [name for name in names if name != FLOOR]
+    paid = [name for name in names if name != FLOOR]
     peers = [SESHCOOKIE, COOKIE_STORE, LIMIT]
-    peers += [name for name in without_floor if name not in (*peers, OURS)]
+    peers += [name for name in paid if name not in (*peers, OURS)]
     allocations = read_counts(folder / "allocations.tsv")
     instructions = read_counts(folder / "instructions.tsv")
     ratios, sockets = ratio_table(times, peers), socket_table(folder)
-    allocated, sizes = allocation_table(allocations, without_floor), size_table(folder)
+    allocated, sizes = allocation_table(allocations, paid), size_table(folder)
     missed = sum(part.count("not met") for part in (ratios, allocated, sizes, sockets))
     sections = [
         machine(folder / "times.tsv"),
-        "All targets are met." if missed == 0 else f"**Targets not met: {missed}**. Each is marked below.",
+        "Every promise is met." if missed == 0 else f"**Promises not met: {missed}**, each marked below.",
         "![Overhead of a read and a write of the medium session](price.svg)",
         "### Overhead relative to the peers",
-        f"Overhead of {OURS} divided by the peer's: the median ratio of all rounds. Targets are in "
-        "brackets. “–”: the peer has no overhead to divide by.",
+        f"Overhead of {OURS} divided by the peer's: the median of the rounds' ratios. A promise is in brackets. "
+        "“–”: the peer's overhead is zero or negative.",
         ratios,
-        "The same, compiled with 16 codegen units, which is Cargo's default:",
+        "The same, compiled in 16 units, which is Cargo's default:",
         ratio_table(read_rounds(folder / "times-default.tsv"), [*peers[:3], HEDGED]),
         "### Time of a request",
-        "Microseconds, including the router: the tenth percentile of all rounds.",
+        "Microseconds, including the router: the tenth percentile of the rounds.",
         time_table(times, names),
         "### Overhead",
-        "Nanoseconds that a request takes longer than the floor: the median difference of all rounds. axum-extra "
-        "has no layer at all, so its overhead can be zero or negative.",
-        overhead_table(times, without_floor),
+        "Nanoseconds that a request takes longer than the floor's: the median of the rounds' differences. axum-extra "
+        "has no layer, not even the floor's, so its overhead is about zero or negative when it does nothing.",
+        own_table(times, paid),
         "### Allocations",
-        "Allocations of one request beyond those of the floor.",
+        "Allocations of one request, minus the floor's.",
         allocated,
         "### Instructions",
-        "Instructions of one request under callgrind, including the router. Callgrind does not support the SHA "
-        "instructions, so SHA-256 runs in software, which takes many times more instructions. Contestants "
-        "with HMAC-SHA-256 look worse here than in the time tables.",
+        "Instructions of one request under callgrind, including the router. Callgrind hides the processor's SHA "
+        "instructions, so SHA-256 is counted in its software form, which takes many times more instructions. "
+        "Contestants that use HMAC-SHA-256 therefore look worse here than in the times.",
         instruction_table(instructions),
-        "The same for a read of the small session after this many other cookies:",
+        "The same for a read of the small session, after this number of other cookies:",
         others_table(instructions),
         "### Cookie",
-        "Bytes of `name=value` as sent by the browser.",
+        "Bytes of `name=value` that the browser sends.",
         sizes,
         "### Sockets",
-        "Requests per second over loopback with 64 connections by `wrk` on the same machine: the medians of all "
-        "rounds, and the median ratio. All requests have the same length and a medium session.",
+        "Requests per second over loopback, sent by `wrk` on the same machine with 64 connections: medians of the "
+        "rounds, and the median of the rounds' ratios. All requests have the same length and carry a medium session.",
         sockets,
         "### Starlette",
-        "Microseconds, for reference: Starlette's session middleware and its own floor. The cookie is signed but not "
+        "Microseconds, for reference: Starlette's session middleware and its own floor. Its cookie is signed and not "
         "encrypted. Times are tenth percentiles and overheads are medians, so an overhead can exceed the time.",
         starlette_table(folder, times),
     ]
@@ -297,7 +296,7 @@ PEER = "#5b7ba3"
 def picture(times: Rounds) -> str:
     cells = {visit: times[visit, "medium"] for visit in ("read", "write")}
     prices = {
-        visit: {name: overhead(cell, name) / 1000 for name in picture_order(cell)}
+        visit: {name: own_price(cell, name) / 1000 for name in picture_order(cell)}
         for visit, cell in cells.items()
     }
     step, longest = scale(max(max(bars.values()) for bars in prices.values()))
@@ -315,11 +314,11 @@ def picture(times: Rounds) -> str:
 
 def picture_order(cell: Mapping[str, list[float]]) -> list[str]:
     others = [name for name in cell if name not in (OURS, LIMIT, HEDGED, FLOOR)]
-    return [OURS, LIMIT, *sorted(others, key=lambda name: overhead(cell, name))]
+    return [OURS, LIMIT, *sorted(others, key=lambda name: own_price(cell, name))]
 
 
 def scale(most: float) -> tuple[int, int]:
-    """The step in whole microseconds for at most ten steps, and the length of the axis."""
+    """A step in whole microseconds that gives at most ten, and the length of the axis."""
     step = next(step for step in (1, 2, 5, 10, 20, 50, 100, 1000) if most / step <= 10)
     return step, math.ceil(most / step) * step
 
@@ -342,7 +341,7 @@ def bar(y: int, name: str, price: float, per_us: float) -> list[str]:
 
 def frame(height: int) -> list[str]:
     title = "Overhead of a session, medium size"
-    below = "Microseconds per request beyond a layer that does nothing. Less is better."
+    below = "Microseconds a request takes longer than with a layer that does nothing. Less is better."
     return [
         f"<svg xmlns='http://www.w3.org/2000/svg' width='{WIDTH}' height='{height}' "
         f"viewBox='0 0 {WIDTH} {height}' font-family='sans-serif' font-size='13' fill='#1f2937' role='img'>",
@@ -359,7 +358,7 @@ def axis(bottom: int, step: int, longest: int, per_us: float) -> list[str]:
         x = LEFT + tick * per_us
         drawn.append(f"<line x1='{x:.1f}' y1='{TOP}' x2='{x:.1f}' y2='{bottom}' stroke='#e5e7eb'/>")
         drawn.append(text(x, bottom + 18, str(tick), "text-anchor='middle' fill='#4b5563'"))
-    label = "overhead, µs per request"
+    label = "overhead, µs a request"
     return [*drawn, text((LEFT + RIGHT) / 2, bottom + 40, label, "text-anchor='middle' fill='#4b5563'")]
 
 

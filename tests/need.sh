@@ -1,12 +1,12 @@
-# Sourced by tests/run and benches/run: notes what is missing, then installs it. Root on Debian: by apt-get. Elsewhere:
-# says what to install.
+# Sourced by tests/run and benches/run. Collects the missing programs, then installs them. As root on Debian it uses
+# apt-get. Elsewhere it prints what to install.
 missing=()
 
 need() { # program, Debian package
   command -v "$1" >/dev/null || missing+=("$2")
 }
 
-install_missing() { # least Rust version
+install_missing() { # minimum Rust version
   python3 -c 'import ensurepip' 2>/dev/null || missing+=(python3-venv)
   if [ ${#missing[@]} -gt 0 ]; then
     if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
@@ -14,7 +14,7 @@ install_missing() { # least Rust version
       apt-get update -qq
       apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
     else
-      echo "missing: install ${missing[*]}, on Debian by: sudo apt-get install -y ${missing[*]}" >&2
+      echo "missing: install ${missing[*]}; on Debian: sudo apt-get install -y ${missing[*]}" >&2
       exit 1
     fi
   fi

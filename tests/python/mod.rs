@@ -1,4 +1,5 @@
-//! Pythons with the packages that tests need, each made once per target folder. Shared by two test programs.
+//! Python environments with the packages that tests need. Each is made once per target folder. Two test programs share
+//! this module.
 
 use std::{
     collections::HashMap,
@@ -7,14 +8,14 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-/// The script with which Google's Tink seals and opens cookies.
+/// The script that seals and opens cookies with Google's Tink.
 #[allow(dead_code)]
 pub(crate) const TINK: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/tink/cookie.py");
 
-/// The Python that has what the requirements, a file in `tests`, name.
+/// The Python interpreter with the packages in `requirements`, a file below `tests`.
 pub(crate) fn python(requirements: &str) -> PathBuf {
     static MADE: Mutex<Option<HashMap<String, PathBuf>>> = Mutex::new(None);
-    // held while one is made, so that the others wait for it
+    // The lock is held while an environment is made, so that other callers wait for it.
     let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
     let made = made.get_or_insert_default();
     let make = || make(requirements);

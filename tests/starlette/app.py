@@ -1,4 +1,4 @@
-"""A real Starlette app with sessions, served by a real uvicorn: the old app of the tests.
+"""A real Starlette app with sessions, served by a real uvicorn. The tests use it as the old app.
 
 Settings from the environment: `STARLETTE_SECRET`, `STARLETTE_MAX_AGE` (seconds, or `none`). Prints the port.
 """
@@ -17,7 +17,7 @@ from starlette.routing import Route
 
 
 def normal(value):
-    """One text for equal values: ints and floats apart, no number rounded."""
+    """The same text for equal values. Ints and floats differ, and no number is rounded."""
     return json.dumps(value, sort_keys=True)
 
 
@@ -36,7 +36,7 @@ async def put(request: Request):
 
 
 async def write(request: Request):
-    """Sets the whole session to the object that is the request's body."""
+    """Replaces the whole session with the object in the request body."""
     request.session.clear()
     request.session.update(json.loads(await request.body()))
     return answer(dict(request.session))
@@ -48,7 +48,7 @@ async def logout(request: Request):
 
 
 async def normalize(request: Request):
-    """A list of JSON texts, each in its normal form."""
+    """Returns the normal form of each JSON text in a list."""
     return answer([normal(json.loads(text)) for text in json.loads(await request.body())])
 
 
@@ -66,7 +66,7 @@ def main():
         Route("/logout", logout, methods=["POST"]),
         Route("/normalize", normalize, methods=["POST"]),
     ]
-    # asyncio sends at once what it knows to be TCP
+    # asyncio sends without delay only if it knows that the socket is TCP
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.bind(("127.0.0.1", 0))
     listener.listen(128)

@@ -1,4 +1,4 @@
-"""A real FastAPI app that logs visitors in and out, with Starlette's sessions: the old app in the browser's test.
+"""A real FastAPI app with Starlette's sessions that logs visitors in and out. The browser test uses it as the old app.
 
 Settings from the environment: `STARLETTE_SECRET`. Prints the port.
 """

@@ -1,7 +1,8 @@
-"""What itsdangerous, base64 and Starlette make of cookies: reads lines of JSON, answers each in a line.
+"""Shows how itsdangerous, base64 and Starlette read cookies. Reads lines of JSON and answers each with one line.
 
-`{"b64": hex}` and `{"url": hex}`: the decoded bytes in hex, or null. `{"secrets": [...], "max_age": n, "now": n, "cookie": hex}`:
-the session's JSON in its normal form, or null where the visitor has none, or "error" where Starlette answers 500 or it is no JSON.
+`{"b64": hex}` and `{"url": hex}`: the decoded bytes in hex, or null.
+`{"secrets": [...], "max_age": n, "now": n, "cookie": hex}`: the session's JSON in its normal form; null if there is no
+session; "error" if Starlette answers 500 or the value is not JSON.
 `{"normal": text}`: the text in its normal form.
 """
 
@@ -30,12 +31,12 @@ def decoded(decode, text):
 
 
 def refuse(constant):
-    """`NaN` and `Infinity`, which Python reads and JSON has not: to Rust that is no session."""
+    """Rejects `NaN` and `Infinity`. Python reads them, but they are not JSON, so Rust reads no session."""
     raise ValueError(constant)
 
 
 def session(ask):
-    """As `SessionMiddleware.__call__` has it."""
+    """Does what `SessionMiddleware.__call__` does."""
     header = b"session=" + bytes.fromhex(ask["cookie"])
     value = cookie_parser(header.decode("latin-1"))["session"]
     signer = Signer(ask["secrets"])

@@ -1,8 +1,8 @@
-"""Opens and makes session tokens with Google's Tink; written from the format's description alone.
+"""Opens and seals session tokens with Google's Tink. It was written from the description of the format only.
 
 usage: cookie.py open SECRET COOKIE_NAME TOKEN           prints the session as JSON
        cookie.py seal SECRET COOKIE_NAME ENTRIES OWNER   prints a token; ENTRIES is a JSON object, OWNER may be empty
-       cookie.py batch                                   answers each line of the input, see `batch`
+       cookie.py batch                                   answers each line of input, see `batch`
 """
 
 import base64
@@ -23,7 +23,7 @@ REMEMBERED, OWNER, STORED = 1, 2, 4
 
 
 class Malformed(Exception):
-    """Authentic, and not a record."""
+    """The token is authentic but does not hold a record."""
 
 
 def check(condition):
@@ -67,7 +67,7 @@ def primitive(secret, purpose, name, audience):
 
 def from_base64(token):
     sealed = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
-    # Python's decoder skips what is not in the alphabet, and does not mind bits that are cut off
+    # Python's decoder skips characters outside the alphabet and ignores trailing bits
     check(to_base64(sealed) == token)
     return sealed
 
@@ -166,9 +166,9 @@ def seal_token(context, plain, aad=b""):
 
 
 def batch():
-    """Lines of JSON: `{"context": [secret, purpose, name, audience], "aad": hex}` with a `token` to open or a
-    `record` to seal, `padding` zeros added. The answer to a token is `plain` and the `record` in it, null where
-    there is none; the answer to a record is its `token` and `plain`."""
+    """Reads lines of JSON: `{"context": [secret, purpose, name, audience], "aad": hex}` with a `token` to open, or with
+    a `record` to seal and the number of zeros to add as `padding`. The answer to a token is `plain` and its `record`,
+    or null if there is none. The answer to a record is its `token` and `plain`."""
     for line in sys.stdin:
         ask = json.loads(line)
         context, aad = tuple(ask["context"]), bytes.fromhex(ask["aad"])
