@@ -46,8 +46,10 @@ pub(crate) enum Event<'a> {
     /// A call to the store failed.
     StoreFailed { call: &'a str, kind: &'a str },
     /// The environment names no server, so the default one is used.
+    #[allow(dead_code, reason = "only Redis has a default server")]
     StoreDefault { url: &'a str },
     /// The store's server evicts sessions when its memory is full.
+    #[allow(dead_code, reason = "only Redis evicts")]
     StoreEvicts { policy: &'a str },
     /// Expired sessions were pruned from the store.
     Pruned { count: u64 },

@@ -38,8 +38,6 @@ mod format;
 mod json;
 mod legacy;
 #[cfg(feature = "starlette")]
-mod python;
-#[cfg(feature = "starlette")]
 mod starlette;
 
 #[cfg(feature = "starlette")]

@@ -94,14 +94,12 @@ impl SessionLayer {
     /// Sessions in their cookies are not affected.
     ///
     /// ```
-    /// # #[cfg(feature = "memory")] {
     /// # use tower_sealed_session::{Error, SessionLayer};
     /// async fn password_changed(sessions: &SessionLayer, user: &str) -> Result<(), Error> {
     ///     let ended = sessions.delete_owner(user).await?;
     ///     println!("{ended} sessions ended");
     ///     Ok(())
     /// }
-    /// # }
     /// ```
     ///
     /// # Errors
@@ -144,19 +142,6 @@ impl SessionLayer {
 /// [`read_from`](Self::read_from) can be set.
 impl SessionLayerBuilder {
     /// Keeps all sessions in a store; see [`SessionLayer::store`].
-    ///
-    /// ```
-    /// # #[cfg(feature = "memory")] {
-    /// use std::time::Duration;
-    /// use tower_sealed_session::{KeyRing, SessionLayer, store::MemoryStore};
-    ///
-    /// let sessions = SessionLayer::builder(KeyRing::ephemeral()?)
-    ///     .store(MemoryStore::new())
-    ///     .store_timeout(Duration::from_millis(100))
-    ///     .build()?;
-    /// # }
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
     pub fn store(self, store: impl Store) -> Self {
         self.with(Mode::Store, store)
     }

@@ -7,10 +7,6 @@
 mod disabled;
 #[cfg(feature = "store")]
 mod enabled;
-#[cfg(feature = "store")]
-mod touches;
-#[cfg(feature = "store")]
-mod turns;
 
 use time::OffsetDateTime;
 

@@ -3,9 +3,7 @@
 //! Every statement commits by itself. A dropped request leaves no statement half done, and leaves
 //! no open transaction on a connection of the pool.
 
-#[cfg(feature = "sqlite")]
 mod busy;
-#[cfg(feature = "sqlite")]
 mod sqlite;
 
 use sqlx::error::DatabaseError;
@@ -14,7 +12,6 @@ use time::OffsetDateTime;
 use super::{OwnerTag, StoreError, StoreErrorKind, StoreKey, Stored, Version};
 use crate::clock;
 
-#[cfg(feature = "sqlite")]
 pub use self::sqlite::SqliteStore;
 
 /// The maximum number of rows that one statement prunes.

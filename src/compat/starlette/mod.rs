@@ -1,3 +1,5 @@
+mod python;
+
 use std::fmt;
 
 use base64_simd::{STANDARD, URL_SAFE_NO_PAD};
@@ -6,10 +8,7 @@ use sha1::{Digest as _, Sha1};
 use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
-use super::{
-    format::{Format, Signed, Unreadable},
-    python,
-};
+use super::format::{Format, Signed, Unreadable};
 use crate::{event::Event, key::Secret};
 
 /// The cookie value of Starlette's `SessionMiddleware` since 0.8.0 (2018). FastAPI uses it too.

@@ -1,3 +1,6 @@
+mod touches;
+mod turns;
+
 use std::{
     future::Future,
     pin::Pin,
@@ -14,8 +17,9 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-pub(crate) use super::turns::Turn;
-use super::{Row, touches::Touches, turns::Turns};
+pub(crate) use self::turns::Turn;
+use self::{touches::Touches, turns::Turns};
+use super::Row;
 use crate::{
     event::Event,
     store::{
