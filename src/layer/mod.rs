@@ -3,6 +3,7 @@
 mod builder;
 mod check;
 mod companion;
+mod constructors;
 mod error;
 #[cfg(feature = "starlette")]
 mod legacy;

@@ -7,6 +7,7 @@ mod codec;
 mod commit;
 mod companion;
 mod config;
+mod nesting;
 mod open;
 mod respond;
 mod slot;

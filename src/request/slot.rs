@@ -1,4 +1,4 @@
-//! The session of a request in its extensions, closed until a handler asks for it.
+//! The session of a request, closed until a handler asks for it.
 
 use std::{
     pin::Pin,
@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use http::{Extensions, HeaderMap, Request, Response};
+use http::{HeaderMap, Response};
 
 use super::{
     commit::Commit,
@@ -27,20 +27,16 @@ use crate::{
 
 /// The session of one request and one layer.
 pub(crate) struct Slot {
-    config: Arc<Config>,
+    pub(super) config: Arc<Config>,
     cookies: CookieHeaders,
     /// The slot of the layer around this one, which has another cookie name.
-    outer: Option<Arc<Slot>>,
+    pub(super) outer: Option<Arc<Slot>>,
     opened: OnceLock<Result<State, Error>>,
     /// Whether the response was sent, or will never be.
     done: AtomicBool,
     /// Orders the commits of this request, so that no change is saved twice.
     lane: Lane,
 }
-
-/// The slot of the innermost layer, in the request's extensions.
-#[derive(Clone)]
-struct Innermost(Arc<Slot>);
 
 /// Whether the response is ready.
 pub(crate) enum Committed {
@@ -50,23 +46,6 @@ pub(crate) enum Committed {
 }
 
 impl Slot {
-    /// Puts a slot into the request. Returns `None` if there is one with that cookie name: its layer
-    /// commits.
-    pub(crate) fn enter<B>(config: &Arc<Config>, request: &mut Request<B>) -> Option<Arc<Self>> {
-        let outer = request.extensions().get::<Innermost>();
-        let outer = outer.map(|Innermost(slot)| slot.clone());
-        let name = config.codec.name();
-        if let Some(same) = outer.as_ref().and_then(|slot| slot.named(name)) {
-            if !Arc::ptr_eq(&same.config, config) && !same.config.agrees(config) {
-                config.warn_nested();
-            }
-            return None;
-        }
-        let slot = Self::new(config.clone(), request.headers(), outer);
-        request.extensions_mut().insert(Innermost(slot.clone()));
-        Some(slot)
-    }
-
     pub(crate) fn new(
         config: Arc<Config>,
         headers: &HeaderMap,
@@ -81,11 +60,6 @@ impl Slot {
             done: AtomicBool::new(false),
             lane: Lane::default(),
         })
-    }
-
-    fn named<'a>(self: &'a Arc<Self>, name: &str) -> Option<&'a Arc<Self>> {
-        let mut slots = std::iter::successors(Some(self), |slot| slot.outer.as_ref());
-        slots.find(|slot| slot.config.codec.name() == name)
     }
 
     /// Finds, opens and checks the session, and loads it if it is in the store.
@@ -277,59 +251,5 @@ impl RequestContext for Slot {
                 None => self.is_valid_here(),
             }
         }))
-    }
-}
-
-impl Session {
-    /// The session of the innermost [`SessionLayer`](crate::SessionLayer) around the service, in plain
-    /// Tower.
-    ///
-    /// ```
-    /// use http::Request;
-    /// use tower_sealed_session::{Error, Session};
-    ///
-    /// async fn visits<B>(request: &Request<B>) -> Result<u64, Error> {
-    ///     let session = Session::from_extensions(request.extensions()).await?;
-    ///     session.update("n", |n| n.unwrap_or(0) + 1)
-    /// }
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::MissingLayer`], and [`ErrorKind::Unavailable`] if the session is in a store that
-    /// cannot be reached or that this layer does not have.
-    pub async fn from_extensions(extensions: &Extensions) -> Result<Self, Error> {
-        match extensions.get::<Innermost>() {
-            Some(Innermost(slot)) => slot.open().await,
-            None => Err(ErrorKind::MissingLayer.into()),
-        }
-    }
-
-    /// The session of the layer with that cookie name, if there are several layers around a handler.
-    ///
-    /// `cookie_name` is the full name with its prefix, as
-    /// [`SessionLayer::cookie_name`](crate::SessionLayer::cookie_name) returns it.
-    ///
-    /// ```
-    /// use http::Extensions;
-    /// use tower_sealed_session::{Error, Session};
-    ///
-    /// // in axum, `http::Extensions` is an extractor
-    /// async fn handler(extensions: Extensions) -> Result<(), Error> {
-    ///     let admin = Session::named(&extensions, "__Host-admin").await?;
-    ///     admin.renew();
-    ///     Ok(())
-    /// }
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// The errors of [`from_extensions`](Self::from_extensions).
-    pub async fn named(extensions: &Extensions, cookie_name: &str) -> Result<Self, Error> {
-        let innermost = extensions.get::<Innermost>();
-        match innermost.and_then(|Innermost(slot)| slot.named(cookie_name)) {
-            Some(slot) => slot.open().await,
-            None => Err(Error::missing_layer(cookie_name)),
-        }
     }
 }

@@ -7,7 +7,7 @@ use super::{
     incoming::RowRef,
     journal::{Op, replay},
     outcome::{Change, Outcome},
-    progress::Previous,
+    progress::{Previous, Saved},
     rules::Rules,
     state::State,
 };
@@ -40,7 +40,7 @@ impl Draft {
     pub(crate) fn new(state: &State, rules: &Rules, now: Millis) -> Result<Self, Error> {
         let previous = state.previous();
         let mut session = state.lock();
-        let outcome = Outcome::of(&session);
+        let outcome = session.outcome();
         let was = previous.map(|previous| previous.head);
         let id = match (outcome, was) {
             (Outcome::NoChange | Outcome::Remove { .. }, Some(head)) => head.id,
@@ -65,6 +65,56 @@ impl Draft {
         };
         draft.check_size(rules)?;
         Ok(draft)
+    }
+
+    /// Notes in the session that the draft was saved, and where. The response has to set a cookie for
+    /// `unsent`.
+    pub(crate) fn note_saved(self, state: &State, row: Option<RowRef>, unsent: Option<Change>) {
+        let draft = self;
+        let replayed = draft.ops.len();
+        let entries_after = |rest: &[Arc<Op>]| {
+            rest.iter().fold(draft.entries.clone(), |bytes, op| {
+                // a change that can no longer be applied is left out
+                replay(std::slice::from_ref(op), Entries::trusted(&bytes)).unwrap_or(bytes)
+            })
+        };
+        loop {
+            // changes that other tasks made since; replayed outside the lock, since that runs code
+            // of the user
+            let rest = state.lock().changes.log[replayed..].to_vec();
+            let entries = entries_after(&rest);
+            let mut session = state.lock();
+            let changes = &mut *session.changes;
+            if changes.log.len() != replayed + rest.len() {
+                continue;
+            }
+            changes.log = rest;
+            if !changes.logged_out() {
+                changes.entries = Some(entries);
+            }
+            if changes.times == draft.seen {
+                changes.times = draft.head.times;
+            }
+            if changes.id == draft.seen_id {
+                changes.id = Some(draft.head.id);
+            }
+            if !changes.logged_in || changes.owner == draft.owner {
+                changes.logged_in = false;
+                changes.owner.clone_from(&draft.owner);
+            }
+            let progress = changes.progress.get_or_insert_default();
+            progress.unsent = match (progress.unsent, unsent) {
+                (Some(Change::LoggedIn), _) => Some(Change::LoggedIn),
+                (before, new) => new.or(before),
+            };
+            progress.saved = Some(Saved {
+                head: draft.head,
+                owner: draft.owner,
+                entries: draft.entries,
+                row,
+            });
+            return;
+        }
     }
 
     /// Makes the changes again on what another request saved.

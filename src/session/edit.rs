@@ -3,9 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
+    changes::{Locked, Phase},
     journal::Op,
     rules::Rules,
-    state::{Locked, Phase, State},
+    state::State,
 };
 use crate::{
     entries::{Entries, Merge, Splice},

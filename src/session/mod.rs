@@ -2,6 +2,7 @@
 //! [`RequestContext`] is the request that a session belongs to.
 
 mod access;
+mod changes;
 mod draft;
 mod edit;
 mod fields;

@@ -1,6 +1,9 @@
 //! The decision what a response has to do about a session.
 
-use super::state::Locked;
+use crate::{
+    entries::Entries,
+    record::{Head, SessionId, Times},
+};
 
 /// What a response has to do about a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,39 +28,59 @@ pub(crate) enum Change {
 impl Outcome {
     pub(crate) const LOGGED_OUT: Self = Self::Remove { logged_out: true };
     pub(crate) const EMPTIED: Self = Self::Remove { logged_out: false };
+}
 
-    /// Compares the session with what came in, or with what the store has by this request.
-    pub(super) fn of(session: &Locked<'_>) -> Self {
-        let changes = &*session.changes;
-        if changes.logged_out() {
-            return Self::LOGGED_OUT;
-        }
-        let (owner, entries) = (session.owner(), session.entries());
-        let vacant = entries.as_bytes().is_empty() && (owner.is_none() || session.is_shared());
-        let Some((head, owner_before, entries_before)) = session.before() else {
+/// The content of a session.
+pub(super) struct Content<'a> {
+    pub(super) head: Head,
+    pub(super) owner: Option<&'a str>,
+    pub(super) entries: Entries<'a>,
+}
+
+/// A session that was not logged out, before and after the changes of its request.
+pub(super) struct Comparison<'a> {
+    /// `None` for a new session.
+    pub(super) before: Option<Content<'a>>,
+    /// `None` if a new id is still to be drawn.
+    pub(super) id: Option<SessionId>,
+    pub(super) times: Times,
+    pub(super) owner: Option<&'a str>,
+    pub(super) entries: Entries<'a>,
+    /// Whether owner or entries were set, perhaps to what they were before.
+    pub(super) content_was_set: bool,
+    pub(super) logged_in: bool,
+    /// Whether the entries name the owner, so that a session without entries has none.
+    pub(super) shared: bool,
+}
+
+impl Comparison<'_> {
+    /// What the response has to do.
+    pub(super) fn outcome(&self) -> Outcome {
+        let vacant = self.entries.as_bytes().is_empty() && (self.owner.is_none() || self.shared);
+        let Some(before) = &self.before else {
             return match vacant {
-                true => Self::NoChange,
-                false if changes.logged_in => Self::Write(Change::LoggedIn),
-                false => Self::Write(Change::Created),
+                true => Outcome::NoChange,
+                false if self.logged_in => Outcome::Write(Change::LoggedIn),
+                false => Outcome::Write(Change::Created),
             };
         };
         let same_content =
-            !changes.any_content() || (owner == owner_before && entries == entries_before);
+            !self.content_was_set || (self.owner == before.owner && self.entries == before.entries);
         if vacant {
             return match same_content {
-                true => Self::NoChange,
-                false => Self::EMPTIED,
+                true => Outcome::NoChange,
+                false => Outcome::EMPTIED,
             };
         }
-        if changes.logged_in {
-            return Self::Write(Change::LoggedIn);
+        if self.logged_in {
+            return Outcome::Write(Change::LoggedIn);
         }
-        if changes.id != Some(head.id) {
-            return Self::Write(Change::Renewed);
+        if self.id != Some(before.head.id) {
+            return Outcome::Write(Change::Renewed);
         }
-        match same_content && changes.times == head.times {
-            true => Self::NoChange,
-            false => Self::Write(Change::Content),
+        match same_content && self.times == before.head.times {
+            true => Outcome::NoChange,
+            false => Outcome::Write(Change::Content),
         }
     }
 }

@@ -2,15 +2,15 @@
 
 use std::{
     borrow::Cow,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, PoisonError},
 };
 
 use super::{
+    changes::{Changes, Locked, Phase, entries_of},
     fields,
-    incoming::{Arrival, Incoming, Origin, Tombstone},
-    journal::Op,
-    outcome::Outcome,
-    progress::Progress,
+    incoming::{Arrival, Incoming, Tombstone},
+    outcome::{Change, Outcome},
+    progress::Previous,
     rules::Rules,
 };
 use crate::{
@@ -30,36 +30,6 @@ pub(crate) struct State {
     changes: Mutex<Changes>,
 }
 
-/// The changes of this request. `None` stands for "as it came in".
-pub(super) struct Changes {
-    pub(super) phase: Phase,
-    pub(super) id: Option<SessionId>,
-    pub(super) times: Times,
-    pub(super) owner: Option<Box<str>>,
-    pub(super) entries: Option<Vec<u8>>,
-    pub(super) logged_in: bool,
-    /// The session could not be sent, or another request ended it.
-    pub(super) lost: bool,
-    /// The changes of entries since the session was opened or last saved, to be replayed on what
-    /// another request saved.
-    pub(super) log: Vec<Arc<Op>>,
-    /// What the store was told in this request.
-    pub(super) progress: Option<Box<Progress>>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Phase {
-    Open,
-    LoggedOut,
-    Sent { logged_out: bool },
-}
-
-/// The session under its lock.
-pub(super) struct Locked<'a> {
-    pub(super) incoming: Option<&'a Incoming>,
-    pub(super) changes: MutexGuard<'a, Changes>,
-}
-
 impl State {
     pub(crate) fn new(rules: &Rules, arrival: Arrival) -> Self {
         let head = arrival
@@ -67,17 +37,8 @@ impl State {
             .as_ref()
             .map(|incoming| incoming.record.head);
         let begins = || rules.new_times(arrival.opened.unwrap_or(0));
-        let changes = Changes {
-            phase: Phase::Open,
-            id: head.map(|head| head.id),
-            times: head.map_or_else(begins, |head| head.times),
-            owner: None,
-            entries: None,
-            logged_in: false,
-            lost: false,
-            log: Vec::new(),
-            progress: None,
-        };
+        let id = head.map(|head| head.id);
+        let changes = Changes::new(id, head.map_or_else(begins, |head| head.times));
         Self {
             arrival,
             changes: Mutex::new(changes),
@@ -158,7 +119,7 @@ impl State {
         let session = self.lock();
         let mut times = session.changes.times;
         if let (Phase::Open, Some(opened)) = (session.changes.phase, self.opened())
-            && (Outcome::of(&session) != Outcome::NoChange || self.refresh_due(rules, opened))
+            && (session.outcome() != Outcome::NoChange || self.refresh_due(rules, opened))
         {
             times.issue(opened);
         }
@@ -181,7 +142,7 @@ impl State {
     /// Decides what the response has to do. After this, nothing changes any more.
     pub(crate) fn settle(&self) -> Outcome {
         let mut session = self.lock();
-        let outcome = Outcome::of(&session);
+        let outcome = session.outcome();
         session.changes.phase = Phase::Sent {
             logged_out: session.changes.logged_out(),
         };
@@ -190,7 +151,7 @@ impl State {
 
     /// What the response would have to do if the handler ended now.
     pub(crate) fn pending(&self) -> Outcome {
-        Outcome::of(&self.lock())
+        self.lock().outcome()
     }
 
     /// Notes that the session could not be sent, or that another request ended it.
@@ -236,82 +197,66 @@ impl State {
         let head = session.head(rules)?;
         Ok((head, session.changes.owner.as_deref().map(str::to_owned)))
     }
-}
 
-impl<'a> Locked<'a> {
-    pub(super) fn entries(&self) -> Entries<'_> {
-        match self.changes.entries.as_deref() {
-            Some(bytes) => Entries::trusted(bytes),
-            None => entries_of(self.incoming),
+    // What the store was told in this request.
+
+    /// The session that a commit replaces: as it came in, or as this request saved it.
+    pub(crate) fn previous(&self) -> Option<Previous> {
+        let session = self.lock();
+        let progress = session.changes.progress.as_deref();
+        match progress.and_then(|progress| progress.saved.as_ref()) {
+            Some(saved) => Some(Previous {
+                head: saved.head,
+                row: saved.row,
+            }),
+            None => self.incoming().map(|incoming| Previous {
+                head: incoming.record.head,
+                row: incoming.row(),
+            }),
         }
     }
 
-    pub(super) fn owner(&self) -> Option<&str> {
-        match self.changes.logged_out() {
-            true => None,
-            false => self
-                .changes
-                .owner
-                .as_deref()
-                .or_else(|| self.incoming?.record.owner()),
-        }
+    /// The previous session, unless this request knows that the session is over.
+    pub(crate) fn followed(&self) -> Option<Previous> {
+        let previous = self.previous()?;
+        let session = self.lock();
+        (!session.changes.logged_out() && !session.changes.lost).then_some(previous)
     }
 
-    /// The current id. It is drawn if there is none.
-    pub(super) fn id(&mut self, rules: &Rules) -> Result<SessionId, Error> {
-        match self.changes.id {
-            Some(id) => Ok(id),
-            None => Ok(*self.changes.id.insert(rules.draw_id()?)),
-        }
+    /// The length of a cookie, name and value, that holds the session.
+    pub(crate) fn cookie_len(&self, rules: &Rules) -> usize {
+        let session = self.lock();
+        let entries = session.entries().as_bytes().len();
+        rules.limits.cookie_len(session.owner(), entries)
     }
 
-    /// Whether the entries name the owner, so that a session without entries has none.
-    pub(super) fn is_shared(&self) -> bool {
-        self.incoming
-            .is_some_and(|incoming| incoming.origin == Origin::Shared)
+    /// Notes that the store did not answer.
+    pub(crate) fn note_failed(&self, error: Error) {
+        let mut session = self.lock();
+        session.changes.lost = true;
+        session.changes.progress.get_or_insert_default().failed = Some(error);
     }
 
-    /// The session before the changes: as it came in, or as the store has it by this request.
-    pub(super) fn before(&self) -> Option<(Head, Option<&str>, Entries<'_>)> {
-        if let Some(progress) = &self.changes.progress
-            && let Some(saved) = &progress.saved
-        {
-            let entries = Entries::trusted(&saved.entries);
-            return Some((saved.head, saved.owner.as_deref(), entries));
-        }
-        let record = &self.incoming?.record;
-        Some((record.head, record.owner(), record.entries()))
+    /// Notes that the logout reached the store.
+    pub(crate) fn note_logged_out(&self) {
+        let mut session = self.lock();
+        session.changes.progress.get_or_insert_default().logged_out = true;
     }
 
-    pub(super) fn check_size(&self, rules: &Rules) -> Result<(), Error> {
-        let entries = self.entries();
-        rules.check_size(self.owner(), entries.as_bytes().len(), || entries.sizes())
+    /// The error of a call without an answer.
+    pub(crate) fn failed(&self) -> Option<Error> {
+        self.lock().changes.progress.as_ref()?.failed.clone()
     }
 
-    fn head(&mut self, rules: &Rules) -> Result<Head, Error> {
-        Ok(Head {
-            id: self.id(rules)?,
-            times: self.changes.times,
-        })
-    }
-}
-
-impl Changes {
-    pub(super) fn logged_out(&self) -> bool {
-        matches!(
-            self.phase,
-            Phase::LoggedOut | Phase::Sent { logged_out: true }
-        )
+    /// Whether the logout reached the store.
+    pub(crate) fn is_logout_saved(&self) -> bool {
+        let session = self.lock();
+        let progress = session.changes.progress.as_ref();
+        progress.is_some_and(|progress| progress.logged_out)
     }
 
-    /// Whether owner or entries were set, perhaps to what they were before.
-    pub(super) fn any_content(&self) -> bool {
-        self.owner.is_some() || self.entries.is_some()
+    /// The change for which the response has to set a cookie.
+    pub(crate) fn unsent(&self) -> Option<Change> {
+        self.lock().changes.progress.as_ref()?.unsent
     }
-}
-
-fn entries_of(incoming: Option<&Incoming>) -> Entries<'_> {
-    incoming
-        .map(|incoming| incoming.record.entries())
-        .unwrap_or_default()
 }

@@ -3,19 +3,17 @@
 use std::time::{Duration, Instant};
 
 use super::{
+    needs::needs_ticket,
     rows::{Found, Rows},
-    save::Kept,
     storage::Mode,
 };
 use crate::{
     clock::{self, Millis},
-    cookie::MAX_PAIR,
     error::{Error, ErrorKind},
     event::{DropReason, Event},
-    key::Age,
     random,
     record::{Head, SessionId},
-    session::{Change, Draft, Incoming, Outcome, RowRef, State},
+    session::{Change, Draft, Outcome, RowRef, State},
     store::{Lane, StoreError, StoreErrorKind, Turn},
 };
 
@@ -30,6 +28,17 @@ pub(super) struct Commit<'a> {
     /// Whether shared caches may store the response.
     pub(super) public: bool,
     deadline: Instant,
+}
+
+/// Where a draft was saved.
+pub(super) enum Kept {
+    Row(RowRef),
+    /// It is to be in the cookie.
+    Cookie,
+    /// The draft was empty, and the session has ended.
+    Emptied,
+    /// Another request ended the session.
+    Dropped,
 }
 
 /// What a commit did, and so which cookie the response needs.
@@ -47,35 +56,6 @@ pub(crate) enum Saved {
 }
 
 impl Rows<'_> {
-    /// Whether the store has to be called for that outcome.
-    pub(crate) fn has_to_save(&self, state: &State, outcome: Outcome, public: bool) -> bool {
-        let previous = state.previous();
-        let row = previous.and_then(|previous| previous.row);
-        let mode = self.storage.mode;
-        match outcome {
-            Outcome::NoChange => match (state.incoming(), state.opened(), row) {
-                (Some(incoming), Some(opened), Some(row)) => {
-                    state.refresh_due(self.rules, opened)
-                        || (needs_ticket(incoming, row) && !public)
-                }
-                (Some(incoming), _, None) => {
-                    mode == Mode::Store && !incoming.is_vacant() && !public
-                }
-                _ => false,
-            },
-            Outcome::LOGGED_OUT => {
-                !state.is_logout_saved() && (previous.is_some() || state.tombstone().is_some())
-            }
-            Outcome::Remove { .. } => row.is_some() || mode == Mode::Store,
-            Outcome::Write(_) => {
-                mode == Mode::Store
-                    || row.is_some()
-                    || state.tombstone().is_some()
-                    || (mode == Mode::Overflow && !fits(state.cookie_len(self.rules), false))
-            }
-        }
-    }
-
     /// Saves what changed, when the response is ready. Returns also the time of the commit.
     pub(crate) async fn commit(
         &self,
@@ -110,20 +90,6 @@ impl Rows<'_> {
             state.note_failed(error.clone());
         }
         saved
-    }
-
-    /// Whether a draft is to be in the store rather than in its cookie.
-    pub(super) fn has_to_store(&self, draft: &Draft) -> bool {
-        match self.storage.mode {
-            Mode::Store => true,
-            Mode::ReadFrom => false,
-            Mode::Overflow => {
-                let in_store = draft
-                    .previous
-                    .is_some_and(|previous| previous.row.is_some());
-                !fits(draft.cookie_len(self.rules), in_store)
-            }
-        }
     }
 }
 
@@ -185,7 +151,7 @@ impl<'a> Commit<'a> {
         };
         let unsent = (!draft.stays() || !row.ticket).then_some(change);
         emit_saved(&draft);
-        self.state.note_saved(draft, Some(row), unsent);
+        draft.note_saved(self.state, Some(row), unsent);
         Ok(())
     }
 
@@ -201,7 +167,7 @@ impl<'a> Commit<'a> {
                 .incoming()
                 .is_none_or(|incoming| !needs_ticket(incoming, row));
         let (head, change) = (draft.head, self.change_to_send(&draft));
-        state.note_saved(draft, Some(row), None);
+        draft.note_saved(state, Some(row), None);
         match stays && state.unsent().is_none() {
             true => Saved::Same,
             false => Saved::Ticket(head, change),
@@ -211,7 +177,7 @@ impl<'a> Commit<'a> {
     fn saved_to_cookie(&self, draft: Draft) -> Saved {
         emit_saved(&draft);
         let change = self.change_to_send(&draft);
-        self.state.note_saved(draft, None, None);
+        draft.note_saved(self.state, None, None);
         Saved::Cookie(change)
     }
 
@@ -252,17 +218,6 @@ fn check_failed(state: &State, outcome: Outcome) -> Result<(), Error> {
         Some(error) if outcome != Outcome::LOGGED_OUT => Err(error),
         _ => Ok(()),
     }
-}
-
-/// Whether the browser's cookie has to be replaced by a ticket, or by one with the current key.
-pub(super) fn needs_ticket(incoming: &Incoming, row: RowRef) -> bool {
-    !row.ticket || incoming.age == Age::Fallback
-}
-
-/// Whether a session whose cookie would have that length goes into one. A session in the store comes
-/// back at half the size, so that it does not move to and fro.
-fn fits(cookie_len: usize, in_store: bool) -> bool {
-    cookie_len <= if in_store { MAX_PAIR / 2 } else { MAX_PAIR }
 }
 
 fn emit_saved(draft: &Draft) {

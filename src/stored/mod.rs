@@ -9,6 +9,7 @@
 mod commit;
 mod end;
 mod load;
+mod needs;
 mod rows;
 mod save;
 mod storage;

@@ -45,6 +45,15 @@ pub(super) enum Replaced {
     Gone,
 }
 
+impl Storage {
+    pub(crate) fn rows<'a>(&'a self, rules: &'a Rules) -> Rows<'a> {
+        Rows {
+            storage: self,
+            rules,
+        }
+    }
+}
+
 impl Rows<'_> {
     /// Loads the row under that id.
     pub(super) async fn find(&self, id: SessionId) -> Result<Option<Found>, Error> {

@@ -1,7 +1,7 @@
 //! Saving a draft.
 
 use super::{
-    commit::{Commit, TRIES, contended, fail, unreadable},
+    commit::{Commit, Kept, TRIES, contended, fail, unreadable},
     rows::{Found, Replaced},
     storage::Mode,
 };
@@ -11,17 +11,6 @@ use crate::{
     session::{Change, Draft, Outcome, Previous, RowRef},
     store::StoreError,
 };
-
-/// Where a draft was saved.
-pub(super) enum Kept {
-    Row(RowRef),
-    /// It is to be in the cookie.
-    Cookie,
-    /// The draft was empty, and the session has ended.
-    Emptied,
-    /// Another request ended the session.
-    Dropped,
-}
 
 /// What happened to the previous session.
 enum Old {

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
-use super::{rows::Rows, vault::Vault};
-use crate::{session::Rules, store::Backend};
+use super::vault::Vault;
+use crate::store::Backend;
 
 /// The store of a layer.
 #[derive(Clone)]
@@ -20,13 +20,4 @@ pub(crate) enum Mode {
     Overflow,
     /// Those that are there already, until they change.
     ReadFrom,
-}
-
-impl Storage {
-    pub(crate) fn rows<'a>(&'a self, rules: &'a Rules) -> Rows<'a> {
-        Rows {
-            storage: self,
-            rules,
-        }
-    }
 }

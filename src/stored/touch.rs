@@ -1,7 +1,8 @@
 //! Sessions that did not change: moving the end of their rows, and moving them into the store.
 
 use super::{
-    commit::{Commit, Saved, needs_ticket},
+    commit::{Commit, Saved},
+    needs::needs_ticket,
     rows::Found,
 };
 use crate::{
@@ -58,7 +59,7 @@ impl Commit<'_> {
         match pointer {
             Ok(true) => {
                 let (head, row) = (draft.head, self.row_ref(&draft, version, false));
-                self.state.note_saved(draft, Some(row), None);
+                draft.note_saved(self.state, Some(row), None);
                 Ok(Saved::Ticket(head, Change::Content))
             }
             Ok(false) => {

@@ -18,6 +18,7 @@
 //! ```
 
 mod calls;
+mod ends;
 mod races;
 
 use std::{sync::Arc, time::Duration};
@@ -25,11 +26,9 @@ use std::{sync::Arc, time::Duration};
 use time::OffsetDateTime;
 
 use self::{
-    calls::{
-        brings_nothing_back, forgets_an_owner, inserts_alone, repeated_calls, replaces_one_version,
-        round_trips, tells_keys_apart, touches_the_end_alone,
-    },
-    races::{leaves_no_session_of_an_owner_that_moves, loses_nothing, survives_dropped_calls},
+    calls::{inserts_only, keeps_keys_apart, repeated_calls, replaces_one_version, round_trips},
+    ends::{brings_nothing_back, deletes_an_owner, moves_only_the_end},
+    races::{deletes_moving_sessions_of_an_owner, loses_nothing, survives_dropped_calls},
 };
 use super::{Creation, Operate, Saving, Statistics, Store, StoreKey, Version};
 
@@ -45,16 +44,16 @@ pub async fn check<S: Store>(open: impl AsyncFn() -> S) {
     let store = Arc::new(open().await);
     let other = Arc::new(open().await);
     round_trips(&*store, &*other).await;
-    tells_keys_apart(&*store).await;
-    inserts_alone(&store, &other).await;
+    keeps_keys_apart(&*store).await;
+    inserts_only(&store, &other).await;
     replaces_one_version(&*store, &*other).await;
     brings_nothing_back(&*store, &*other).await;
-    touches_the_end_alone(&*store, &*other).await;
-    forgets_an_owner(&*store, &*other).await;
+    moves_only_the_end(&*store, &*other).await;
+    deletes_an_owner(&*store, &*other).await;
     repeated_calls(&*store).await;
     loses_nothing(&store, &other).await;
     survives_dropped_calls(&store).await;
-    leaves_no_session_of_an_owner_that_moves(&store, &other).await;
+    deletes_moving_sessions_of_an_owner(&store, &other).await;
 }
 
 /// Checks that a store keeps all promises of [`Operate`].

@@ -169,10 +169,7 @@ impl DropPoint {
 }
 
 /// Deletes the sessions of an owner while one of them is renewed again and again.
-pub(super) async fn leaves_no_session_of_an_owner_that_moves<S: Store>(
-    store: &Arc<S>,
-    other: &Arc<S>,
-) {
+pub(super) async fn deletes_moving_sessions_of_an_owner<S: Store>(store: &Arc<S>, other: &Arc<S>) {
     const PROMISE: &str = "`delete_owner` also deletes and counts a session that moves to another key during the call";
     let owner = OwnerTag::new([3; 16]);
     for _ in 0..10 {

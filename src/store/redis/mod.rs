@@ -1,3 +1,4 @@
+mod call;
 mod dial;
 mod fault;
 mod link;
@@ -6,15 +7,13 @@ mod scripts;
 
 use std::{fmt, sync::Arc};
 
-use redis::{
-    Cmd, Pipeline, RedisFuture, RedisResult, Value,
-    aio::{ConnectionLike, MultiplexedConnection},
-};
+use redis::{Value, aio::ConnectionLike};
 use time::OffsetDateTime;
 
 use self::{
+    call::{Call, Given, number, unexpected},
     dial::Dialer,
-    link::{Link, Watch},
+    link::Link,
     row::{End, hex},
 };
 use super::{
@@ -63,17 +62,6 @@ pub struct RedisStore {
 enum Source {
     Link(Arc<Link>),
     Given(Arc<dyn Given>),
-}
-
-/// A connection that the user supplied, of any type.
-trait Given: Send + Sync {
-    fn open(&self) -> Box<dyn ConnectionLike + Send>;
-}
-
-/// The connection for one call.
-enum Call {
-    Watched(MultiplexedConnection, Watch),
-    Given(Box<dyn ConnectionLike + Send>),
 }
 
 impl RedisStore {
@@ -288,52 +276,6 @@ impl Operate for RedisStore {
     }
 }
 
-impl Call {
-    fn end(&mut self, reply: RedisResult<Value>) -> Result<Value, StoreError> {
-        if let Self::Watched(_, watch) = self {
-            watch.end(reply.as_ref().err());
-        }
-        reply.map_err(fault::translate)
-    }
-}
-
-impl ConnectionLike for Call {
-    fn req_packed_command<'a>(&'a mut self, cmd: &'a Cmd) -> RedisFuture<'a, Value> {
-        match self {
-            Self::Watched(connection, _) => connection.req_packed_command(cmd),
-            Self::Given(connection) => connection.req_packed_command(cmd),
-        }
-    }
-
-    fn req_packed_commands<'a>(
-        &'a mut self,
-        pipeline: &'a Pipeline,
-        offset: usize,
-        count: usize,
-    ) -> RedisFuture<'a, Vec<Value>> {
-        match self {
-            Self::Watched(connection, _) => connection.req_packed_commands(pipeline, offset, count),
-            Self::Given(connection) => connection.req_packed_commands(pipeline, offset, count),
-        }
-    }
-
-    fn get_db(&self) -> i64 {
-        match self {
-            Self::Watched(connection, _) => connection.get_db(),
-            Self::Given(connection) => connection.get_db(),
-        }
-    }
-}
-
-impl<C> Given for C
-where
-    C: ConnectionLike + Clone + Send + Sync + 'static,
-{
-    fn open(&self) -> Box<dyn ConnectionLike + Send> {
-        Box::new(self.clone())
-    }
-}
-
 impl fmt::Debug for RedisStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut shown = f.debug_struct("RedisStore");
@@ -343,19 +285,6 @@ impl fmt::Debug for RedisStore {
         }
         shown.finish_non_exhaustive()
     }
-}
-
-fn number(value: Value) -> Result<u64, StoreError> {
-    match value {
-        Value::Int(number) => u64::try_from(number).map_err(|_| unexpected()),
-        _ => Err(unexpected()),
-    }
-}
-
-fn unexpected() -> StoreError {
-    let told =
-        "unexpected answer from redis: check that the server is redis or valkey, not a proxy";
-    StoreError::new(StoreErrorKind::Other).told(told)
 }
 
 /// Escapes `text` to a pattern that matches only `text`.

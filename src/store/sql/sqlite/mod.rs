@@ -1,5 +1,9 @@
+mod queries;
+
 use std::{fmt, str::FromStr as _, time::Duration};
 
+use super::busy::{opening, patiently};
+use crate::store::{StoreError, StoreErrorKind};
 use sqlx::{
     Sqlite, SqlitePool,
     query::Query,
@@ -7,17 +11,6 @@ use sqlx::{
         SqliteArguments, SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions,
         SqliteSynchronous,
     },
-};
-use time::OffsetDateTime;
-
-use super::{
-    BATCH, Columns,
-    busy::{opening, patiently},
-    id, millis, number, stored, tag,
-};
-use crate::store::{
-    Creation, Operate, OwnerTag, Saving, Statistics, Store, StoreError, StoreErrorKind, StoreKey,
-    Stored, Version,
 };
 
 /// Keeps sessions in an SQLite file, for one machine whose processes share the file.
@@ -50,7 +43,7 @@ const READERS: u32 = 4;
 
 impl SqliteStore {
     /// The SQL that creates the table, the indexes and the view if they do not exist.
-    pub const SCHEMA: &str = include_str!("sqlite.sql");
+    pub const SCHEMA: &str = include_str!("../sqlite.sql");
 
     /// Opens a file, such as `sqlite:sessions.db`, and creates it if it does not exist.
     ///
@@ -203,125 +196,6 @@ impl SqliteStore {
             ),
             _ => error,
         })
-    }
-}
-
-impl Store for SqliteStore {
-    async fn load(&self, key: StoreKey) -> Result<Option<Stored>, StoreError> {
-        let (id, pool) = (id(&key), &self.readers);
-        let row: Option<Columns> = patiently(move || {
-            sqlx::query_as("select version, encrypted_data, expires_at from sessions where id = ?")
-                .bind(id)
-                .fetch_optional(pool)
-        })
-        .await?;
-        Ok(row.map(stored))
-    }
-
-    async fn create(
-        &self,
-        key: StoreKey,
-        bytes: &[u8],
-        expires: OffsetDateTime,
-        owner: Option<OwnerTag>,
-    ) -> Result<Creation, StoreError> {
-        let (id, tag, expires) = (id(&key), tag(&owner), millis(expires));
-        let made = self.write(move || {
-            let insert = sqlx::query(
-                "insert into sessions (id, user_id, encrypted_data, expires_at, version) values (?, ?, ?, ?, 1) \
-                 on conflict do nothing",
-            );
-            insert.bind(id).bind(tag).bind(bytes).bind(expires)
-        });
-        Ok(match made.await? {
-            0 => Creation::Exists,
-            _ => Creation::Created(Version::new(1)),
-        })
-    }
-
-    async fn save(
-        &self,
-        key: StoreKey,
-        expected: Version,
-        bytes: &[u8],
-        expires: OffsetDateTime,
-        owner: Option<OwnerTag>,
-    ) -> Result<Saving, StoreError> {
-        let (id, tag, expires) = (id(&key), tag(&owner), millis(expires));
-        let saved = self.write(move || {
-            let update = sqlx::query(
-                "update sessions set user_id = ?, encrypted_data = ?, expires_at = ?, version = version + 1 \
-                 where id = ? and version = ?",
-            );
-            let update = update.bind(tag).bind(bytes).bind(expires);
-            update.bind(id).bind(number(expected))
-        });
-        if saved.await? > 0 {
-            return Ok(Saving::Saved(expected.next()));
-        }
-        Ok(self.load(key).await?.map_or(Saving::Gone, Saving::Conflict))
-    }
-
-    async fn touch(
-        &self,
-        key: StoreKey,
-        expected: Version,
-        expires: OffsetDateTime,
-    ) -> Result<bool, StoreError> {
-        let (id, expires) = (id(&key), millis(expires));
-        let touched = self.write(move || {
-            let update =
-                sqlx::query("update sessions set expires_at = ? where id = ? and version = ?");
-            update.bind(expires).bind(id).bind(number(expected))
-        });
-        Ok(touched.await? > 0)
-    }
-
-    async fn delete(&self, key: StoreKey) -> Result<bool, StoreError> {
-        let id = id(&key);
-        let deleted = self.write(move || sqlx::query("delete from sessions where id = ?").bind(id));
-        Ok(deleted.await? > 0)
-    }
-
-    async fn delete_owner(&self, owner: OwnerTag) -> Result<u64, StoreError> {
-        let tag = &owner.as_bytes()[..];
-        let mut count = 0;
-        loop {
-            let deleted =
-                self.write(move || sqlx::query("delete from sessions where user_id = ?").bind(tag));
-            match deleted.await? {
-                0 => return Ok(count),
-                // a session may have moved to another key in the meantime
-                some => count += some,
-            }
-        }
-    }
-}
-
-impl Operate for SqliteStore {
-    async fn prune(&self, now: OffsetDateTime) -> Result<u64, StoreError> {
-        let now = millis(now);
-        self.write(move || {
-            let delete = sqlx::query(
-                "delete from sessions where id in (select id from sessions where expires_at <= ? limit ?)",
-            );
-            delete.bind(now).bind(BATCH)
-        })
-        .await
-    }
-
-    async fn statistics(&self, now: OffsetDateTime) -> Result<Statistics, StoreError> {
-        let (now, pool) = (millis(now), &self.readers);
-        let (all, expired): (i64, i64) = patiently(move || {
-            sqlx::query_as("select count(*), count(*) filter (where expires_at <= ?) from sessions")
-                .bind(now)
-                .fetch_one(pool)
-        })
-        .await?;
-        Ok(Statistics::new(
-            (all - expired).cast_unsigned(),
-            expired.cast_unsigned(),
-        ))
     }
 }
 

@@ -1,0 +1,154 @@
+//! The changes of a request, and the session under its lock.
+
+use std::sync::{Arc, MutexGuard};
+
+use super::{
+    incoming::{Incoming, Origin},
+    journal::Op,
+    outcome::{Comparison, Content, Outcome},
+    progress::Progress,
+    rules::Rules,
+};
+use crate::{
+    entries::Entries,
+    error::Error,
+    record::{Head, SessionId, Times},
+};
+
+/// The changes of this request. `None` stands for "as it came in".
+pub(super) struct Changes {
+    pub(super) phase: Phase,
+    pub(super) id: Option<SessionId>,
+    pub(super) times: Times,
+    pub(super) owner: Option<Box<str>>,
+    pub(super) entries: Option<Vec<u8>>,
+    pub(super) logged_in: bool,
+    /// The session could not be sent, or another request ended it.
+    pub(super) lost: bool,
+    /// The changes of entries since the session was opened or last saved, to be replayed on what
+    /// another request saved.
+    pub(super) log: Vec<Arc<Op>>,
+    /// What the store was told in this request.
+    pub(super) progress: Option<Box<Progress>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    Open,
+    LoggedOut,
+    Sent { logged_out: bool },
+}
+
+/// The session under its lock.
+pub(super) struct Locked<'a> {
+    pub(super) incoming: Option<&'a Incoming>,
+    pub(super) changes: MutexGuard<'a, Changes>,
+}
+
+impl Locked<'_> {
+    pub(super) fn entries(&self) -> Entries<'_> {
+        match self.changes.entries.as_deref() {
+            Some(bytes) => Entries::trusted(bytes),
+            None => entries_of(self.incoming),
+        }
+    }
+
+    pub(super) fn owner(&self) -> Option<&str> {
+        match self.changes.logged_out() {
+            true => None,
+            false => self
+                .changes
+                .owner
+                .as_deref()
+                .or_else(|| self.incoming?.record.owner()),
+        }
+    }
+
+    /// The current id. It is drawn if there is none.
+    pub(super) fn id(&mut self, rules: &Rules) -> Result<SessionId, Error> {
+        match self.changes.id {
+            Some(id) => Ok(id),
+            None => Ok(*self.changes.id.insert(rules.draw_id()?)),
+        }
+    }
+
+    /// What the response has to do, by what changed.
+    pub(super) fn outcome(&self) -> Outcome {
+        let changes = &*self.changes;
+        let change = Comparison {
+            before: self.before(),
+            id: changes.id,
+            times: changes.times,
+            owner: self.owner(),
+            entries: self.entries(),
+            content_was_set: changes.owner.is_some() || changes.entries.is_some(),
+            logged_in: changes.logged_in,
+            shared: self
+                .incoming
+                .is_some_and(|incoming| incoming.origin == Origin::Shared),
+        };
+        match changes.logged_out() {
+            true => Outcome::LOGGED_OUT,
+            false => change.outcome(),
+        }
+    }
+
+    /// The session as it came in, or as this request saved it.
+    fn before(&self) -> Option<Content<'_>> {
+        let progress = self.changes.progress.as_deref();
+        if let Some(saved) = progress.and_then(|progress| progress.saved.as_ref()) {
+            return Some(Content {
+                head: saved.head,
+                owner: saved.owner.as_deref(),
+                entries: Entries::trusted(&saved.entries),
+            });
+        }
+        let record = &self.incoming?.record;
+        Some(Content {
+            head: record.head,
+            owner: record.owner(),
+            entries: record.entries(),
+        })
+    }
+
+    pub(super) fn check_size(&self, rules: &Rules) -> Result<(), Error> {
+        let entries = self.entries();
+        rules.check_size(self.owner(), entries.as_bytes().len(), || entries.sizes())
+    }
+
+    pub(super) fn head(&mut self, rules: &Rules) -> Result<Head, Error> {
+        Ok(Head {
+            id: self.id(rules)?,
+            times: self.changes.times,
+        })
+    }
+}
+
+impl Changes {
+    pub(super) fn new(id: Option<SessionId>, times: Times) -> Self {
+        Self {
+            phase: Phase::Open,
+            id,
+            times,
+            owner: None,
+            entries: None,
+            logged_in: false,
+            lost: false,
+            log: Vec::new(),
+            progress: None,
+        }
+    }
+
+    pub(super) fn logged_out(&self) -> bool {
+        matches!(
+            self.phase,
+            Phase::LoggedOut | Phase::Sent { logged_out: true }
+        )
+    }
+}
+
+pub(super) fn entries_of(incoming: Option<&Incoming>) -> Entries<'_> {
+    incoming
+        .map(|incoming| incoming.record.entries())
+        .unwrap_or_default()
+}
