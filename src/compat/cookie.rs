@@ -3,7 +3,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use serde::de::DeserializeOwned;
 use tower_cookies::cookie::SameSite;
 
-use super::Format;
+use super::format::Format;
 use crate::{cookie::Attributes, entries::Entries};
 
 /// The session cookie of the app that is being replaced, with the settings of that app.
@@ -26,7 +26,7 @@ pub(super) type OwnerOf = dyn Fn(&LegacyEntries<'_>) -> Option<String> + Send + 
 impl LegacyCookie {
     /// A cookie in that format. Cookies older than `max_age` are refused; only whole seconds count.
     ///
-    /// Set an age even if the old app had none (`max_age=None`) and its cookies never expired.
+    /// Set an age even if the legacy app had none (`max_age=None`) and its cookies never expired.
     pub fn new(format: impl Format, max_age: Duration) -> Self {
         Self {
             format: Arc::new(format),
@@ -53,7 +53,7 @@ impl LegacyCookie {
     /// The old `path`. Default: `/`.
     ///
     /// Browsers keep cookies with different paths or domains apart. If these settings differ from
-    /// the old app's, the old cookie is neither replaced nor removed.
+    /// the legacy app's, the legacy cookie is neither replaced nor removed.
     pub fn path(mut self, path: impl Into<String>) -> Self {
         self.attributes.path = path.into();
         self
@@ -83,7 +83,7 @@ impl LegacyCookie {
         self
     }
 
-    /// Whether the old app had `max_age=None`. Default: `false`.
+    /// Whether the legacy app had `max_age=None`. Default: `false`.
     ///
     /// Browsers then delete the cookie when they close, which logs the user out.
     pub fn browser_session(mut self, browser_session: bool) -> Self {
@@ -91,7 +91,7 @@ impl LegacyCookie {
         self
     }
 
-    /// Sets how to find the owner of a session in the entries of the old app.
+    /// Sets how to find the owner of a session in the entries of the legacy app.
     /// [`Session::owner`](crate::Session::owner) then returns this owner.
     ///
     /// ```
@@ -102,7 +102,7 @@ impl LegacyCookie {
     /// # Ok::<(), tower_sealed_session::compat::EmptySecret>(())
     /// ```
     ///
-    /// Without it, sessions from the old app have no owner, and each request with an old cookie
+    /// Without it, sessions from the legacy app have no owner, and each request with a legacy cookie
     /// gets a new session id. With it, all requests with the same cookie have the same id: a logout
     /// or login in one of them also ends the session for the others in flight.
     pub fn owner(
@@ -124,7 +124,7 @@ impl fmt::Debug for LegacyCookie {
     }
 }
 
-/// The entries of the old app's session, for [`LegacyCookie::owner`].
+/// The entries of the legacy app's session, for [`LegacyCookie::owner`].
 pub struct LegacyEntries<'a>(pub(super) Entries<'a>);
 
 impl LegacyEntries<'_> {

@@ -6,9 +6,9 @@
 //!
 //! | mode | cookies | use it when |
 //! |---|---|---|
-//! | [`migrate`] | reads ours, else the old; writes ours, removes the old | the old app is gone |
-//! | [`dual_write`] | reads the newer, writes both | the old app still runs, or may run again |
-//! | [`SignedSessionLayer`] | reads and writes only the old | both apps stay |
+//! | [`migrate`] | reads ours, else the legacy one; writes ours, removes the legacy one | the legacy app is gone |
+//! | [`dual_write`] | reads the newer, writes both | the legacy app still runs, or may run again |
+//! | [`SignedSessionLayer`] | reads and writes only the legacy one | both apps stay |
 //!
 //! [`migrate`]: crate::SessionLayerBuilder::migrate
 //! [`dual_write`]: crate::SessionLayerBuilder::dual_write
@@ -23,7 +23,7 @@
 //!
 //! let fourteen_days = Duration::from_secs(14 * 24 * 3600);
 //! let until = OffsetDateTime::now_utc() + fourteen_days;
-//! let old = LegacyCookie::new(Starlette::new(["the old app's secret_key"])?, fourteen_days)
+//! let old = LegacyCookie::new(Starlette::new(["the legacy app's secret_key"])?, fourteen_days)
 //!     .owner(|entries| entries.get::<u64>("user_id").map(|id| id.to_string()));
 //! let sessions = SessionLayer::builder(KeyRing::ephemeral()?)
 //!     .idle_timeout(fourteen_days)

@@ -7,8 +7,9 @@ use std::{
 use time::OffsetDateTime;
 
 use super::{
-    Creation, Operate, OwnerTag, Saving, Statistics, Store, StoreError, StoreErrorKind, StoreKey,
-    Stored, Version,
+    contract::{Creation, OwnerTag, Saving, Store, StoreKey, Stored, Version},
+    error::{StoreError, StoreErrorKind},
+    operate::{Operate, Statistics},
 };
 
 /// Keeps sessions in the memory of this process. For tests, or for a single process whose sessions

@@ -2,7 +2,7 @@ use std::future::Future;
 
 use time::OffsetDateTime;
 
-use super::{Store, StoreError};
+use super::{contract::Store, error::StoreError};
 
 /// The operations of a store that operators use.
 pub trait Operate: Store {

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use time::OffsetDateTime;
 
-use super::Operate;
+use super::operate::Operate;
 use crate::event::Event;
 
 /// Prunes a store at this interval, without end: spawn it as a task.

@@ -38,7 +38,7 @@ impl Starlette {
     /// oldest first and the newest last, as for itsdangerous. The last one signs.
     ///
     /// A secret that [`Secret::new`] would refuse is accepted, with a warning event. An attacker
-    /// who guesses it can make sessions, both for the old app and for this one.
+    /// who guesses it can make sessions, both for the legacy app and for this one.
     ///
     /// # Errors
     ///
@@ -71,7 +71,7 @@ impl Starlette {
     }
 }
 
-/// The old app's secret is missing or empty.
+/// The legacy app's secret is missing or empty.
 ///
 /// Without a secret, no old session can be read. With an empty one, anyone can make sessions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,7 +79,7 @@ pub struct EmptySecret;
 
 impl fmt::Display for EmptySecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the old app's secret is missing or empty: pass its `secret_key`")
+        f.write_str("the legacy app's secret is missing or empty: pass its `secret_key`")
     }
 }
 

@@ -2,8 +2,10 @@ use std::{convert::Infallible, time::Duration};
 
 use time::OffsetDateTime;
 
-use super::Row;
-use crate::store::{Saving, StoreError, StoreKey, Stored, Version};
+use crate::store::{
+    contract::{Row, Saving, StoreKey, Stored, Version},
+    error::StoreError,
+};
 
 /// No value of this type exists, so the compiler removes the code that would use one.
 #[derive(Clone)]

@@ -8,18 +8,7 @@ mod disabled;
 #[cfg(feature = "store")]
 mod enabled;
 
-use time::OffsetDateTime;
-
-use super::OwnerTag;
-
 #[cfg(not(feature = "store"))]
 pub(crate) use self::disabled::{Backend, Lane, Turn};
 #[cfg(feature = "store")]
 pub(crate) use self::enabled::{Backend, Lane, Turn};
-
-/// What a store keeps under a key.
-pub(crate) struct Row<'a> {
-    pub(crate) bytes: &'a [u8],
-    pub(crate) expires: OffsetDateTime,
-    pub(crate) owner: Option<OwnerTag>,
-}

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{assert_created, assert_saved, key, later};
-use crate::store::{Creation, MAX_BYTES, Saving, Store, StoreKey, Stored};
+use crate::store::contract::{Creation, MAX_BYTES, Saving, Store, StoreKey, Stored};
 
 pub(super) async fn round_trips<S: Store>(store: &S, other: &S) {
     let all: Vec<u8> = (0..=255).cycle().take(MAX_BYTES).collect();

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{assert_created, assert_saved, key, later};
-use crate::store::{OwnerTag, Saving, Store};
+use crate::store::contract::{OwnerTag, Saving, Store, Version};
 
 pub(super) async fn brings_nothing_back<S: Store>(store: &S, other: &S) {
     let key = key();

@@ -30,7 +30,10 @@ use self::{
     ends::{brings_nothing_back, deletes_an_owner, moves_only_the_end},
     races::{deletes_moving_sessions_of_an_owner, loses_nothing, survives_dropped_calls},
 };
-use super::{Creation, Operate, Saving, Statistics, Store, StoreKey, Version};
+use super::{
+    contract::{Creation, Saving, Store, StoreKey, Version},
+    operate::{Operate, Statistics},
+};
 
 /// Checks that a store keeps all promises of [`Store`].
 ///

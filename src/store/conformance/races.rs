@@ -12,7 +12,7 @@ use std::{
 };
 
 use super::{assert_created, key, later};
-use crate::store::{OwnerTag, Saving, Store};
+use crate::store::contract::{OwnerTag, Saving, Store};
 
 /// Many writers change one session. After a conflict, a writer repeats its change on the stored
 /// bytes.

@@ -4,7 +4,7 @@ use redis::{
 };
 
 use super::{fault, link::Watch};
-use crate::store::{StoreError, StoreErrorKind};
+use crate::store::error::{StoreError, StoreErrorKind};
 
 /// A connection that the user supplied, of any type.
 pub(super) trait Given: Send + Sync {

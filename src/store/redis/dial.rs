@@ -8,7 +8,7 @@ use redis::{
 use tokio::time::{Instant, timeout};
 
 use super::{
-    super::{StoreError, StoreErrorKind},
+    super::error::{StoreError, StoreErrorKind},
     fault,
 };
 use crate::event::Event;

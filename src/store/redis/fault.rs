@@ -1,6 +1,6 @@
 use redis::{ErrorKind, RedisError};
 
-use super::super::{StoreError, StoreErrorKind};
+use super::super::error::{StoreError, StoreErrorKind};
 
 /// Maps an error of Redis to its kind.
 pub(super) fn translate(error: RedisError) -> StoreError {

@@ -23,7 +23,7 @@ use tokio::{
 };
 
 use super::{
-    super::{StoreError, StoreErrorKind},
+    super::error::{StoreError, StoreErrorKind},
     dial::{self, Dialer},
     fault,
 };

@@ -17,8 +17,9 @@ use self::{
     row::{End, hex},
 };
 use super::{
-    Creation, Operate, OwnerTag, Saving, Statistics, Store, StoreError, StoreErrorKind, StoreKey,
-    Stored, Version,
+    contract::{Creation, OwnerTag, Saving, Store, StoreKey, Stored, Version},
+    error::{StoreError, StoreErrorKind},
+    operate::{Operate, Statistics},
 };
 use crate::event::Event;
 

@@ -1,6 +1,9 @@
 use time::OffsetDateTime;
 
-use super::super::{OwnerTag, StoreError, StoreErrorKind, Stored, Version};
+use super::super::{
+    contract::{OwnerTag, Stored, Version},
+    error::{StoreError, StoreErrorKind},
+};
 use crate::clock::{self, Millis};
 
 /// The length of a value's head: version (8) ‖ end in milliseconds (8) ‖ owner, or zeros (16).

@@ -8,7 +8,7 @@ use std::{
 use sqlx::error::DatabaseError;
 
 use super::failure;
-use crate::store::{StoreError, StoreErrorKind};
+use crate::store::error::{StoreError, StoreErrorKind};
 
 /// How long a statement is retried while another process writes.
 ///

@@ -9,7 +9,10 @@ mod sqlite;
 use sqlx::error::DatabaseError;
 use time::OffsetDateTime;
 
-use super::{OwnerTag, StoreError, StoreErrorKind, StoreKey, Stored, Version};
+use super::{
+    contract::{OwnerTag, StoreKey, Stored, Version},
+    error::{StoreError, StoreErrorKind},
+};
 use crate::clock;
 
 pub use self::sqlite::SqliteStore;

@@ -19,11 +19,11 @@ use tokio::{
 
 pub(crate) use self::turns::Turn;
 use self::{touches::Touches, turns::Turns};
-use super::Row;
 use crate::{
     event::Event,
     store::{
-        Creation, OwnerTag, Saving, Store, StoreError, StoreErrorKind, StoreKey, Stored, Version,
+        contract::{Creation, OwnerTag, Row, Saving, Store, StoreKey, Stored, Version},
+        error::{StoreError, StoreErrorKind},
     },
 };
 

@@ -7,7 +7,7 @@ use std::{
 
 use time::OffsetDateTime;
 
-use crate::store::StoreKey;
+use crate::store::contract::StoreKey;
 
 /// The touches of this process.
 #[derive(Default)]

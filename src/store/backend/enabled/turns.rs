@@ -11,7 +11,7 @@ use std::{
 
 use tokio::sync::OwnedMutexGuard;
 
-use crate::store::{StoreError, StoreKey};
+use crate::store::{contract::StoreKey, error::StoreError};
 
 /// The sessions that are being changed.
 #[derive(Default)]
@@ -83,7 +83,7 @@ impl Drop for Turn {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::StoreErrorKind;
+    use crate::store::error::StoreErrorKind;
 
     #[tokio::test]
     async fn one_request_has_the_turn_and_empty_queues_are_removed() {

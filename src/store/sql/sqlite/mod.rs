@@ -3,7 +3,7 @@ mod queries;
 use std::{fmt, str::FromStr as _, time::Duration};
 
 use super::busy::{opening, patiently};
-use crate::store::{StoreError, StoreErrorKind};
+use crate::store::error::{StoreError, StoreErrorKind};
 use sqlx::{
     Sqlite, SqlitePool,
     query::Query,

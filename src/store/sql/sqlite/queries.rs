@@ -5,7 +5,9 @@ use super::{
     SqliteStore,
 };
 use crate::store::{
-    Creation, Operate, OwnerTag, Saving, Statistics, Store, StoreError, StoreKey, Stored, Version,
+    contract::{Creation, OwnerTag, Saving, Store, StoreKey, Stored, Version},
+    error::StoreError,
+    operate::{Operate, Statistics},
 };
 
 impl Store for SqliteStore {
