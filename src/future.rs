@@ -16,7 +16,7 @@ pin_project! {
         #[pin]
         inner: F,
         slot: Option<Arc<Slot>>,
-        saving: Option<Box<Saving<B>>>,
+        pending: Option<Box<Pending<B>>>,
     }
 
     impl<F, B> PinnedDrop for ResponseFuture<F, B> {
@@ -29,7 +29,7 @@ pin_project! {
 }
 
 /// A response that waits for the store.
-struct Saving<B> {
+struct Pending<B> {
     response: Response<B>,
     reply: Pin<Box<dyn Future<Output = Reply> + Send>>,
 }
@@ -39,7 +39,7 @@ impl<F, B> ResponseFuture<F, B> {
         Self {
             inner,
             slot,
-            saving: None,
+            pending: None,
         }
     }
 }
@@ -53,7 +53,7 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        if this.saving.is_none() {
+        if this.pending.is_none() {
             let mut answer = ready!(this.inner.poll(cx));
             let (Ok(response), Some(slot)) = (&mut answer, &this.slot) else {
                 return Poll::Ready(answer);
@@ -65,15 +65,15 @@ where
                 }
                 Committed::Later(reply) => {
                     let response = std::mem::take(response);
-                    *this.saving = Some(Box::new(Saving { response, reply }));
+                    *this.pending = Some(Box::new(Pending { response, reply }));
                 }
             }
         }
-        let Some(saving) = this.saving else {
+        let Some(pending) = this.pending else {
             unreachable!("without one, the response was returned above")
         };
-        let reply = ready!(saving.reply.as_mut().poll(cx));
-        let mut response = std::mem::take(&mut saving.response);
+        let reply = ready!(pending.reply.as_mut().poll(cx));
+        let mut response = std::mem::take(&mut pending.response);
         if let Some(slot) = this.slot.take() {
             slot.finish(&mut response, reply);
         }

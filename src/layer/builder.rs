@@ -231,7 +231,6 @@ impl SessionLayerBuilder {
             audience: &self.audience,
         }));
         let vault = Vault::derive(&self.keys, name, &self.audience);
-        warn_of_prefix(prefix, self.cookie.insecure_http, name);
         let rules = Rules {
             timeouts,
             limits: Limits {
@@ -257,7 +256,10 @@ impl SessionLayerBuilder {
             companion,
             ..Config::new(codec, rules, self.clock)
         };
-        SessionLayer::from_parts(config, vault).with_stores(self.stores, self.store_timeout)
+        let layer = SessionLayer::from_parts(config, vault);
+        let layer = layer.with_stores(self.stores, self.store_timeout)?;
+        warn_of_prefix(prefix, self.cookie.insecure_http, layer.cookie_name());
+        Ok(layer)
     }
 }
 

@@ -1,4 +1,7 @@
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{Arc, Once},
+};
 
 use tower_layer::Layer;
 
@@ -47,8 +50,11 @@ impl SessionLayer {
         &self.config
     }
 
+    /// The configuration, to be changed. The layer then warns by itself when it is nested.
     pub(crate) fn config_mut(&mut self) -> &mut Config {
-        Arc::make_mut(&mut self.config)
+        let config = Arc::make_mut(&mut self.config);
+        config.nested = Arc::new(Once::new());
+        config
     }
 }
 

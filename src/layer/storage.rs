@@ -29,7 +29,10 @@ impl SessionLayer {
         };
         if let Some((other, _)) = stores.next() {
             let reason = "a layer has one store";
-            return ConfigError::conflict(mode.setting(), other.setting(), reason);
+            return match other == mode {
+                true => ConfigError::invalid(mode.setting(), reason),
+                false => ConfigError::conflict(mode.setting(), other.setting(), reason),
+            };
         }
         if let Some(timeout) = timeout {
             backend.set_timeout(timeout);

@@ -1,8 +1,12 @@
 //! From the outcome of a request to the cookies of its response.
 
-use http::{HeaderMap, HeaderValue};
+use http::HeaderMap;
 
-use super::{config::Config, open::CookieHeaders, respond::Reply};
+use super::{
+    config::Config,
+    open::CookieHeaders,
+    respond::{Cookies, Reply},
+};
 use crate::{
     clock::Millis,
     cookie::cache::{self, Exposure},
@@ -34,7 +38,10 @@ impl Commit<'_> {
         };
         reply.unwrap_or_else(|error| {
             self.state.lose();
-            Reply::error(error, [None, None])
+            Reply::Error {
+                error,
+                cookies: [None, None],
+            }
         })
     }
 
@@ -47,34 +54,31 @@ impl Commit<'_> {
                 let Config { codec, rules, .. } = self.config;
                 let (head, line) = codec.set(rules, self.state, now, now)?;
                 let legacy = self.legacy_line(head, now, false)?;
-                Ok(Reply::cookies(change.into(), [Some(line), legacy], None))
+                Ok(reply(change.into(), [Some(line), legacy], None))
             }
-            Saved::Removed(outcome) => Ok(self.removal(outcome)),
+            Saved::Removed { logged_out } => Ok(self.removal(logged_out)),
             Saved::Lost => Ok(self.lost()),
         }
     }
 
-    /// The reply if the store could not be called, or its answer could not be sent.
+    /// The reply if the session could not be saved to the store, or if its cookie could not be made.
     pub(super) fn reply_failed(&self, error: Error, outcome: Outcome) -> Reply {
         self.state.lose();
-        let unsent = (
-            self.state.unsent(),
-            self.state.previous(),
-            self.config.clock.now(),
-        );
-        let cookies = match (outcome, unsent) {
-            (Outcome::LOGGED_OUT, _) => {
+        let cookies = match outcome {
+            Outcome::LOGGED_OUT => {
                 Event::LogoutIncomplete.emit();
                 self.removals()
             }
-            // of an earlier commit, which may have ended the old session
-            (_, (Some(_), Some(previous), Some(now))) => {
-                let ticket = self.ticket_lines(previous.head, now);
-                ticket.unwrap_or_default()
-            }
-            _ => [None, None],
+            _ => self.unsent_ticket().unwrap_or_default(),
         };
-        Reply::error(error, cookies)
+        Reply::Error { error, cookies }
+    }
+
+    /// The ticket of an earlier commit of this request, which may have ended the old session.
+    fn unsent_ticket(&self) -> Option<Cookies> {
+        let (_, previous) = (self.state.unsent()?, self.state.previous()?);
+        let now = self.config.clock.now()?;
+        self.ticket_lines(previous.head, now).ok()
     }
 
     fn keep(&self, headers: &HeaderMap) -> Result<Reply, Error> {
@@ -90,11 +94,7 @@ impl Commit<'_> {
         }
         if self.state.legacy_logout().is_some() {
             let cookies = [Some(self.config.codec.template.remove()), None];
-            return Ok(Reply::cookies(
-                Exposure::Login,
-                cookies,
-                Some(Event::Removed),
-            ));
+            return Ok(reply(Exposure::Login, cookies, Some(Event::Removed)));
         }
         Ok(self.refresh(headers).unwrap_or_else(Reply::unchanged))
     }
@@ -127,7 +127,7 @@ impl Commit<'_> {
             Ok((head, cookies)) => {
                 let valid = now < rules.timeouts.end(head.times) && !rules.ended.contains(id);
                 let event = Some(Event::Refreshed(head.id));
-                valid.then(|| Reply::cookies(Exposure::Cookie, cookies, event))
+                valid.then(|| reply(Exposure::Cookie, cookies, event))
             }
             Err(error) => {
                 if error.kind() == ErrorKind::TooLarge {
@@ -166,7 +166,7 @@ impl Commit<'_> {
             None => Event::Created(head.id),
         };
         let cookies = [Some(line), legacy];
-        Ok(Reply::cookies(change.into(), cookies, Some(event)))
+        Ok(reply(change.into(), cookies, Some(event)))
     }
 
     fn remove(&self, logged_out: bool) -> Reply {
@@ -178,7 +178,7 @@ impl Commit<'_> {
             Some(id) if ended.contains(id) => return self.lost(),
             _ => {}
         }
-        self.removal(Outcome::Remove { logged_out })
+        self.removal(logged_out)
     }
 
     /// Another request ended the session: its changes are dropped.
@@ -188,23 +188,31 @@ impl Commit<'_> {
         Reply::unchanged()
     }
 
-    fn removal(&self, outcome: Outcome) -> Reply {
-        let exposure = match outcome {
-            Outcome::LOGGED_OUT => Exposure::Login,
-            _ => Exposure::Cookie,
+    fn removal(&self, logged_out: bool) -> Reply {
+        let exposure = match logged_out {
+            true => Exposure::Login,
+            false => Exposure::Cookie,
         };
-        Reply::cookies(exposure, self.removals(), Some(Event::Removed))
+        reply(exposure, self.removals(), Some(Event::Removed))
     }
 
     fn ticket(&self, head: Head, change: Change, now: Millis) -> Result<Reply, Error> {
         let cookies = self.ticket_lines(head, now)?;
-        Ok(Reply::cookies(change.into(), cookies, None))
+        Ok(reply(change.into(), cookies, None))
     }
 
-    fn ticket_lines(&self, head: Head, now: Millis) -> Result<[Option<HeaderValue>; 2], Error> {
+    fn ticket_lines(&self, head: Head, now: Millis) -> Result<Cookies, Error> {
         let Config { codec, rules, .. } = self.config;
         let line = codec.set_ticket(rules, self.state.opened(), head, now)?;
         Ok([Some(line), self.legacy_line(head, now, false)?])
+    }
+}
+
+fn reply(exposure: Exposure, cookies: Cookies, event: Option<Event<'static>>) -> Reply {
+    Reply::Response {
+        exposure,
+        cookies,
+        event,
     }
 }
 

@@ -4,7 +4,7 @@ use http::HeaderValue;
 
 use super::{
     commit::Commit,
-    open::{Ambiguous, Found, Reader},
+    open::{Ambiguous, OwnSessions, Reader},
 };
 use crate::{
     clock::Millis,
@@ -26,7 +26,7 @@ impl Reader<'_> {
         companion: &Companion,
         now: Millis,
     ) -> Result<Arrival, Error> {
-        let Found { valid, expired } = match self.find(keys, now) {
+        let OwnSessions { valid, expired } = match self.find(keys, now) {
             Ok(found) => found,
             Err(Ambiguous) => return Ok(Arrival::new(now, None)),
         };

@@ -31,7 +31,7 @@ pub(super) struct Reader<'a> {
 }
 
 /// The sessions of our cookies.
-pub(super) struct Found {
+pub(super) struct OwnSessions {
     pub(super) valid: Option<Incoming>,
     /// One that has expired.
     pub(super) expired: Option<Incoming>,
@@ -79,11 +79,11 @@ impl Reader<'_> {
 
     /// The one valid session of our cookies. A visitor without one is anonymous, with an event.
     #[inline]
-    pub(super) fn find(&mut self, keys: &Keys, now: Millis) -> Result<Found, Ambiguous> {
+    pub(super) fn find(&mut self, keys: &Keys, now: Millis) -> Result<OwnSessions, Ambiguous> {
         let Config { codec, rules, .. } = self.config;
         let headers = self.cookies.iter();
         let tokens = headers.flat_map(|header| scan::values(header.as_bytes(), codec.name()));
-        let mut found = Found {
+        let mut found = OwnSessions {
             valid: None,
             expired: None,
         };

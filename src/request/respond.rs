@@ -9,14 +9,17 @@ use crate::{
     session::Change,
 };
 
-/// What a commit adds to the response.
-pub(crate) struct Reply {
-    exposure: Exposure,
-    cookies: Cookies,
-    /// Emitted after the cookies were added.
-    event: Option<Event<'static>>,
-    /// Replaces the response.
-    error: Option<Error>,
+/// The effect of a commit on the response.
+pub(crate) enum Reply {
+    /// The response of the handler.
+    Response {
+        exposure: Exposure,
+        cookies: Cookies,
+        /// Emitted after the cookies were added.
+        event: Option<Event<'static>>,
+    },
+    /// An error instead of that response. The cookies are set all the same.
+    Error { error: Error, cookies: Cookies },
 }
 
 /// The `Set-Cookie` headers: ours, and that of the legacy cookie.
@@ -25,52 +28,35 @@ pub(super) type Cookies = [Option<HeaderValue>; 2];
 impl Reply {
     /// The session was opened, and no cookie changes.
     pub(super) fn unchanged() -> Self {
-        Self {
+        Self::Response {
             exposure: Exposure::Opened,
             cookies: [None, None],
             event: None,
-            error: None,
-        }
-    }
-
-    pub(super) fn cookies(
-        exposure: Exposure,
-        cookies: Cookies,
-        event: Option<Event<'static>>,
-    ) -> Self {
-        Self {
-            exposure,
-            cookies,
-            event,
-            error: None,
-        }
-    }
-
-    /// The session could not be saved. The cookies are set all the same.
-    pub(super) fn error(error: Error, cookies: Cookies) -> Self {
-        Self {
-            exposure: Exposure::Login,
-            cookies,
-            event: None,
-            error: Some(error),
         }
     }
 
     /// Writes the reply into the response. `nested`: there is a layer of another name around this one.
     pub(super) fn write<B: Default>(self, response: &mut Response<B>, nested: bool) {
-        if let Some(error) = self.error {
-            Event::Failed(error.kind()).emit();
-            replace(response, error);
-            append(response.headers_mut(), self.cookies);
-            return;
-        }
-        let set = nested && self.exposure != Exposure::Opened;
-        let passed_on = set.then(|| self.cookies.clone());
-        append(response.headers_mut(), self.cookies);
-        if let Some(event) = self.event {
+        let (exposure, cookies, event) = match self {
+            Self::Response {
+                exposure,
+                cookies,
+                event,
+            } => (exposure, cookies, event),
+            Self::Error { error, cookies } => {
+                Event::Failed(error.kind()).emit();
+                replace(response, error);
+                append(response.headers_mut(), cookies);
+                return;
+            }
+        };
+        let pass_on = nested && exposure != Exposure::Opened;
+        let passed_on = pass_on.then(|| cookies.clone());
+        append(response.headers_mut(), cookies);
+        if let Some(event) = event {
             event.emit();
         }
-        cache::mark(response, self.exposure, nested);
+        cache::mark(response, exposure, nested);
         if let Some(cookies) = passed_on {
             let inside = response
                 .extensions_mut()

@@ -113,7 +113,9 @@ impl Locked<'_> {
 
     pub(super) fn check_size(&self, rules: &Rules) -> Result<(), Error> {
         let entries = self.entries();
-        rules.check_size(self.owner(), entries.as_bytes().len(), || entries.sizes())
+        rules
+            .limits
+            .check(self.owner(), entries.as_bytes().len(), || entries.sizes())
     }
 
     pub(super) fn head(&mut self, rules: &Rules) -> Result<Head, Error> {

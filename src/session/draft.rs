@@ -7,7 +7,7 @@ use super::{
     incoming::RowRef,
     journal::{Op, replay},
     outcome::{Change, Outcome},
-    progress::{Previous, Saved},
+    progress::{Previous, SavedSession},
     rules::Rules,
     state::State,
 };
@@ -107,7 +107,7 @@ impl Draft {
                 (Some(Change::LoggedIn), _) => Some(Change::LoggedIn),
                 (before, new) => new.or(before),
             };
-            progress.saved = Some(Saved {
+            progress.saved = Some(SavedSession {
                 head: draft.head,
                 owner: draft.owner,
                 entries: draft.entries,
@@ -198,8 +198,10 @@ impl Draft {
 
     fn check_size(&self, rules: &Rules) -> Result<(), Error> {
         let entries = Entries::trusted(&self.entries);
-        rules.check_size(self.owner.as_deref(), self.entries.len(), || {
-            entries.sizes()
-        })
+        rules
+            .limits
+            .check(self.owner.as_deref(), self.entries.len(), || {
+                entries.sizes()
+            })
     }
 }

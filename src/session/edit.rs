@@ -54,7 +54,9 @@ impl State {
             true => session.entries(),
             false => Entries::default(),
         };
-        rules.check_size(Some(owner), entries.as_bytes().len(), || entries.sizes())?;
+        rules
+            .limits
+            .check(Some(owner), entries.as_bytes().len(), || entries.sizes())?;
         if !keeps {
             session.set_entries(Vec::new());
             session.log(rules, || Op::Clear);
@@ -159,7 +161,9 @@ impl State {
             Op::set_all(values.iter().filter(changed))
         });
         let merge = Merge::new(entries, values);
-        rules.check_size(session.owner(), merge.len(), || merge.sizes())?;
+        rules
+            .limits
+            .check(session.owner(), merge.len(), || merge.sizes())?;
         let bytes = merge.apply();
         session.set_entries(bytes);
         session.changes.log.extend(op.map(Arc::new));
@@ -180,6 +184,8 @@ impl Locked<'_> {
     }
 
     fn check_splice(&self, rules: &Rules, splice: &Splice<'_>) -> Result<(), Error> {
-        rules.check_size(self.owner(), splice.len(), || splice.sizes())
+        rules
+            .limits
+            .check(self.owner(), splice.len(), || splice.sizes())
     }
 }

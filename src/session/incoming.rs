@@ -14,7 +14,7 @@ pub(crate) struct Arrival {
     pub(crate) incoming: Option<Incoming>,
     /// The session that the legacy app ended: its cookie is to be removed.
     pub(crate) legacy_logout: Option<SessionId>,
-    /// The ended session whose ticket came. Boxed, since it is rare.
+    /// The ended session whose ticket or cookie came. Boxed, since it is rare.
     pub(crate) tombstone: Option<Box<Tombstone>>,
 }
 
@@ -61,7 +61,7 @@ pub(crate) struct RowRef {
     pub(crate) ticket: bool,
 }
 
-/// An ended session whose ticket a visitor still has.
+/// An ended session whose ticket or cookie a visitor still has.
 #[derive(Clone, Copy)]
 pub(crate) struct Tombstone {
     pub(crate) id: SessionId,
@@ -74,7 +74,7 @@ pub(crate) struct Tombstone {
 impl Origin {
     /// Whether a legacy cookie belongs beside ours. It has a deadline of its own and has to be signed
     /// again before that.
-    pub(crate) fn has_legacy_cookie(self) -> bool {
+    pub(crate) fn expects_legacy_cookie(self) -> bool {
         matches!(self, Self::Paired | Self::Unpaired)
     }
 

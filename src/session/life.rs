@@ -66,8 +66,8 @@ impl Session {
     /// # Security
     ///
     /// Call it on every authentication, including a step-up. It ends the old id, so that responses to
-    /// requests that are still in flight with that id cannot undo the login. Without a store, this
-    /// holds within this process and for a minute.
+    /// requests that are still in flight with that id cannot undo the login. For a session in its
+    /// cookie, this holds within this process and for a minute.
     pub fn login(&self, owner: impl fmt::Display) -> Result<(), Error> {
         let login = self.state().login(self.rules(), &owner.to_string());
         match self.change("login", login)? {

@@ -7,7 +7,7 @@ use crate::{error::Error, record::Head};
 #[derive(Default)]
 pub(super) struct Progress {
     /// The session as the store has it by this request.
-    pub(super) saved: Option<Saved>,
+    pub(super) saved: Option<SavedSession>,
     /// The change for which the response has to set a cookie.
     pub(super) unsent: Option<Change>,
     /// Whether the logout reached the store.
@@ -17,7 +17,7 @@ pub(super) struct Progress {
 }
 
 /// A saved session.
-pub(super) struct Saved {
+pub(super) struct SavedSession {
     pub(super) head: Head,
     pub(super) owner: Option<Box<str>>,
     pub(super) entries: Vec<u8>,

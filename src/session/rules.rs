@@ -48,14 +48,4 @@ impl Rules {
         (self.random.hedge)(&mut bytes)?;
         Ok(bytes)
     }
-
-    /// Whether a session with that owner and that many bytes of entries fits.
-    pub(super) fn check_size(
-        &self,
-        owner: Option<&str>,
-        entries: usize,
-        sizes: impl FnOnce() -> Vec<(String, usize)>,
-    ) -> Result<(), Error> {
-        self.limits.check(owner, entries, sizes)
-    }
 }

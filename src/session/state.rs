@@ -23,8 +23,8 @@ use crate::{
 
 /// What came in, outside the lock, and what changed, inside.
 ///
-/// No code of the user runs under the lock, not even a subscriber of events, which may read the
-/// session. So a panic cannot leave half a change behind, and no task can wait for itself.
+/// No code of the user that could reach the session runs under the lock, not even a subscriber of
+/// events. So a panic cannot leave half a change behind, and no task can wait for itself.
 pub(crate) struct State {
     arrival: Arrival,
     changes: Mutex<Changes>,
@@ -135,7 +135,7 @@ impl State {
         if let Some(row) = incoming.row() {
             return timeouts.touch_due(times, row.expires, opened);
         }
-        let fallback = incoming.age == Age::Fallback || incoming.origin.has_legacy_cookie();
+        let fallback = incoming.age == Age::Fallback || incoming.origin.expects_legacy_cookie();
         !incoming.is_vacant() && timeouts.refresh_due(times, fallback, opened)
     }
 
@@ -192,7 +192,9 @@ impl State {
     ) -> Result<(Head, Option<String>), Error> {
         let mut session = self.lock();
         let entries = session.entries();
-        rules.check_size(None, entries.as_bytes().len(), || entries.sizes())?;
+        rules
+            .limits
+            .check(None, entries.as_bytes().len(), || entries.sizes())?;
         session.changes.times = rules.new_times(now);
         let head = session.head(rules)?;
         Ok((head, session.changes.owner.as_deref().map(str::to_owned)))

@@ -88,14 +88,21 @@ impl Error {
     }
 
     pub(crate) fn is_full(&self) -> bool {
-        self.store_error()
+        self.as_store_error()
             .is_some_and(|error| error.kind == StoreErrorKind::Full)
     }
 
+    pub(crate) fn as_store_error(&self) -> Option<&StoreError> {
+        self.source_of()
+    }
+}
+
+#[cfg(feature = "store")]
+impl Error {
     /// The error of the store, if the store failed.
     #[must_use]
     pub fn store_error(&self) -> Option<&StoreError> {
-        self.source_of()
+        self.as_store_error()
     }
 }
 

@@ -31,7 +31,7 @@ pub use self::redis::RedisStore;
 #[cfg(feature = "sqlite")]
 pub use self::sql::SqliteStore;
 pub(crate) use self::{
-    backend::{Backend, Lane, Turn},
+    backend::{Backend, Deadline, Lane, Turn},
     contract::Row,
 };
 pub use self::{

@@ -1,33 +1,29 @@
 //! Saving what a request changed.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use super::{
-    needs::needs_ticket,
-    rows::{Found, Rows},
-    storage::Mode,
-};
+use super::{needs::needs_ticket, rows::Rows, storage::Mode};
 use crate::{
     clock::{self, Millis},
     error::{Error, ErrorKind},
     event::{DropReason, Event},
     random,
-    record::{Head, SessionId},
+    record::Head,
     session::{Change, Draft, Outcome, RowRef, State},
-    store::{Lane, StoreError, StoreErrorKind, Turn},
+    store::{Deadline, Lane, StoreError, StoreErrorKind, Turn},
 };
 
 /// The maximum number of tries to save a session that other requests change.
 pub(super) const TRIES: u32 = 64;
 
-/// The commit of one request.
-pub(super) struct Commit<'a> {
+/// The commit of one request to the store.
+pub(super) struct StoreCommit<'a> {
     pub(super) rows: Rows<'a>,
     pub(super) state: &'a State,
     pub(super) now: Millis,
     /// Whether shared caches may store the response.
     pub(super) public: bool,
-    deadline: Instant,
+    deadline: Deadline,
 }
 
 /// Where a draft was saved.
@@ -49,8 +45,8 @@ pub(crate) enum Saved {
     Ticket(Head, Change),
     /// The session is in its cookie.
     Cookie(Change),
-    /// The session ended.
-    Removed(Outcome),
+    /// The session ended, by a logout or because it was emptied.
+    Removed { logged_out: bool },
     /// Another request ended the session: the changes are dropped.
     Lost,
 }
@@ -64,8 +60,8 @@ impl Rows<'_> {
         clock: &clock::Source,
         public: bool,
     ) -> Result<(Saved, Millis), Error> {
-        let _turn = self.backend().enter(lane).await.map_err(Error::store)?;
-        let commit = Commit::new(*self, state, clock, public)?;
+        let _lane = self.backend().enter(lane).await.map_err(Error::store)?;
+        let commit = StoreCommit::new(*self, state, clock, public)?;
         Ok((commit.save().await?, commit.now))
     }
 
@@ -76,16 +72,16 @@ impl Rows<'_> {
         lane: &Lane,
         clock: &clock::Source,
     ) -> Result<(), Error> {
-        let _turn = self.backend().enter(lane).await.map_err(Error::store)?;
+        let _lane = self.backend().enter(lane).await.map_err(Error::store)?;
         let outcome = state.pending();
         check_failed(state, outcome)?;
         if !self.has_to_save(state, outcome, false) {
             return Ok(());
         }
-        let commit = Commit::new(*self, state, clock, false)?;
+        let commit = StoreCommit::new(*self, state, clock, false)?;
         let saved = commit.save_early(outcome).await;
         if let Err(error) = &saved
-            && error.store_error().is_some_and(StoreError::is_silence)
+            && error.as_store_error().is_some_and(StoreError::is_silence)
         {
             state.note_failed(error.clone());
         }
@@ -93,7 +89,7 @@ impl Rows<'_> {
     }
 }
 
-impl<'a> Commit<'a> {
+impl<'a> StoreCommit<'a> {
     fn new(
         rows: Rows<'a>,
         state: &'a State,
@@ -106,7 +102,7 @@ impl<'a> Commit<'a> {
             state,
             now: clock.now().ok_or(ErrorKind::Clock)?,
             public,
-            deadline: Instant::now() + rows.backend().patience(),
+            deadline: rows.backend().deadline(),
         })
     }
 
@@ -119,14 +115,14 @@ impl<'a> Commit<'a> {
             Outcome::NoChange => self.keep_alive().await,
             Outcome::LOGGED_OUT => {
                 self.log_out().await?;
-                Ok(Saved::Removed(outcome))
+                Ok(Saved::Removed { logged_out: true })
             }
             Outcome::Write(_) | Outcome::Remove { .. } => {
                 let mut draft = Draft::new(state, self.rows.rules, self.now)?;
                 match self.write(&mut draft).await? {
                     Kept::Row(row) => Ok(self.saved_to_row(draft, row)),
                     Kept::Cookie => Ok(self.saved_to_cookie(draft)),
-                    Kept::Emptied => Ok(Saved::Removed(Outcome::EMPTIED)),
+                    Kept::Emptied => Ok(Saved::Removed { logged_out: false }),
                     Kept::Dropped => Ok(Saved::Lost),
                 }
             }
@@ -190,16 +186,12 @@ impl<'a> Commit<'a> {
         }
     }
 
-    pub(super) async fn find(&self, id: SessionId) -> Result<Option<Found>, Error> {
-        self.rows.find(id).await
-    }
-
     /// Waits before another try, for a random time that grows with the number of tries.
     pub(super) async fn pause(&self, tries: u32) -> Result<(), Error> {
         if tries < 2 {
             return Ok(());
         }
-        if Instant::now() >= self.deadline {
+        if self.deadline.has_passed() {
             return Err(contended());
         }
         let mut random = [0; 8];
@@ -232,7 +224,7 @@ fn emit_saved(draft: &Draft) {
 
 /// Passes on to the waiting requests that the store does not answer.
 pub(super) fn fail(turn: &Turn, error: &Error) {
-    if let Some(error) = error.store_error().filter(|error| error.is_silence()) {
+    if let Some(error) = error.as_store_error().filter(|error| error.is_silence()) {
         turn.fail(error);
     }
 }

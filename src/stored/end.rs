@@ -1,7 +1,7 @@
 //! Logging out: ending a session and the ones that continue it.
 
 use super::{
-    commit::{Commit, TRIES, contended, fail, unreadable},
+    commit::{StoreCommit, TRIES, contended, fail, unreadable},
     rows::{Found, Replaced},
     storage::Mode,
 };
@@ -10,7 +10,7 @@ use crate::{error::Error, session::Previous};
 /// The maximum number of successors.
 const MAX_SUCCESSORS: usize = 16;
 
-impl Commit<'_> {
+impl StoreCommit<'_> {
     /// Ends the session of the request, and all sessions that continue it.
     pub(super) async fn log_out(&self) -> Result<(), Error> {
         if self.state.is_logout_saved() {
@@ -62,7 +62,7 @@ impl Commit<'_> {
                         Ok(Replaced::Done(_) | Replaced::Gone) => return Ok(None),
                         Ok(Replaced::Conflict(found)) => Some(found),
                         // no space for a tombstone: a live row is deleted, a successor is followed
-                        Err(error) if error.is_full() => match self.find(head.id).await? {
+                        Err(error) if error.is_full() => match self.rows.find(head.id).await? {
                             Some(Found::Live(..)) => {
                                 self.rows.delete(head.id).await?;
                                 return Ok(None);
@@ -78,7 +78,7 @@ impl Commit<'_> {
                     .await?
                 {
                     true => return Ok(None),
-                    false => self.find(head.id).await?,
+                    false => self.rows.find(head.id).await?,
                 },
             };
             match found {

@@ -1,7 +1,7 @@
 //! Saving a draft.
 
 use super::{
-    commit::{Commit, Kept, TRIES, contended, fail, unreadable},
+    commit::{Kept, StoreCommit, TRIES, contended, fail, unreadable},
     rows::{Found, Replaced},
     storage::Mode,
 };
@@ -22,7 +22,7 @@ enum Old {
     Lost(Option<Head>),
 }
 
-impl Commit<'_> {
+impl StoreCommit<'_> {
     /// Saves a draft. If the draft is empty, ends the previous session.
     pub(super) async fn write(&self, draft: &mut Draft) -> Result<Kept, Error> {
         let fresh = self.state.tombstone().filter(|ended| ended.fresh);
@@ -38,7 +38,7 @@ impl Commit<'_> {
         }
         let mut made = None;
         let kept = self.write_in_turn(draft, &mut made).await;
-        let failed = kept.as_ref().err().and_then(Error::store_error);
+        let failed = kept.as_ref().err().and_then(Error::as_store_error);
         if let Some(made) = made
             && !(matches!(kept, Ok(Kept::Row(_))) && made == draft.head.id)
             // without an answer, the old session may have ended, so the new row has to stay
@@ -154,8 +154,8 @@ impl Commit<'_> {
                 let replaced = match ending.await {
                     Ok(replaced) => replaced,
                     // it may have ended although the answer was lost
-                    Err(error) if error.store_error().is_some_and(StoreError::is_lost) => {
-                        match self.find(head.id).await {
+                    Err(error) if error.as_store_error().is_some_and(StoreError::is_lost) => {
+                        match self.rows.find(head.id).await {
                             Ok(Some(found)) => Replaced::Conflict(found),
                             Ok(None) | Err(_) => return Err(error),
                         }
@@ -189,8 +189,8 @@ impl Commit<'_> {
                 {
                     return Ok(Old::Ended);
                 }
-                match self.find(head.id).await? {
-                    Some(Found::Moved(there)) => match self.find(there.id).await? {
+                match self.rows.find(head.id).await? {
+                    Some(Found::Moved(there)) => match self.rows.find(there.id).await? {
                         Some(Found::Live(record, row)) => {
                             // another request moved it first: continue there
                             let ticket = false;

@@ -1,7 +1,7 @@
 //! Sessions that did not change: moving the end of their rows, and moving them into the store.
 
 use super::{
-    commit::{Commit, Saved},
+    commit::{Saved, StoreCommit},
     needs::needs_ticket,
     rows::Found,
 };
@@ -11,7 +11,7 @@ use crate::{
     session::{Change, Draft, Previous},
 };
 
-impl Commit<'_> {
+impl StoreCommit<'_> {
     /// Moves the end of a row if it is due. Moves a session from its cookie to the store.
     pub(super) async fn keep_alive(&self) -> Result<Saved, Error> {
         let (state, rules) = (self.state, self.rows.rules);

@@ -14,6 +14,15 @@ pub(crate) enum Backend {}
 /// No session has a row, so no request waits for another one.
 pub(crate) enum Turn {}
 
+/// No commit is retried.
+pub(crate) enum Deadline {}
+
+impl Deadline {
+    pub(crate) fn has_passed(&self) -> bool {
+        match *self {}
+    }
+}
+
 /// Commits of one request need no order without a store.
 #[derive(Default)]
 pub(crate) struct Lane {}
@@ -29,7 +38,7 @@ impl Backend {
         match *self {}
     }
 
-    pub(crate) fn patience(&self) -> Duration {
+    pub(crate) fn deadline(&self) -> Deadline {
         match *self {}
     }
 

@@ -9,6 +9,6 @@ mod disabled;
 mod enabled;
 
 #[cfg(not(feature = "store"))]
-pub(crate) use self::disabled::{Backend, Lane, Turn};
+pub(crate) use self::disabled::{Backend, Deadline, Lane, Turn};
 #[cfg(feature = "store")]
-pub(crate) use self::enabled::{Backend, Lane, Turn};
+pub(crate) use self::enabled::{Backend, Deadline, Lane, Turn};

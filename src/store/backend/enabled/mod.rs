@@ -14,7 +14,7 @@ use std::{
 use time::OffsetDateTime;
 use tokio::{
     sync::{Mutex, MutexGuard},
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 
 pub(crate) use self::turns::Turn;
@@ -90,6 +90,15 @@ pub(crate) struct Backend {
     touches: Arc<Touches>,
 }
 
+/// The time until which a commit is retried.
+pub(crate) struct Deadline(Instant);
+
+impl Deadline {
+    pub(crate) fn has_passed(&self) -> bool {
+        Instant::now() >= self.0
+    }
+}
+
 /// Orders the commits of one request.
 #[derive(Default)]
 pub(crate) struct Lane(Mutex<()>);
@@ -108,21 +117,26 @@ impl Backend {
         self.timeout = timeout;
     }
 
+    /// The deadline of a commit that begins now.
+    pub(crate) fn deadline(&self) -> Deadline {
+        Deadline(Instant::now() + self.patience())
+    }
+
     /// How long all calls of one commit may take, including retries.
-    pub(crate) fn patience(&self) -> Duration {
+    fn patience(&self) -> Duration {
         8 * self.timeout
     }
 
     /// Waits until no other request of this process changes that session.
     pub(crate) async fn turn(&self, key: StoreKey) -> Result<Turn, StoreError> {
         let turn = timeout(self.patience(), self.turns.wait(key)).await;
-        turn.unwrap_or_else(|_| Err(contended()))
+        turn.unwrap_or_else(|_| Err(StoreError::new(StoreErrorKind::Contended)))
     }
 
     /// Waits until no other commit of the same request is under way.
     pub(crate) async fn enter<'a>(&self, lane: &'a Lane) -> Result<MutexGuard<'a, ()>, StoreError> {
         let waited = timeout(2 * self.patience(), lane.0.lock()).await;
-        waited.map_err(|_| contended())
+        waited.map_err(|_| StoreError::new(StoreErrorKind::Contended))
     }
 
     pub(crate) async fn sleep(&self, duration: Duration) {
@@ -227,8 +241,4 @@ impl Backend {
                 Event::StoreFailed { call, kind }.emit();
             })
     }
-}
-
-fn contended() -> StoreError {
-    StoreError::new(StoreErrorKind::Contended)
 }
