@@ -70,7 +70,7 @@ fn largest_t(mut prepare: impl FnMut(bool), mut reject: impl FnMut()) -> f64 {
 }
 
 #[test]
-#[ignore = "timed: .ci/nightly timing"]
+#[ignore = "measures time: run .ci/nightly timing"]
 fn rejection_time_does_not_depend_on_the_position_of_the_wrong_byte() {
     let ring = |n| {
         let secret = Secret::unchecked(&format!("k2Jc0fTqJHn8e0UQ3xq2v0Vd8mYb1sO4l5rXw{n:03}"));
