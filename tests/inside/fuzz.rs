@@ -335,8 +335,8 @@ pub fn layer(data: &[u8]) {
     }
 }
 
-/// Handles a request with a cookie of the old app. The first byte selects the mode, and whether the
-/// old secret signs the input.
+/// Handles a request with a cookie of the legacy app. The first byte selects the mode, and whether
+/// the legacy secret signs the input.
 ///
 /// The status is always 200. An unsigned value gives no entries. A signed JSON object gives its
 /// entries. A cookie that is set opens again.

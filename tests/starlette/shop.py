@@ -1,6 +1,6 @@
 """A real FastAPI app with Starlette's sessions that logs visitors in and out.
 
-The browser test uses it as the old app.
+The browser test uses it as the legacy app.
 
 Settings from the environment: `STARLETTE_SECRET`. Prints the port.
 """
