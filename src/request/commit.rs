@@ -228,7 +228,7 @@ mod tests {
         KeyRing, SessionLayer,
         cookie::MAX_PAIR,
         entries::{Entries, Splice},
-        inside::{sent, told},
+        inside::{committed, with_events},
         record,
         request::{Slot, Value},
         seal, testing,
@@ -271,14 +271,14 @@ mod tests {
             (slot, session)
         };
         let (slot, _) = open();
-        let (refreshed, told) = told(|| sent(&slot, Response::new(())));
+        let (refreshed, events) = with_events(|| committed(&slot, Response::new(())));
         assert_eq!(refreshed.status(), StatusCode::OK);
         assert!(!refreshed.headers().contains_key(SET_COOKIE));
-        assert!(told.contains("dropped") && told.contains("too_large"));
+        assert!(events.contains("dropped") && events.contains("too_large"));
 
         let (slot, session) = open();
         session.renew();
-        let renewed = sent(&slot, Response::new(()));
+        let renewed = committed(&slot, Response::new(()));
         assert!(!renewed.headers().contains_key(SET_COOKIE));
         let error = renewed.extensions().get::<Error>().expect("the error");
         assert_eq!(error.kind(), ErrorKind::TooLarge);
@@ -291,7 +291,7 @@ mod tests {
         );
         assert!(session.take::<String>("k").expect("text").is_some());
         assert!(
-            sent(&slot, Response::new(()))
+            committed(&slot, Response::new(()))
                 .headers()
                 .contains_key(SET_COOKIE)
         );

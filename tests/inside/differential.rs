@@ -1,5 +1,6 @@
-//! Random records against a second implementation, which knows the format's description alone and leaves the
-//! cryptography to Tink: both ways, and where something is wrong both say so.
+//! Random records, compared with a second implementation. It was written from the description of
+//! the format only, and uses Tink for the cryptography. Each implementation opens the tokens of the
+//! other, and both reject the same tokens.
 
 use std::{
     collections::BTreeMap,
@@ -33,13 +34,13 @@ fn unhex(text: &str) -> Vec<u8> {
 }
 
 /// A secret, purpose, name, audience and additional data.
-struct Scene {
+struct Scenario {
     keys: Keys,
     aad: Vec<u8>,
     context: Value,
 }
 
-impl Scene {
+impl Scenario {
     fn random(rng: &mut StdRng) -> Self {
         let secret = word(rng, 32..80);
         let purpose = ["cookie", "store", "owner"][rng.random_range(0..3)];
@@ -66,7 +67,7 @@ impl Scene {
         String::from_utf8(text).expect("base64")
     }
 
-    /// What is in a token, as the other implementation says it.
+    /// Opens a token. The result has the form in which the other implementation answers.
     fn open(&self, token: &str) -> Value {
         let Ok(opened) = seal::open(&self.keys, &self.aad, token.as_bytes()) else {
             return json!({"plain": null, "record": null});
@@ -77,11 +78,11 @@ impl Scene {
         json!({"plain": plain, "record": record.as_ref().map(describe)})
     }
 
-    fn ask(&self, what: Value) -> Value {
-        let mut ask = what;
-        ask["context"] = self.context.clone();
-        ask["aad"] = hex(&self.aad).into();
-        ask
+    /// Adds the context to a query.
+    fn query(&self, mut query: Value) -> Value {
+        query["context"] = self.context.clone();
+        query["aad"] = hex(&self.aad).into();
+        query
     }
 }
 
@@ -100,7 +101,7 @@ fn describe(record: &Record) -> Value {
     })
 }
 
-/// Text of so many characters, some of them of several bytes.
+/// Random text. `len` is in characters, and some characters have several bytes.
 fn word(rng: &mut StdRng, len: std::ops::Range<usize>) -> String {
     let pool: Vec<char> = "abcXYZ019-_.é\u{0}\u{7ff}\u{800}\u{fffd}\u{1f375}"
         .chars()
@@ -117,7 +118,8 @@ fn bytes(rng: &mut StdRng, len: std::ops::Range<usize>) -> Vec<u8> {
     out
 }
 
-/// A record as the other implementation describes it; values of up to three length bytes.
+/// A random record, in the JSON form of the other implementation. The lengths of values take up to
+/// three bytes.
 fn random_record(rng: &mut StdRng) -> Value {
     let mut entries = BTreeMap::new();
     for _ in 0..rng.random_range(0..6) {
@@ -145,10 +147,10 @@ fn random_record(rng: &mut StdRng) -> Value {
     })
 }
 
-/// Its bytes by this implementation, after room for a token's head.
+/// Encodes a record with this implementation. The result begins with room for a token's head.
 fn encode(record: &Value) -> Vec<u8> {
     let number = |field: &str| record[field].as_u64().expect("a number");
-    let half = |field| u32::try_from(number(field)).expect("32 bits");
+    let number_32 = |field| u32::try_from(number(field)).expect("32 bits");
     let mut entries = Vec::new();
     for entry in record["entries"].as_array().expect("a list").iter().rev() {
         let [key, value] = [0, 1].map(|n| entry[n].as_str().expect("text"));
@@ -159,8 +161,8 @@ fn encode(record: &Value) -> Vec<u8> {
         id: SessionId::new(id.try_into().expect("16 bytes")),
         times: Times {
             created: number("created_ms"),
-            issued: half("issued_s"),
-            lifetime: half("lifetime_s"),
+            issued: number_32("issued_s"),
+            lifetime: number_32("lifetime_s"),
             remembered: record["remembered"] == true,
         },
     };
@@ -168,8 +170,8 @@ fn encode(record: &Value) -> Vec<u8> {
     record::encode(head, owner, Entries::trusted(&entries), HEADROOM, TAG_LEN)
 }
 
-/// Asks the other implementation all of it in one go.
-fn answers(asks: &[Value]) -> Vec<Value> {
+/// Sends all queries to one process of the other implementation. Returns its answers.
+fn answers(queries: &[Value]) -> Vec<Value> {
     let mut child = Command::new(python::python("tink/requirements.txt"))
         .args([python::TINK, "batch"])
         .stdin(Stdio::piped())
@@ -177,7 +179,7 @@ fn answers(asks: &[Value]) -> Vec<Value> {
         .spawn()
         .expect("Python runs");
     let mut input = child.stdin.take().expect("it is piped");
-    let lines: String = asks.iter().map(|ask| format!("{ask}\n")).collect();
+    let lines: String = queries.iter().map(|query| format!("{query}\n")).collect();
     let writer = std::thread::spawn(move || input.write_all(lines.as_bytes()));
     let output = child.wait_with_output().expect("it ends");
     writer.join().expect("no panic").expect("it reads all");
@@ -187,63 +189,63 @@ fn answers(asks: &[Value]) -> Vec<Value> {
         .lines()
         .map(|line| serde_json::from_str(line).expect("JSON"))
         .collect();
-    assert_eq!(answers.len(), asks.len());
+    assert_eq!(answers.len(), queries.len());
     answers
 }
 
 #[test]
-fn what_is_sealed_here_opens_there_and_what_is_spoilt_does_not() {
+fn the_other_implementation_opens_our_tokens_and_rejects_corrupted_ones() {
     let mut rng = StdRng::seed_from_u64(1);
-    let (mut asks, mut wanted) = (Vec::new(), Vec::new());
+    let (mut queries, mut wanted) = (Vec::new(), Vec::new());
     let mut count = [0_usize; 4];
     for _ in 0..CONTEXTS {
-        let (scene, other) = (Scene::random(&mut rng), Scene::random(&mut rng));
+        let (scenario, other) = (Scenario::random(&mut rng), Scenario::random(&mut rng));
         for _ in 0..RECORDS {
             let record = random_record(&mut rng);
-            let token = scene.seal(&mut rng, encode(&record));
-            asks.push(scene.ask(json!({"token": token})));
-            wanted.push(scene.open(&token));
+            let token = scenario.seal(&mut rng, encode(&record));
+            queries.push(scenario.query(json!({"token": token})));
+            wanted.push(scenario.open(&token));
             assert_eq!(wanted.last().expect("one")["record"], record);
             count[0] += 1;
 
-            let mut spoilt = token.clone().into_bytes();
-            let at = rng.random_range(0..spoilt.len());
+            let mut corrupted = token.clone().into_bytes();
+            let at = rng.random_range(0..corrupted.len());
             match rng.random_range(0..4) {
-                0 => spoilt.truncate(at),
-                1 => spoilt.insert(at, b'A'),
-                2 => spoilt[at] = if spoilt[at] == b'A' { b'B' } else { b'A' },
-                // the last character, whose lowest bits may be cut off
-                _ => *spoilt.last_mut().expect("one") ^= 1,
+                0 => corrupted.truncate(at),
+                1 => corrupted.insert(at, b'A'),
+                2 => corrupted[at] = if corrupted[at] == b'A' { b'B' } else { b'A' },
+                // the lowest bits of the last character may be unused
+                _ => *corrupted.last_mut().expect("one") ^= 1,
             }
-            let spoilt = String::from_utf8(spoilt).expect("ASCII");
-            if spoilt != token {
-                asks.push(scene.ask(json!({"token": spoilt})));
+            let corrupted = String::from_utf8(corrupted).expect("ASCII");
+            if corrupted != token {
+                queries.push(scenario.query(json!({"token": corrupted})));
                 wanted.push(json!({"plain": null, "record": null}));
-                assert_eq!(scene.open(&spoilt), wanted[wanted.len() - 1]);
+                assert_eq!(scenario.open(&corrupted), wanted[wanted.len() - 1]);
                 count[1] += 1;
             }
 
-            asks.push(other.ask(json!({"token": token})));
+            queries.push(other.query(json!({"token": token})));
             wanted.push(other.open(&token));
             assert!(wanted[wanted.len() - 1]["plain"].is_null());
 
-            // authentic, and odd: some are records, most are not
-            let mut odd = encode(&record);
+            // authentic with unusual content: some are records, most are not
+            let mut unusual = encode(&record);
             for _ in 0..rng.random_range(1..3) {
-                let at = rng.random_range(HEADROOM..odd.len());
+                let at = rng.random_range(HEADROOM..unusual.len());
                 match rng.random_range(0..4) {
-                    0 => odd.truncate(at),
-                    1 => odd[at] ^= 1 << rng.random_range(0..8),
-                    2 => odd[HEADROOM] = rng.random_range(0..16),
-                    _ => odd.insert(at, [0, 1, 0x80, 0xff][rng.random_range(0..4)]),
+                    0 => unusual.truncate(at),
+                    1 => unusual[at] ^= 1 << rng.random_range(0..8),
+                    2 => unusual[HEADROOM] = rng.random_range(0..16),
+                    _ => unusual.insert(at, [0, 1, 0x80, 0xff][rng.random_range(0..4)]),
                 }
-                if odd.len() == HEADROOM {
+                if unusual.len() == HEADROOM {
                     break;
                 }
             }
-            let token = scene.seal(&mut rng, odd);
-            asks.push(scene.ask(json!({"token": token})));
-            wanted.push(scene.open(&token));
+            let token = scenario.seal(&mut rng, unusual);
+            queries.push(scenario.query(json!({"token": token})));
+            wanted.push(scenario.open(&token));
             assert!(wanted[wanted.len() - 1]["plain"].is_string());
             count[if wanted[wanted.len() - 1]["record"].is_null() {
                 2
@@ -252,32 +254,34 @@ fn what_is_sealed_here_opens_there_and_what_is_spoilt_does_not() {
             }] += 1;
         }
     }
-    for ((ask, answer), wanted) in asks.iter().zip(answers(&asks)).zip(wanted) {
-        assert_eq!(answer, wanted, "{ask}");
+    for ((query, answer), wanted) in queries.iter().zip(answers(&queries)).zip(wanted) {
+        assert_eq!(answer, wanted, "{query}");
     }
-    let [sealed, spoilt, malformed, odd] = count;
-    println!("{sealed} sealed, {spoilt} spoilt, {malformed} malformed, {odd} odd records");
-    assert!(sealed >= 10_000 && spoilt >= 9_000 && malformed >= 1_000 && odd >= 1_000);
+    let [sealed, corrupted, malformed, unusual] = count;
+    println!(
+        "{sealed} sealed, {corrupted} corrupted, {malformed} malformed, {unusual} unusual records"
+    );
+    assert!(sealed >= 10_000 && corrupted >= 9_000 && malformed >= 1_000 && unusual >= 1_000);
 }
 
 #[test]
-fn what_is_sealed_there_opens_here() {
+fn tokens_of_the_other_implementation_open() {
     let mut rng = StdRng::seed_from_u64(2);
-    let scenes: Vec<_> = (0..CONTEXTS).map(|_| Scene::random(&mut rng)).collect();
-    let (mut asks, mut wanted) = (Vec::new(), Vec::new());
-    for scene in &scenes {
+    let scenarios: Vec<_> = (0..CONTEXTS).map(|_| Scenario::random(&mut rng)).collect();
+    let (mut queries, mut wanted) = (Vec::new(), Vec::new());
+    for scenario in &scenarios {
         for n in 0..RECORDS {
             let record = random_record(&mut rng);
-            // its own padding is this one's; any other is taken as well
+            // every second record has unusual padding, which must be accepted too
             let padding = (n % 2 == 1).then(|| rng.random_range(0..100));
-            asks.push(scene.ask(json!({"record": record, "padding": padding})));
+            queries.push(scenario.query(json!({"record": record, "padding": padding})));
             wanted.push((record, padding));
         }
     }
-    assert!(asks.len() >= 10_000);
-    let scenes = scenes.iter().flat_map(|scene| [scene; RECORDS]);
-    for ((scene, answer), (record, padding)) in scenes.zip(answers(&asks)).zip(wanted) {
-        let opened = scene.open(answer["token"].as_str().expect("a token"));
+    assert!(queries.len() >= 10_000);
+    let scenarios = scenarios.iter().flat_map(|scenario| [scenario; RECORDS]);
+    for ((scenario, answer), (record, padding)) in scenarios.zip(answers(&queries)).zip(wanted) {
+        let opened = scenario.open(answer["token"].as_str().expect("a token"));
         assert_eq!(opened["plain"], answer["plain"]);
         assert_eq!(opened["record"], record);
         if padding.is_none() {

@@ -1,5 +1,7 @@
-//! What a fuzzer throws at this crate, and what has to hold: one function a target, called by `fuzz/` and, with the
-//! inputs of `tests/corpus`, by this file's test. Each panics when something does not hold.
+//! The fuzz targets, one function each. A function panics if its property does not hold.
+//!
+//! The programs in `fuzz/` call these functions. The test in this file calls them with the inputs
+//! in `tests/corpus`.
 
 use std::{
     collections::BTreeMap,
@@ -27,19 +29,19 @@ use crate::{
     testing::{self, TestClock},
 };
 
-/// The first byte, which says what to do with the rest.
+/// Splits off the first byte, which selects what to do with the rest.
 fn choice(data: &[u8]) -> (u8, &[u8]) {
     data.split_first()
         .map_or((0, data), |(&first, rest)| (first, rest))
 }
 
-fn rings() -> KeyRing {
-    let secret = |text| Secret::new(text).expect("it is random");
+fn ring() -> KeyRing {
+    let secret = |text| Secret::new(text).expect("the secret is random");
     KeyRing::new(secret("k2Jc0fTqJHn8e0UQ3xq2v0Vd8mYb1sO4l5rXwZtA9gE="))
         .fallback(secret("QmZ4c1l0d3hHb2pTa3VqN3BFd2V5bE5pRlR4c2tBnO0="))
 }
 
-/// Keys, and the bytes of two tokens, the only ones that open.
+/// Keys, and the bytes of the only two tokens that were sealed with them.
 struct Genuine {
     keys: Keys,
     tokens: [Vec<u8>; 2],
@@ -48,7 +50,7 @@ struct Genuine {
 fn genuine() -> &'static Genuine {
     static GENUINE: OnceLock<Genuine> = OnceLock::new();
     GENUINE.get_or_init(|| {
-        let keys = rings().derive(Context {
+        let keys = ring().derive(Context {
             purpose: Purpose::COOKIE,
             cookie_name: "__Host-session",
             audience: "",
@@ -61,9 +63,10 @@ fn genuine() -> &'static Genuine {
     })
 }
 
-/// A token as it comes, a body for a genuine head, a genuine token that was changed, or a mixture of two.
+/// Opens a token. The first byte selects how it is made from the input: the input itself, a genuine
+/// head and the input, a genuine token with changes, or parts of two genuine tokens.
 ///
-/// It opens if it is genuine, and else not.
+/// Only a genuine token opens.
 pub fn token(data: &[u8]) {
     let Genuine { keys, tokens } = genuine();
     let (kind, rest) = choice(data);
@@ -87,14 +90,14 @@ pub fn token(data: &[u8]) {
         }
     }
     let genuine = tokens.iter().any(|token| {
-        let mut right = Vec::new();
-        seal::append_text(token, &mut right);
-        right == text
+        let mut token_text = Vec::new();
+        seal::append_text(token, &mut token_text);
+        token_text == text
     });
     assert_eq!(seal::open(keys, b"", &text).is_ok(), genuine);
 }
 
-/// What a plain reading of the scan's rule finds.
+/// The values that the rule of the scan gives, computed without optimisations.
 fn plain_values<'a>(header: &'a [u8], name: &str) -> Vec<&'a [u8]> {
     fn trim(bytes: &[u8]) -> &[u8] {
         let is_space = |byte: &u8| matches!(byte, b' ' | b'\t');
@@ -115,7 +118,7 @@ fn plain_values<'a>(header: &'a [u8], name: &str) -> Vec<&'a [u8]> {
     pairs.collect()
 }
 
-/// The scan finds that.
+/// Scans a header. The scan finds the same values as `plain_values`.
 pub fn cookie_header(data: &[u8]) {
     let (kind, header) = choice(data);
     let name = ["__Host-session", "session", "a", "!"][usize::from(kind % 4)];
@@ -123,16 +126,18 @@ pub fn cookie_header(data: &[u8]) {
     assert_eq!(found, plain_values(header, name));
 }
 
-/// Authentic bytes: what parses is canonical, so that it encodes to itself but for the padding. Then the same bytes
-/// as a series of changes, which entries and a map make alike.
+/// Parses the input as the content of an authentic token, then uses it as a series of changes.
+///
+/// A record that parses is canonical: it encodes to the same bytes, except for the padding. The
+/// changes have the same effect on entries and on a map.
 pub fn record(data: &[u8]) {
     if let Ok(record) = Record::parse(data.to_vec(), 0..data.len()) {
         let entries = record.entries();
         let mut again = record::encode(record.head, record.owner(), entries, 0, 0);
         again[0] |= if record.stored { 4 } else { 0 };
         let content = again.len() - again.iter().rev().take_while(|&&byte| byte == 0).count();
-        let (same, padding) = data.split_at(content);
-        assert_eq!(same, &again[..content]);
+        let (canonical, padding) = data.split_at(content);
+        assert_eq!(canonical, &again[..content]);
         assert!(padding.iter().all(|&byte| byte == 0));
         let keys: Vec<_> = entries.iter().map(|(key, _)| key).collect();
         assert!(keys.is_sorted_by(|a, b| a < b) && !keys.contains(&""));
@@ -161,7 +166,9 @@ pub fn record(data: &[u8]) {
     }
 }
 
-/// Three variables, separated by NUL: a ring or an error that shows nothing of them.
+/// Reads three variables, separated by NUL, as the configuration of keys.
+///
+/// The result is a key ring, or an error that contains none of the values.
 pub fn secret(data: &[u8]) {
     let values: Vec<String> = data
         .splitn(3, |&byte| byte == 0)
@@ -182,12 +189,15 @@ pub fn secret(data: &[u8]) {
     match key_ring(&lookup) {
         Ok(_) => {
             let long = |value: &String| value.as_bytes().trim_ascii().len() >= Secret::MIN_LEN;
-            let of = |n: usize| values.get(n).is_some_and(long);
-            assert!(of(0) != of(2), "one of the two is a secret");
+            let is_set = |n: usize| values.get(n).is_some_and(long);
+            assert!(
+                is_set(0) != is_set(2),
+                "exactly one of the two variables is a secret"
+            );
         }
         Err(error) => {
             let text = format!("{error} {error:?}");
-            // messages are ASCII, so that anything else would be a value's
+            // our messages are ASCII, so other characters would come from a value
             assert!(text.is_ascii() && text.contains('`'));
             let leaks = |value: &String| value.len() >= 32 && text.contains(value.as_str());
             assert!(!values.iter().any(leaks));
@@ -195,7 +205,7 @@ pub fn secret(data: &[u8]) {
     }
 }
 
-/// What a handler does, and what it answers.
+/// A handler. Its number selects what it does with the session.
 #[derive(Clone, Copy)]
 struct Handler(u8);
 
@@ -205,7 +215,7 @@ impl Handler {
     fn act(self, session: &Session) {
         match self.0 {
             1 => drop(session.get::<u64>("n")),
-            // too large with what came in, the response shows that it is not there
+            // this fails if the session becomes too large; the checks of the response allow for it
             2 => drop(session.insert("n", 7)),
             3 => session.login("ada").expect("short"),
             4 => session.logout(),
@@ -225,14 +235,14 @@ impl Service<Request<()>> for Handler {
         Poll::Ready(Ok(()))
     }
 
-    /// Answers with the keys that it saw.
+    /// The body is the list of the session's keys, or `untouched`.
     fn call(&mut self, request: Request<()>) -> Self::Future {
         let handler = *self;
         Box::pin(async move {
             let mut saw = String::from("untouched");
             if handler.0 != Self::UNTOUCHED {
                 let session = Session::from_extensions(request.extensions()).await;
-                let session = session.expect("a bad cookie is no error");
+                let session = session.expect("a bad cookie is not an error");
                 saw = session.keys().join(" ");
                 handler.act(&session);
             }
@@ -244,23 +254,25 @@ impl Service<Request<()>> for Handler {
 fn ready<F: Future>(future: F) -> F::Output {
     match pin!(future).poll(&mut Task::from_waker(Waker::noop())) {
         Poll::Ready(output) => output,
-        Poll::Pending => unreachable!("nothing waits"),
+        Poll::Pending => unreachable!("these futures never wait"),
     }
 }
 
-/// A whole request: lines of arbitrary bytes as `Cookie` headers, a genuine one among them if the first byte says so.
+/// Handles a whole request. Each line of the input is a `Cookie` header. The first byte selects the
+/// handler, and whether there is also a genuine cookie.
 ///
-/// Always 200 with what the handler saw, which is the genuine session unless another cookie of ours is of a known key;
-/// a cookie for a change alone, which opens to it; nothing for the untouched.
+/// The status is always 200. The handler sees the genuine session, unless there is another cookie
+/// of ours with a known key. Only a change sets a cookie, and that cookie opens to the changed
+/// session. An untouched session adds no headers.
 pub fn layer(data: &[u8]) {
     static LAYER: OnceLock<SessionLayer> = OnceLock::new();
     let layer = LAYER.get_or_init(|| {
         let moment = OffsetDateTime::from_unix_timestamp(1_800_000_000).expect("in range");
-        let builder = SessionLayer::builder(rings()).clock(TestClock::at(moment));
-        builder.build().expect("the defaults are possible")
+        let builder = SessionLayer::builder(ring()).clock(TestClock::at(moment));
+        builder.build().expect("the defaults are valid")
     });
     let (kind, rest) = choice(data);
-    let (handler, bears_one) = (Handler(kind & 7), kind & 8 != 0);
+    let (handler, has_genuine) = (Handler(kind & 7), kind & 8 != 0);
     let lines = rest.split(|&byte| byte == b'\n');
     let mut headers: HeaderMap = lines
         .filter_map(|line| Some((COOKIE, HeaderValue::from_bytes(line).ok()?)))
@@ -275,9 +287,9 @@ pub fn layer(data: &[u8]) {
     let mut others = headers
         .values()
         .flat_map(|line| plain_values(line.as_bytes(), layer.cookie_name()));
-    let alone = !others.any(|token| is_known(&token));
-    if bears_one {
-        // one that was ended is not sent again for a minute, so each run has its own
+    let no_conflict = !others.any(|token| is_known(&token));
+    if has_genuine {
+        // a session that an earlier run ended is no longer accepted, so each run makes its own
         let session = testing::session(layer);
         session.insert("genuine", 1).expect("small");
         let cookie = testing::cookie(layer, &session).expect("entropy");
@@ -288,9 +300,9 @@ pub fn layer(data: &[u8]) {
     let response = ready(layer.layer(handler).call(request)).expect("infallible");
     assert_eq!(response.status(), StatusCode::OK);
     let touched = handler.0 != Handler::UNTOUCHED;
-    let saw = response.body() == b"genuine";
-    if alone {
-        let wanted: &[u8] = match (touched, bears_one) {
+    let saw_genuine = response.body() == b"genuine";
+    if no_conflict {
+        let wanted: &[u8] = match (touched, has_genuine) {
             (false, _) => b"untouched",
             (true, true) => b"genuine",
             (true, false) => b"",
@@ -306,8 +318,8 @@ pub fn layer(data: &[u8]) {
         .first()
         .is_some_and(|line| line.as_bytes().starts_with(b"__Host-session=;"));
     let received = testing::received(layer, headers);
-    // all else that was there is there still
-    let keeps = |received: &Session| received.contains_key("genuine") == saw;
+    // entries that the handler saw are still there
+    let keeps = |received: &Session| received.contains_key("genuine") == saw_genuine;
     assert!(received.as_ref().is_none_or(keeps));
     match handler.0 {
         0 | 1 => assert!(set.is_empty()),
@@ -317,15 +329,17 @@ pub fn layer(data: &[u8]) {
         ),
         3 => assert_eq!(received.and_then(|s| s.owner()).as_deref(), Some("ada")),
         4 => assert!(removes),
-        6 if alone => assert_eq!(removes, saw),
-        _ if alone => assert_eq!(received.is_some(), saw),
+        6 if no_conflict => assert_eq!(removes, saw_genuine),
+        _ if no_conflict => assert_eq!(received.is_some(), saw_genuine),
         _ => {}
     }
 }
 
-/// A cookie of the old system in each mode: arbitrary bytes, or arbitrary bytes that its secret signed.
+/// Handles a request with a cookie of the legacy app. The first byte selects the mode, and whether
+/// the legacy secret signs the input.
 ///
-/// Always 200; of what is not signed nothing, and of what is signed the entries of a JSON object. What is set opens again.
+/// The status is always 200. An unsigned value gives no entries. A signed JSON object gives its
+/// entries. A cookie that is set opens again.
 #[cfg(feature = "starlette")]
 pub fn legacy(data: &[u8]) {
     use crate::{
@@ -352,23 +366,23 @@ pub fn legacy(data: &[u8]) {
     };
     let cookie = LegacyCookie::new(starlette(), day);
     let clock = TestClock::at(now);
-    let sealed = SessionLayer::builder(rings())
+    let sealed = SessionLayer::builder(ring())
         .clock(clock.clone())
         .idle_timeout(day)
         .absolute_timeout(day);
     let handler = Handler(if kind & 8 != 0 { 2 } else { 1 });
     let mut service: SessionService<Handler> = match kind & 3 {
         0 => {
-            let layer = SignedSessionLayer::with_clock(cookie, clock).expect("possible");
+            let layer = SignedSessionLayer::with_clock(cookie, clock).expect("valid settings");
             layer.layer(handler)
         }
         1 => {
             let layer = sealed.dual_write(cookie, now + day).build();
-            layer.expect("possible").layer(handler)
+            layer.expect("valid settings").layer(handler)
         }
         _ => {
             let layer = sealed.migrate(cookie, now + day).build();
-            layer.expect("possible").layer(handler)
+            layer.expect("valid settings").layer(handler)
         }
     };
     let mut request = Request::new(());
@@ -382,7 +396,7 @@ pub fn legacy(data: &[u8]) {
     let keys = keys.unwrap_or_default().into_keys();
     let keys: Vec<_> = keys.filter(|key| (1..=255).contains(&key.len())).collect();
     let saw = std::str::from_utf8(response.body()).expect("keys are text");
-    // half a surrogate pair is skipped, and not read, by `IgnoredAny`
+    // `IgnoredAny` accepts half a surrogate pair, because it skips strings without decoding them
     let wanted = if signed {
         keys.join(" ")
     } else {
@@ -410,7 +424,10 @@ pub fn legacy(data: &[u8]) {
     }
 }
 
-/// Any settings: an error that names a setting, or a cookie with just the attributes that were asked for.
+/// Builds a layer with arbitrary settings.
+///
+/// The result is an error that names a setting, or a layer whose cookies have exactly the chosen
+/// attributes.
 pub fn set_cookie(data: &[u8]) {
     let (flags, rest) = choice(data);
     let (more, rest) = choice(rest);
@@ -419,7 +436,7 @@ pub fn set_cookie(data: &[u8]) {
         .map(String::from_utf8_lossy)
         .collect();
     let text = |n: usize| texts.get(n).filter(|text| !text.is_empty());
-    let mut builder = SessionLayer::builder(rings());
+    let mut builder = SessionLayer::builder(ring());
     builder = text(0)
         .into_iter()
         .fold(builder, |builder, name| builder.name(&**name));
@@ -503,10 +520,10 @@ pub fn set_cookie(data: &[u8]) {
     }
 }
 
-/// The targets by the names of their folders.
+/// The type of a target.
 pub type Target = fn(&[u8]);
 
-/// Every target.
+/// All targets, with the names of their folders in `tests/corpus`.
 pub const TARGETS: &[(&str, Target)] = &[
     ("token", token),
     ("cookie_header", cookie_header),
@@ -522,9 +539,9 @@ pub const TARGETS: &[(&str, Target)] = &[
 mod tests {
     use super::*;
 
-    /// On stable, without a fuzzer: what it found worth keeping still holds.
+    /// This needs neither a fuzzer nor a nightly compiler.
     #[test]
-    fn the_corpora_hold() {
+    fn all_inputs_in_the_corpora_pass() {
         for (name, target) in TARGETS {
             let folder = format!("{}/tests/corpus/{name}", env!("CARGO_MANIFEST_DIR"));
             let files =
@@ -535,7 +552,7 @@ mod tests {
                 target(&std::fs::read(&path).expect("a file"));
                 count += 1;
             }
-            assert!(count >= 10, "{folder} holds {count} files");
+            assert!(count >= 10, "{folder} has only {count} files");
         }
     }
 }

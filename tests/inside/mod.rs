@@ -1,4 +1,5 @@
-//! Attacks on the private parts: compiled into the library's own tests, so that nothing has to be public for them.
+//! Tests of private parts. They are compiled into the library's own tests, so nothing has to be
+//! public for them.
 
 mod differential;
 mod known_answers;
@@ -15,17 +16,17 @@ use http::Response;
 
 use crate::request::{Committed, Slot};
 
-/// The handler's response as it goes out.
-pub(crate) fn sent<B: Default>(slot: &Arc<Slot>, mut response: Response<B>) -> Response<B> {
+/// Commits the session and returns the response with its headers. The layer must have no store.
+pub(crate) fn committed<B: Default>(slot: &Arc<Slot>, mut response: Response<B>) -> Response<B> {
     assert!(
         matches!(slot.commit(&mut response), Committed::Now),
-        "there is no store"
+        "without a store, a commit is immediate"
     );
     response
 }
 
-/// What comes of it, and the events meanwhile.
-pub(crate) fn told<T>(act: impl FnOnce() -> T) -> (T, String) {
+/// Runs `act`. Returns its result and the events that it logged.
+pub(crate) fn with_events<T>(act: impl FnOnce() -> T) -> (T, String) {
     let (mut reader, writer) = std::io::pipe().expect("a pipe");
     let subscriber = tracing_subscriber::fmt()
         .with_max_level(tracing::Level::TRACE)

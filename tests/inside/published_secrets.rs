@@ -1,4 +1,4 @@
-//! The secrets that everybody knows are refused, and random ones are not.
+//! Published secrets are rejected. Random secrets are accepted.
 
 use std::collections::HashSet;
 
@@ -6,27 +6,27 @@ use rand::{Rng as _, RngExt as _, SeedableRng as _, rngs::StdRng};
 
 use crate::Secret;
 
-/// Sample, and where it is published.
+/// One line for each sample: the sample, a tab, and where it is published.
 const PUBLISHED: &str = include_str!("../vectors/published_secrets.tsv");
 
 #[test]
-fn every_published_sample_is_refused() {
-    let (mut all, mut known) = (HashSet::new(), 0);
+fn every_published_sample_is_rejected() {
+    let (mut all, mut long) = (HashSet::new(), 0);
     for line in PUBLISHED.lines() {
         let (sample, place) = line.split_once('\t').expect("a sample and its place");
-        let refusal = |text: &str| Secret::new(text).expect_err(&format!("{text}, of {place}"));
-        assert!(all.insert(sample), "{sample} is there twice");
-        refusal(sample);
-        // such that neither its length nor white space is the reason, nor helps whoever mends that
+        let reject = |text: &str| Secret::new(text).expect_err(&format!("{text}, of {place}"));
+        assert!(all.insert(sample), "{sample} is listed twice");
+        reject(sample);
+        // samples that are long enough must be rejected even without spaces and commas
         if sample.len() >= Secret::MIN_LEN {
-            refusal(&sample.replace([' ', ','], "-"));
-            known += 1;
+            reject(&sample.replace([' ', ','], "-"));
+            long += 1;
         }
     }
-    assert!(all.len() >= 480 && known >= 380, "{} {known}", all.len());
+    assert!(all.len() >= 480 && long >= 380, "{} {long}", all.len());
 }
 
-/// Each of `len` characters of `alphabet`.
+/// Text of `len` random characters from `alphabet`.
 fn text(rng: &mut StdRng, alphabet: &[u8], len: usize) -> String {
     let mut draw = || char::from(alphabet[rng.random_range(0..alphabet.len())]);
     (0..len).map(|_| draw()).collect()
@@ -42,7 +42,7 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// What `openssl rand`, frameworks' own commands, password managers and vaults make.
+/// The formats of `openssl rand`, of the commands of frameworks, and of password managers.
 #[test]
 fn good_secrets_of_every_usual_format_are_accepted() {
     const DIGITS: &[u8] = b"0123456789";
@@ -72,7 +72,7 @@ fn good_secrets_of_every_usual_format_are_accepted() {
         }),
         ("get_random_secret_key()", |rng| text(rng, DJANGO, 50)),
         ("pwgen -s 32", |rng| text(rng, LETTERS, 32)),
-        ("a label before it", |rng| {
+        ("a label before hex", |rng| {
             format!("session-secret-{}", hex(&raw(rng, 32)))
         }),
         ("two UUIDs", |rng| {
@@ -94,7 +94,8 @@ fn good_secrets_of_every_usual_format_are_accepted() {
         ("40 digits", |rng| text(rng, DIGITS, 40)),
         ("32 printable characters", |rng| text(rng, PRINTABLE, 32)),
     ];
-    // seeded, so that what one random text in 10^9 meets does not befall this test one day
+    // The seed is fixed, because about one random text in 10^9 is rejected. The test must not fail
+    // by chance.
     let check = |(name, make): (&str, Make)| {
         let mut rng = StdRng::seed_from_u64(1);
         for _ in 0..100_000 {
@@ -105,7 +106,7 @@ fn good_secrets_of_every_usual_format_are_accepted() {
     std::thread::scope(|scope| {
         let checks = formats.map(|format| scope.spawn(move || check(format)));
         for done in checks {
-            done.join().expect("every one is accepted");
+            done.join().expect("every secret is accepted");
         }
     });
 }

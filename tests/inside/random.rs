@@ -1,4 +1,5 @@
-//! Random sources that fail, stand still or go round: no cookie without randomness, and no IV twice.
+//! Random sources that fail, are stuck, or repeat in a cycle. Without randomness there is no
+//! cookie, and no two different records get the same IV.
 
 use std::{
     cell::Cell,
@@ -11,7 +12,7 @@ use http::{
     header::{COOKIE, SET_COOKIE},
 };
 
-use super::{sent, told};
+use super::{committed, with_events};
 use crate::{
     Error, ErrorKind, KeyRing, SessionLayer,
     key::{Context, Purpose, Secret},
@@ -24,17 +25,17 @@ use crate::{
 type Source = fn(&mut [u8]) -> Result<(), Error>;
 
 thread_local! {
-    /// How often this thread's source was asked.
-    static ASKED: Cell<usize> = const { Cell::new(0) };
+    /// The number of calls of this thread's source.
+    static CALLS: Cell<usize> = const { Cell::new(0) };
 }
 
 fn fails(_: &mut [u8]) -> Result<(), Error> {
     Err(Error::entropy(getrandom::Error::UNSUPPORTED))
 }
 
-/// Every third time.
-fn fails_at_times(bytes: &mut [u8]) -> Result<(), Error> {
-    match ASKED.replace(ASKED.get() + 1) % 3 {
+/// Fails every third time.
+fn fails_sometimes(bytes: &mut [u8]) -> Result<(), Error> {
+    match CALLS.replace(CALLS.get() + 1) % 3 {
         0 => fails(bytes),
         _ => from_system(bytes),
     }
@@ -45,9 +46,9 @@ fn is_stuck(bytes: &mut [u8]) -> Result<(), Error> {
     Ok(())
 }
 
-/// The same five values again and again.
-fn goes_round(bytes: &mut [u8]) -> Result<(), Error> {
-    bytes.fill((ASKED.replace(ASKED.get() + 1) % 5) as u8);
+/// Repeats the same five values.
+fn repeats_in_a_cycle(bytes: &mut [u8]) -> Result<(), Error> {
+    bytes.fill((CALLS.replace(CALLS.get() + 1) % 5) as u8);
     Ok(())
 }
 
@@ -61,16 +62,16 @@ fn config(mut layer: SessionLayer, ids: Source, hedge: Source) -> Arc<Config> {
     layer.config().clone()
 }
 
-/// A new visitor's request, whose handler inserts.
+/// Handles a new visitor's request that inserts an entry.
 fn insert(config: &Arc<Config>) -> Response<Vec<u8>> {
     let slot = Slot::new(config.clone(), &HeaderMap::new(), None);
     let session = slot.open_now().expect("anonymous");
     session.insert("a", 1).expect("small");
-    sent(&slot, Response::new(Vec::from(*b"body")))
+    committed(&slot, Response::new(Vec::from(*b"body")))
 }
 
-/// A fresh 500 that sets nothing.
-fn is_refused(response: &Response<Vec<u8>>) -> bool {
+/// Whether the response is an empty 500 without a cookie.
+fn is_entropy_error(response: &Response<Vec<u8>>) -> bool {
     let error = response.extensions().get::<Error>();
     response.status() == StatusCode::INTERNAL_SERVER_ERROR
         && !response.headers().contains_key(SET_COOKIE)
@@ -79,23 +80,23 @@ fn is_refused(response: &Response<Vec<u8>>) -> bool {
 }
 
 #[test]
-fn without_randomness_a_new_session_is_an_error_and_no_cookie() {
+fn without_randomness_a_new_session_is_an_error() {
     for (ids, hedge) in [
         (fails as Source, is_stuck as Source),
         (is_stuck, fails),
         (fails, fails),
     ] {
-        assert!(is_refused(&insert(&config(layer(), ids, hedge))));
+        assert!(is_entropy_error(&insert(&config(layer(), ids, hedge))));
     }
 }
 
-/// Also those whose session is due for a refresh, which is skipped in silence.
+/// One of the sessions is due for a refresh. The refresh is skipped without an event.
 #[test]
-fn without_randomness_readers_are_served() {
+fn without_randomness_sessions_can_be_read() {
     let clock = testing::TestClock::default();
     let keys = KeyRing::ephemeral().expect("entropy");
     let builder = SessionLayer::builder(keys).clock(clock.clone());
-    let layer = builder.build().expect("possible");
+    let layer = builder.build().expect("valid settings");
     let session = testing::session(&layer);
     session.insert("a", 1).expect("small");
     let cookie = testing::cookie(&layer, &session).expect("a cookie");
@@ -105,16 +106,16 @@ fn without_randomness_readers_are_served() {
     for headers in [HeaderMap::new(), HeaderMap::from_iter([(COOKIE, cookie)])] {
         let slot = Slot::new(config.clone(), &headers, None);
         slot.open_now().expect("a session").len();
-        let (response, told) = told(|| sent(&slot, Response::new(())));
+        let (response, events) = with_events(|| committed(&slot, Response::new(())));
         assert_eq!(response.status(), StatusCode::OK);
         assert!(!response.headers().contains_key(SET_COOKIE));
-        assert_eq!(told, "");
+        assert_eq!(events, "");
     }
 }
 
-/// And the old id is not ended for a new one that never was.
+/// The old id is not ended, because there is no new id.
 #[test]
-fn without_randomness_login_and_renewal_fail_and_the_session_stays() {
+fn without_randomness_login_and_renewal_fail_and_keep_the_session() {
     for (ids, hedge) in [
         (fails as Source, from_system as Source),
         (from_system, fails),
@@ -138,29 +139,32 @@ fn without_randomness_login_and_renewal_fail_and_the_session_stays() {
                 true => session.renew(),
                 false => session.login("ada").expect("short"),
             }
-            assert!(is_refused(&sent(&slot, Response::new(Vec::from(*b"body")))));
+            assert!(is_entropy_error(&committed(
+                &slot,
+                Response::new(Vec::from(*b"body"))
+            )));
             assert!(!config.rules.ended.contains(id));
             assert_eq!(open().1.get::<u8>("a").expect("a number"), Some(1));
         }
     }
 }
 
-/// Either a whole cookie or none: no id and no IV of zeros, or of the time before.
+/// A cookie is complete or missing. Its id and IV are never zeros or those of an earlier cookie.
 #[test]
-fn a_source_that_fails_at_times_makes_no_half_cookie() {
+fn a_source_that_fails_sometimes_makes_no_incomplete_cookie() {
     for (ids, hedge) in [
-        (fails_at_times as Source, from_system as Source),
-        (from_system, fails_at_times),
-        (fails_at_times, fails_at_times),
+        (fails_sometimes as Source, from_system as Source),
+        (from_system, fails_sometimes),
+        (fails_sometimes, fails_sometimes),
     ] {
         let layer = layer();
         let config = config(layer, ids, hedge);
         let mut ids = HashSet::new();
-        let mut refused = 0;
+        let mut failed = 0;
         for _ in 0..300 {
             let response = insert(&config);
-            if is_refused(&response) {
-                refused += 1;
+            if is_entropy_error(&response) {
+                failed += 1;
                 continue;
             }
             let cookie = response.headers()[SET_COOKIE].as_bytes();
@@ -175,13 +179,13 @@ fn a_source_that_fails_at_times_makes_no_half_cookie() {
             assert_eq!(session.get::<u8>("a").expect("a number"), Some(1));
             assert!(ids.insert(session.id().expect("it has one")));
         }
-        assert!((100..=200).contains(&refused), "{refused}");
-        assert_eq!(ids.len() + refused, 300);
+        assert!((100..=200).contains(&failed), "{failed}");
+        assert_eq!(ids.len() + failed, 300);
     }
 }
 
-/// The IV hangs on the record and a key as well: a source that stands still or goes round shows that two records are
-/// equal, no more.
+/// The IV also depends on the record and a key. A bad source reveals that two records are equal,
+/// and nothing else.
 #[test]
 fn no_bad_source_repeats_an_iv_for_different_records() {
     let secret = Secret::unchecked("k2Jc0fTqJHn8e0UQ3xq2v0Vd8mYb1sO4l5rXwZtA9gE=");
@@ -190,9 +194,12 @@ fn no_bad_source_repeats_an_iv_for_different_records() {
         cookie_name: "__Host-session",
         audience: "",
     });
-    for (source, records) in [(is_stuck as Source, 100_000_u32), (goes_round, 10_000)] {
+    for (source, records) in [
+        (is_stuck as Source, 100_000_u32),
+        (repeats_in_a_cycle, 10_000),
+    ] {
         let mut seen = BTreeMap::new();
-        // each record twice, one round later
+        // the first records are sealed twice
         for n in (0..records).chain(0..1000) {
             let mut random = [0; RANDOM_LEN];
             source(&mut random).expect("it does not fail");

@@ -1,7 +1,8 @@
-//! Whether the time that a token takes to be refused tells how much of its tag is right, after dudect
-//! (Reparaz, Balasch, Verbauwhede 2017): two classes in random order, Welch's t.
+//! The time to reject a token must not depend on which byte of its tag is wrong.
 //!
-//! Timed, so not among the tests that a change has to pass: `.ci/nightly timing` runs it.
+//! The method is that of dudect (Reparaz, Balasch, Verbauwhede 2017): two classes in random order,
+//! compared with Welch's t-test. The result depends on the machine, so only `.ci/nightly timing`
+//! runs this test.
 
 use std::{cell::RefCell, hint::black_box, time::Instant};
 
@@ -14,7 +15,7 @@ use crate::{
 
 const SAMPLES: usize = 2_000_000;
 
-/// Mean and variance as samples come (Welford).
+/// Mean and variance, updated with each sample (Welford's algorithm).
 #[derive(Default)]
 struct Moments {
     count: f64,
@@ -30,21 +31,24 @@ impl Moments {
         self.squares += delta * (sample - self.mean);
     }
 
-    fn error(&self) -> f64 {
+    /// The squared standard error of the mean.
+    fn squared_error(&self) -> f64 {
         self.squares / (self.count - 1.0) / self.count
     }
 }
 
-/// Nanoseconds of both classes in turn, cut at several percentiles to be rid of interruptions: the largest |t|. What
-/// `prepare` does is not in them.
-fn largest_t(mut prepare: impl FnMut(bool), mut refuse: impl FnMut()) -> f64 {
+/// The largest |t| of the two classes.
+///
+/// Only `reject` is timed, not `prepare`. The slowest samples are dropped at several percentiles,
+/// because they contain interruptions.
+fn largest_t(mut prepare: impl FnMut(bool), mut reject: impl FnMut()) -> f64 {
     let mut rng = StdRng::seed_from_u64(1);
     let samples: Vec<(bool, u32)> = (0..SAMPLES)
         .map(|_| {
             let class = rng.random();
             prepare(class);
             let start = Instant::now();
-            refuse();
+            reject();
             (
                 class,
                 u32::try_from(start.elapsed().as_nanos()).unwrap_or(u32::MAX),
@@ -60,14 +64,14 @@ fn largest_t(mut prepare: impl FnMut(bool), mut refuse: impl FnMut()) -> f64 {
             classes[usize::from(*class)].add(f64::from(*nanos));
         }
         let [a, b] = classes;
-        ((a.mean - b.mean) / (a.error() + b.error()).sqrt()).abs()
+        ((a.mean - b.mean) / (a.squared_error() + b.squared_error()).sqrt()).abs()
     };
     [50, 75, 90, 95, 99].map(t).into_iter().fold(0.0, f64::max)
 }
 
 #[test]
-#[ignore = "timed: .ci/nightly timing"]
-fn the_time_of_a_refusal_does_not_tell_where_the_tag_is_wrong() {
+#[ignore = "measures time: run .ci/nightly timing"]
+fn rejection_time_does_not_depend_on_the_position_of_the_wrong_byte() {
     let ring = |n| {
         let secret = Secret::unchecked(&format!("k2Jc0fTqJHn8e0UQ3xq2v0Vd8mYb1sO4l5rXw{n:03}"));
         KeyRing::new(secret).derive(Context {
@@ -79,15 +83,15 @@ fn the_time_of_a_refusal_does_not_tell_where_the_tag_is_wrong() {
     let keys = ring(1);
     let bytes = vec![7; HEADROOM + 96];
     let bytes = seal::seal(keys.current(), b"", &[7; 32], bytes);
-    let spoilt = |at: usize| {
+    let corrupted = |at: usize| {
         let (mut bytes, mut text) = (bytes.to_vec(), Vec::new());
         let at = bytes.len() - 32 + at;
         bytes[at] ^= 1;
         seal::append_text(&bytes, &mut text);
         text
     };
-    // one buffer for both, so that its address is no difference
-    let (first, last) = (spoilt(0), spoilt(31));
+    // both classes use one buffer, so that its address makes no difference
+    let (first, last) = (corrupted(0), corrupted(31));
     let token = RefCell::new(first.clone());
     let wrong = largest_t(
         |class| {
@@ -100,7 +104,7 @@ fn the_time_of_a_refusal_does_not_tell_where_the_tag_is_wrong() {
             assert!(black_box(seal::open(&keys, b"", black_box(&token))).is_err());
         },
     );
-    // that the test can tell: a comparison that stops at the first difference
+    // the test must detect a comparison that stops at the first difference
     let (mut a, mut b) = ([7; 32], [7; 32]);
     (a[0], b[31]) = (0, 0);
     let tag = RefCell::new(a);
@@ -115,9 +119,12 @@ fn the_time_of_a_refusal_does_not_tell_where_the_tag_is_wrong() {
         },
     );
     println!("largest |t| over {SAMPLES} samples: tag {wrong:.2}, naive comparison {naive:.2}");
-    assert!(naive > 10.0, "the clock is too coarse to tell anything");
+    assert!(
+        naive > 10.0,
+        "the clock is too coarse to detect a difference"
+    );
     assert!(
         wrong < 4.5,
-        "the time of a refusal tells where the tag is wrong"
+        "the rejection time depends on the position of the wrong byte"
     );
 }

@@ -1,4 +1,5 @@
-//! Format 1 against vectors that an independent implementation made and Google's Tink opened.
+//! Format 1, compared with test vectors. An independent implementation made the vectors, and
+//! Google's Tink opened them.
 
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
@@ -91,7 +92,7 @@ fn vectors(list: &str) -> Vec<Vector> {
         .collect()
 }
 
-/// Those that are tokens; the last vector is an owner's tag alone.
+/// The vectors that are tokens. The last vector is only an owner's tag.
 fn tokens() -> Vec<Vector> {
     let tokens: Vec<_> = vectors("vectors")
         .into_iter()
@@ -102,7 +103,7 @@ fn tokens() -> Vec<Vector> {
 }
 
 #[test]
-fn the_same_keys_are_derived() {
+fn keys_match_the_vectors() {
     for vector in tokens() {
         let raw = RawKey::derive(&vector.secret(), vector.context());
         assert_eq!(raw.enc[..], vector.hex("enc"), "{}", vector.comment());
@@ -113,7 +114,7 @@ fn the_same_keys_are_derived() {
 }
 
 #[test]
-fn the_same_record_and_randomness_make_the_same_token() {
+fn tokens_match_the_vectors() {
     for vector in tokens() {
         let plaintext = vector.hex("plaintext");
         let bytes = [&[0; HEADROOM], &*plaintext].concat();
@@ -127,7 +128,7 @@ fn the_same_record_and_randomness_make_the_same_token() {
 }
 
 #[test]
-fn the_same_session_makes_the_same_record() {
+fn records_match_the_vectors() {
     for vector in tokens().iter().filter(|vector| vector.0["stored"] == false) {
         let entries = vector
             .entries()
@@ -152,7 +153,7 @@ fn the_same_session_makes_the_same_record() {
 }
 
 #[test]
-fn every_token_opens_to_what_was_sealed() {
+fn every_token_opens_to_its_record() {
     for vector in tokens() {
         let opened = seal::open(
             &vector.keys(),
@@ -190,7 +191,7 @@ fn every_token_opens_to_what_was_sealed() {
 }
 
 #[test]
-fn no_authentic_but_malformed_record_is_accepted() {
+fn authentic_but_malformed_records_are_rejected() {
     let malformed = vectors("authentic_but_malformed");
     assert_eq!(malformed.len(), 13);
     for vector in malformed {
@@ -233,9 +234,9 @@ fn a_token_opens_only_in_its_own_context() {
     }
 }
 
-/// What later releases store under, derived from the same keys.
+/// Computes both from the formulas of the format.
 #[test]
-fn store_keys_and_owner_tags_follow_from_the_derivation() {
+fn store_keys_and_owner_tags_match_the_vectors() {
     let store = tokens()
         .into_iter()
         .find(|v| v.0.get("store_key").is_some())
@@ -265,10 +266,10 @@ fn store_keys_and_owner_tags_follow_from_the_derivation() {
     assert_eq!(hash[..16], tag.hex("owner_tag"));
 }
 
-/// And what this crate's own rows are named, tagged and sealed by.
+/// The keys, tags and contents of rows, as this crate's code for stores computes them.
 #[cfg(feature = "store")]
 #[test]
-fn rows_are_named_tagged_and_opened_as_in_the_vectors() {
+fn store_rows_match_the_vectors() {
     use crate::{store::StoreKey, stored::Vault};
 
     let store = tokens()
@@ -298,13 +299,13 @@ fn rows_are_named_tagged_and_opened_as_in_the_vectors() {
         .ok()
         .expect("it opens");
     let crate::stored::Content::Live(record) = row else {
-        panic!("it is a session")
+        panic!("the row is not a session")
     };
     assert_eq!(record.entries().get("uid"), Some(&b"42"[..]));
     let other = StoreKey::new([0; 16]);
     assert!(
         vault(&store).open(other, bytes).is_err(),
-        "under another key it is nothing"
+        "a row opens only under its own key"
     );
 
     let tag = vectors("vectors")

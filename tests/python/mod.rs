@@ -1,5 +1,5 @@
-//! Python environments with the packages that tests need. Each is made once per target folder. Two test programs share
-//! this module.
+//! Python environments with the packages that tests need. Each is made once per target folder. Two
+//! test programs share this module.
 
 use std::{
     collections::HashMap,

@@ -1,6 +1,7 @@
-"""A real Starlette app with sessions, served by a real uvicorn. The tests use it as the old app.
+"""A real Starlette app with sessions, served by a real uvicorn. The tests use it as the legacy app.
 
-Settings from the environment: `STARLETTE_SECRET`, `STARLETTE_MAX_AGE` (seconds, or `none`). Prints the port.
+Settings from the environment: `STARLETTE_SECRET`, `STARLETTE_MAX_AGE` (seconds, or `none`).
+Prints the port.
 """
 
 import json

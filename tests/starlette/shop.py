@@ -1,4 +1,6 @@
-"""A real FastAPI app with Starlette's sessions that logs visitors in and out. The browser test uses it as the old app.
+"""A real FastAPI app with Starlette's sessions that logs visitors in and out.
+
+The browser test uses it as the legacy app.
 
 Settings from the environment: `STARLETTE_SECRET`. Prints the port.
 """
@@ -22,7 +24,7 @@ async def home(request: Request):
     user, theme = request.session.get("user"), request.session.get("theme", "light")
     if user is None:
         return HTMLResponse(
-            "<p>Nobody is logged in.</p><form method=post action=login><input name=user><button>Log in</button></form>"
+            "<p>You are not logged in.</p><form method=post action=login><input name=user><button>Log in</button></form>"
         )
     return HTMLResponse(
         f"<p>Hello, {escape(user)}.</p><p>The theme is {escape(theme)}.</p>"

@@ -1,8 +1,10 @@
-"""Shows how itsdangerous, base64 and Starlette read cookies. Reads lines of JSON and answers each with one line.
+"""Shows how itsdangerous, base64 and Starlette read cookies.
+
+Reads lines of JSON and answers each with one line:
 
 `{"b64": hex}` and `{"url": hex}`: the decoded bytes in hex, or null.
-`{"secrets": [...], "max_age": n, "now": n, "cookie": hex}`: the session's JSON in its normal form; null if there is no
-session; "error" if Starlette answers 500 or the value is not JSON.
+`{"secrets": [...], "max_age": n, "now": n, "cookie": hex}`: the session's JSON in its normal form;
+null if there is no session; "error" if Starlette answers 500 or the value is not JSON.
 `{"normal": text}`: the text in its normal form.
 """
 
@@ -31,7 +33,7 @@ def decoded(decode, text):
 
 
 def refuse(constant):
-    """Rejects `NaN` and `Infinity`. Python reads them, but they are not JSON, so Rust reads no session."""
+    """Rejects `NaN` and `Infinity`. They are not JSON, but Python reads them and Rust does not."""
     raise ValueError(constant)
 
 

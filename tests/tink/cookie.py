@@ -1,8 +1,12 @@
-"""Opens and seals session tokens with Google's Tink. It was written from the description of the format only.
+"""Opens and seals session tokens with Google's Tink.
+
+This script was written from the description of the format only.
 
 usage: cookie.py open SECRET COOKIE_NAME TOKEN           prints the session as JSON
-       cookie.py seal SECRET COOKIE_NAME ENTRIES OWNER   prints a token; ENTRIES is a JSON object, OWNER may be empty
+       cookie.py seal SECRET COOKIE_NAME ENTRIES OWNER   prints a token
        cookie.py batch                                   answers each line of input, see `batch`
+
+ENTRIES is a JSON object. OWNER may be empty.
 """
 
 import base64
@@ -166,9 +170,13 @@ def seal_token(context, plain, aad=b""):
 
 
 def batch():
-    """Reads lines of JSON: `{"context": [secret, purpose, name, audience], "aad": hex}` with a `token` to open, or with
-    a `record` to seal and the number of zeros to add as `padding`. The answer to a token is `plain` and its `record`,
-    or null if there is none. The answer to a record is its `token` and `plain`."""
+    """Reads lines of JSON and answers each with one line.
+
+    Each line has the form `{"context": [secret, purpose, name, audience], "aad": hex}`. It also has
+    a `token` to open, or a `record` to seal and the number of zeros to add as `padding`. The answer
+    to a token has `plain` and `record`; they are null if the token has none. The answer to a record
+    has its `token` and `plain`.
+    """
     for line in sys.stdin:
         ask = json.loads(line)
         context, aad = tuple(ask["context"]), bytes.fromhex(ask["aad"])

@@ -1,9 +1,9 @@
--- Sessions, as tower-sealed-session keeps them in SQLite. It can be run again and again.
--- `SqliteStore::create_schema` runs it; so does: sqlite3 sessions.db < sqlite.sql
+-- The schema of tower-sealed-session's store for SQLite. Running it again changes nothing.
+-- Run it with `SqliteStore::create_schema`, or with: sqlite3 sessions.db < sqlite.sql
 
 create table if not exists sessions (
     id             blob    not null primary key, -- hash of the session's id, 16 bytes
-    user_id        blob,                         -- tag of the owner, 16 bytes; null: nobody's
+    user_id        blob,                         -- tag of the owner, 16 bytes; null without an owner
     encrypted_data blob    not null,
     expires_at     integer not null,             -- milliseconds since 1970
     created_at     integer not null default (cast((julianday('now') - 2440587.5) * 86400000 as integer)),
@@ -13,7 +13,7 @@ create table if not exists sessions (
 create index if not exists sessions_user_id on sessions (user_id) where user_id is not null;
 create index if not exists sessions_expires_at on sessions (expires_at);
 
--- For humans: what there is to see without a key.
+-- A readable view of the columns. The data itself cannot be read without a key.
 create view if not exists sessions_readable as
 select lower(hex(id))                                           as id,
        lower(hex(user_id))                                      as user_id,

@@ -1,4 +1,4 @@
-//! The cookie on its way in and out, and what caches are told.
+//! Cookies in requests and responses, and the headers for caches.
 
 use http::{
     HeaderMap, HeaderValue, Response,
@@ -13,7 +13,7 @@ use crate::{
     fuzz,
 };
 
-/// What cookie headers are made of, look-alikes and all.
+/// A part of a cookie header. Some parts resemble the cookie's name.
 fn fragment() -> impl Strategy<Value = Vec<u8>> {
     let known: [&[u8]; 26] = [
         b"__Host-session",
@@ -50,7 +50,8 @@ fn line(fragments: std::ops::Range<usize>) -> impl Strategy<Value = Vec<u8>> {
     vec(fragment(), fragments).prop_map(|fragments| fragments.concat())
 }
 
-/// What a shared cache may do with a response that says that (RFC 9111 §3, §5.2.2), field names left aside.
+/// Whether a shared cache may store a response with these headers (RFC 9111 §3, §5.2.2). Directives
+/// with a list of field names are not supported.
 fn shared_caches_may_store(headers: &HeaderMap) -> bool {
     let all: Vec<String> = headers
         .get_all(CACHE_CONTROL)
@@ -111,7 +112,7 @@ prop_compose! {
         same_site in select(vec![SameSite::Lax, SameSite::Strict, SameSite::None]),
         secure: bool, partitioned: bool,
     ) -> Attributes {
-        // the builder sees to that
+        // the builder makes partitioned cookies secure too
         Attributes { path, domain, same_site, secure: secure || partitioned, partitioned }
     }
 }
@@ -120,12 +121,12 @@ proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn the_scan_is_its_rule(which: u8, line in line(0..24)) {
+    fn the_scan_matches_its_rule(which: u8, line in line(0..24)) {
         fuzz::cookie_header(&[&[which], &line[..]].concat());
     }
 
     #[test]
-    fn no_neighbour_hides_a_cookie(before in line(0..12), value in bytes(0..8), after in line(0..12)) {
+    fn other_cookies_do_not_hide_ours(before in line(0..12), value in bytes(0..8), after in line(0..12)) {
         let ours: Vec<u8> = value.into_iter().filter(|byte| !b"; \t".contains(byte)).collect();
         let line = [&before, &b";__Host-session="[..], &ours, b";", &after].concat();
         let found: Vec<_> = scan::values(&line, "__Host-session").collect();
@@ -136,7 +137,7 @@ proptest! {
     }
 
     #[test]
-    fn a_name_is_a_token(name in "[!-~]{0,12}|\\PC{0,6}", long in 0..130_usize) {
+    fn cookie_names_are_tokens(name in "[!-~]{0,12}|\\PC{0,6}", long in 0..130_usize) {
         let name = name + &"n".repeat(long);
         let letters = "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
         let whole = format!("__Secure-{name}");
@@ -145,9 +146,10 @@ proptest! {
         prop_assert_eq!(made.as_ref().map(CookieName::as_str), valid.then_some(&*whole));
     }
 
-    /// As the library reads it that wrote the attributes; others do in `tests/it/set_cookie.rs`.
+    /// The parser is from the crate that also wrote the attributes. `tests/it/set_cookie.rs` uses
+    /// other parsers.
     #[test]
-    fn what_is_set_and_removed_parses_to_what_was_meant(
+    fn set_cookie_lines_parse_to_the_chosen_attributes(
         attributes in attributes(), value in "[A-Za-z0-9_-]{0,200}", max_age in proptest::option::of(any::<u32>()),
     ) {
         let name = CookieName::new(Prefix::None, "sid").expect("a name");
@@ -171,26 +173,26 @@ proptest! {
     }
 
     #[test]
-    fn no_shared_cache_keeps_our_cookie(said in vec(cache_control(), 0..3), exposure in exposure()) {
-        let mut response = response(CACHE_CONTROL, &said);
+    fn shared_caches_do_not_store_our_cookies(values in vec(cache_control(), 0..3), exposure in exposure()) {
+        let mut response = response(CACHE_CONTROL, &values);
         let before = response.headers().clone();
         cache::mark(&mut response, exposure, false);
         if exposure != Exposure::Opened {
             prop_assert!(!shared_caches_may_store(response.headers()));
-        } else if !said.is_empty() {
+        } else if !values.is_empty() {
             prop_assert_eq!(response.headers().get_all(CACHE_CONTROL), before.get_all(CACHE_CONTROL));
         }
     }
 
-    /// And takes no name away.
+    /// Names that the handler set are kept.
     #[test]
-    fn what_was_opened_varies_by_cookie(
-        said in vec("(, ?|Accept|cookie|COOKIE|Origin|cookies|X-Cookie|\\*){0,5}", 0..3), exposure in exposure(),
+    fn responses_of_opened_sessions_vary_by_cookie(
+        values in vec("(, ?|Accept|cookie|COOKIE|Origin|cookies|X-Cookie|\\*){0,5}", 0..3), exposure in exposure(),
     ) {
-        let mut response = response(VARY, &said);
+        let mut response = response(VARY, &values);
         let names = |headers: &HeaderMap| -> Vec<String> {
-            let values = headers.get_all(VARY).iter();
-            let text: Vec<_> = values.map(|value| value.to_str().expect("ASCII").to_lowercase()).collect();
+            let lines = headers.get_all(VARY).iter();
+            let text: Vec<_> = lines.map(|value| value.to_str().expect("ASCII").to_lowercase()).collect();
             let names = text.iter().flat_map(|value| value.split(',')).map(|name| name.trim().to_owned());
             names.filter(|name| !name.is_empty()).collect()
         };

@@ -1,4 +1,4 @@
-//! How long sessions live, against integers that do not overflow.
+//! The lifetime of sessions, compared with a model that computes with 128-bit integers.
 
 use proptest::{collection::vec, prelude::*};
 
@@ -47,18 +47,19 @@ prop_compose! {
 }
 
 prop_compose! {
-    /// A moment, most often within some milliseconds of one at which something changes.
-    fn scene()(
+    /// Timeouts, a session's times, and a current time. The current time is usually within two
+    /// milliseconds of a limit.
+    fn scenario()(
         timeouts in timeouts(), times in times(), anchor in 0..7_usize, step in -2..=2_i128, far: u64,
     ) -> (Timeouts, Times, Millis) {
-        let plain = Plain(timeouts, times);
+        let model = Model(timeouts, times);
         let anchors = [
-            plain.created() - MINUTE,
-            plain.issued() - MINUTE,
-            plain.created() + plain.life(),
-            plain.issued() + timeouts.idle.map_or(0, i128::from),
-            plain.issued() + plain.refresh_after(),
-            plain.issued(),
+            model.created() - MINUTE,
+            model.issued() - MINUTE,
+            model.created() + model.life(),
+            model.issued() + timeouts.idle.map_or(0, i128::from),
+            model.issued() + model.refresh_after(),
+            model.issued(),
             i128::from(far),
         ];
         let now = (anchors[anchor] + step).clamp(0, MAX_MILLIS.into());
@@ -66,10 +67,10 @@ prop_compose! {
     }
 }
 
-/// The rules of the design as they stand there.
-struct Plain(Timeouts, Times);
+/// The rules in the documentation, written down directly.
+struct Model(Timeouts, Times);
 
-impl Plain {
+impl Model {
     fn created(&self) -> i128 {
         self.1.created.into()
     }
@@ -118,12 +119,12 @@ proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn a_session_is_accepted_by_the_rules((timeouts, times, now) in scene()) {
-        prop_assert_eq!(timeouts.check(times, now), Plain(timeouts, times).check(now.into()));
+    fn sessions_are_accepted_as_in_the_model((timeouts, times, now) in scenario()) {
+        prop_assert_eq!(timeouts.check(times, now), Model(timeouts, times).check(now.into()));
     }
 
     #[test]
-    fn what_is_over_stays_over((timeouts, times, now) in scene(), later: u32) {
+    fn expired_sessions_stay_expired((timeouts, times, now) in scenario(), later: u32) {
         let later = (now + Millis::from(later)).min(MAX_MILLIS);
         if timeouts.check(times, now) == Err(Untimely::Expired) {
             prop_assert_eq!(timeouts.check(times, later), Err(Untimely::Expired));
@@ -131,7 +132,7 @@ proptest! {
     }
 
     #[test]
-    fn the_end_is_the_first_moment_that_is_refused((timeouts, times, _) in scene()) {
+    fn a_session_is_first_rejected_at_its_end((timeouts, times, _) in scenario()) {
         let end = timeouts.end(times);
         if (1..=MAX_MILLIS).contains(&end) {
             prop_assert_ne!(timeouts.check(times, end), Ok(()));
@@ -140,10 +141,10 @@ proptest! {
     }
 
     #[test]
-    fn max_age_covers_the_remaining_life_and_less_than_a_second_more((timeouts, times, now) in scene()) {
-        let plain = Plain(timeouts, times);
-        let end = plain.idle().map_or(plain.created() + plain.life(), |idle| {
-            (plain.created() + plain.life()).min(plain.issued() + idle)
+    fn max_age_is_the_remaining_life_rounded_up_to_seconds((timeouts, times, now) in scenario()) {
+        let model = Model(timeouts, times);
+        let end = model.idle().map_or(model.created() + model.life(), |idle| {
+            (model.created() + model.life()).min(model.issued() + idle)
         });
         let remaining = (end - i128::from(now)).clamp(0, 400 * DAY);
         let max_age = 1000 * i128::from(timeouts.max_age(times, now));
@@ -151,47 +152,47 @@ proptest! {
     }
 
     #[test]
-    fn limits_that_are_tightened_accept_nothing_more((timeouts, times, now) in scene(), tighter in timeouts()) {
+    fn stricter_limits_accept_no_additional_sessions((timeouts, times, now) in scenario(), stricter in timeouts()) {
         let both = |a: Option<Millis>, b: Option<Millis>| a.into_iter().chain(b).min();
-        let tight = Timeouts {
-            idle: both(timeouts.idle, tighter.idle),
-            absolute: timeouts.absolute.min(tighter.absolute),
-            max_remember: timeouts.max_remember.min(tighter.max_remember),
+        let strict = Timeouts {
+            idle: both(timeouts.idle, stricter.idle),
+            absolute: timeouts.absolute.min(stricter.absolute),
+            max_remember: timeouts.max_remember.min(stricter.max_remember),
         };
-        if tight.check(times, now).is_ok() {
+        if strict.check(times, now).is_ok() {
             prop_assert_eq!(timeouts.check(times, now), Ok(()));
         }
-        prop_assert!(tight.end(times) <= timeouts.end(times));
+        prop_assert!(strict.end(times) <= timeouts.end(times));
     }
 
     #[test]
-    fn a_refresh_is_due_by_the_rules((timeouts, times, now) in scene(), fallback: bool) {
-        let plain = Plain(timeouts, times);
-        let old = i128::from(now) - plain.issued() >= plain.refresh_after();
-        // at once if there is nothing to wait for, and never if that moment is still to come
-        let due = old && i128::from(now) >= plain.issued() && (plain.idle().is_some() || fallback);
+    fn refreshes_are_due_as_in_the_model((timeouts, times, now) in scenario(), fallback: bool) {
+        let model = Model(timeouts, times);
+        let old = i128::from(now) - model.issued() >= model.refresh_after();
+        // a clock that went back makes no refresh due, even if the delay is zero
+        let due = old && i128::from(now) >= model.issued() && (model.idle().is_some() || fallback);
         prop_assert_eq!(timeouts.refresh_due(times, fallback, now), due);
     }
 
     #[test]
-    fn a_slow_refresh_waits_by_the_rules((timeouts, times, now) in scene(), took in prop_oneof![1_998..2_003_u64, any::<u64>()]) {
+    fn slow_refreshes_wait_as_in_the_model((timeouts, times, now) in scenario(), took in prop_oneof![1_998..2_003_u64, any::<u64>()]) {
         let opened = now.saturating_sub(took);
-        let plain = Plain(timeouts, times);
-        let early = plain.idle().is_none_or(|idle| (i128::from(now) - plain.issued()).max(0) < idle / 2);
+        let model = Model(timeouts, times);
+        let early = model.idle().is_none_or(|idle| (i128::from(now) - model.issued()).max(0) < idle / 2);
         prop_assert_eq!(timeouts.refresh_can_wait(times, opened, now), now - opened > 2_000 && early);
     }
 
-    /// Whatever the clock does between requests, forward and back.
+    /// Between requests the clock moves forward or back.
     #[test]
-    fn refreshes_never_lengthen_the_absolute_life(
-        (timeouts, mut times, _) in scene(), fallback: bool, steps in vec(-1_000_000..100_000_000_i64, 1..40),
+    fn refreshes_never_extend_the_absolute_lifetime(
+        (timeouts, mut times, _) in scenario(), fallback: bool, steps in vec(-1_000_000..100_000_000_i64, 1..40),
     ) {
-        let (first, life) = (times, Plain(timeouts, times).life());
+        let (first, life) = (times, Model(timeouts, times).life());
         let mut now = times.created;
         for step in steps {
             now = now.saturating_add_signed(step).min(MAX_MILLIS);
             if timeouts.check(times, now).is_ok() {
-                prop_assert!(i128::from(now) < Plain(timeouts, times).created() + life);
+                prop_assert!(i128::from(now) < Model(timeouts, times).created() + life);
                 if timeouts.refresh_due(times, fallback, now) {
                     let before = times.issued;
                     times.issue(now);
@@ -199,13 +200,14 @@ proptest! {
                 }
             }
             prop_assert_eq!(times, Times { issued: times.issued, ..first });
-            prop_assert!(i128::from(timeouts.end(times)) <= Plain(timeouts, times).created() + life);
+            prop_assert!(i128::from(timeouts.end(times)) <= Model(timeouts, times).created() + life);
         }
     }
 
-    /// Times are kept in whole seconds, so below ten of them it does not hold.
+    /// Times are stored in whole seconds, so this does not hold for idle timeouts below ten
+    /// seconds.
     #[test]
-    fn whoever_returns_within_nine_tenths_of_the_idle_time_stays(
+    fn a_session_used_within_nine_tenths_of_its_idle_timeout_stays_valid(
         idle in 10_000..10_000_000_u64, created in 0..MAX_MILLIS / 2, gaps in vec(0.0..=0.9_f64, 1..60),
     ) {
         let timeouts = Timeouts { idle: Some(idle), absolute: Millis::MAX, max_remember: 0 };

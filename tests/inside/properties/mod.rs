@@ -1,4 +1,4 @@
-//! Properties that hold for all inputs, against models that are slow and plain.
+//! Properties that hold for all inputs. Many compare the crate with a slow and simple model.
 
 mod cookie;
 mod expiry;
@@ -8,7 +8,7 @@ mod secret;
 
 use proptest::{collection::vec, prelude::*, test_runner::Config};
 
-/// 1024 cases each, or as many as `PROPTEST_CASES` says.
+/// 1024 cases for each property, or the number in `PROPTEST_CASES`.
 fn config() -> Config {
     let wanted = std::env::var("PROPTEST_CASES").ok();
     Config {
@@ -22,7 +22,7 @@ fn bytes(len: std::ops::Range<usize>) -> impl Strategy<Value = Vec<u8>> {
     vec(any::<u8>(), len)
 }
 
-/// Text of 1 to 255 bytes, some characters of which have several.
+/// Text of 1 to 255 bytes. Some characters have several bytes.
 fn name() -> impl Strategy<Value = String> {
     prop_oneof![
         4 => "[a-c]{1,3}",

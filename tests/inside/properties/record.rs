@@ -13,7 +13,7 @@ use crate::{
 
 type Map = BTreeMap<String, Vec<u8>>;
 
-/// A record as plain values.
+/// The model of a record: plain values.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Plain {
     head: Head,
@@ -84,7 +84,7 @@ impl Plain {
         }
     }
 
-    /// The format's description, read with no thought of speed.
+    /// Reads a record as the description of the format says, without optimisations.
     fn read(mut rest: &[u8]) -> Option<Self> {
         let rest = &mut rest;
         let flags = number_of(rest, 1)?;
@@ -142,14 +142,14 @@ fn number_of(rest: &mut &[u8], len: usize) -> Option<u64> {
     )
 }
 
-/// A length in one byte, not 0, and so much UTF-8.
+/// A length in one byte, not 0, then UTF-8 text of that many bytes.
 fn text_of(rest: &mut &[u8]) -> Option<String> {
     let len = usize::try_from(number_of(rest, 1)?).ok()?;
     let text = String::from_utf8(take(rest, len)?.to_vec()).ok()?;
     Some(text).filter(|text| !text.is_empty())
 }
 
-/// Digits to the base of 128, the least first.
+/// Digits in base 128, least significant first.
 fn leb128(mut number: usize) -> Vec<u8> {
     let mut digits = Vec::new();
     while number >= 128 {
@@ -160,8 +160,8 @@ fn leb128(mut number: usize) -> Vec<u8> {
     digits
 }
 
-/// A record's bytes with some of them set, left out or put in.
-fn spoilt() -> impl Strategy<Value = Vec<u8>> {
+/// The bytes of a record, of which some are changed, removed or inserted.
+fn corrupted() -> impl Strategy<Value = Vec<u8>> {
     let edit = (
         any::<Index>(),
         prop_oneof![Just(0), Just(1), Just(2), Just(0x80), any::<u8>()],
@@ -170,9 +170,9 @@ fn spoilt() -> impl Strategy<Value = Vec<u8>> {
     (plain(), vec(edit, 0..4), 0..3_u8).prop_map(|(plain, edits, stored)| {
         let mut bytes = plain.encode();
         bytes[0] |= if stored == 0 { 4 } else { 0 };
-        for (at, byte, what) in edits {
+        for (at, byte, kind) in edits {
             let at = at.index(bytes.len());
-            match what {
+            match kind {
                 0 => bytes[at] = byte,
                 1 => bytes.insert(at, byte),
                 _ => drop(bytes.remove(at)),
@@ -205,7 +205,7 @@ proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn a_record_comes_back_from_its_bytes(plain in plain()) {
+    fn records_round_trip(plain in plain()) {
         let bytes = plain.encode();
         let record = parse(&bytes).expect("well-formed");
         prop_assert_eq!(Plain::of(&record), plain.clone());
@@ -214,9 +214,9 @@ proptest! {
         prop_assert_eq!(bytes.len() % 16, 0);
     }
 
-    /// Where it stands in the buffer, and what stands around it, means nothing.
+    /// The position in the buffer and the bytes around the record make no difference.
     #[test]
-    fn a_record_is_read_where_it_stands(plain in plain(), before in bytes(0..60), after in bytes(0..60)) {
+    fn a_record_is_read_at_any_position(plain in plain(), before in bytes(0..60), after in bytes(0..60)) {
         let bytes = plain.encode();
         let place = before.len()..before.len() + bytes.len();
         let record = Record::parse([before, bytes, after].concat(), place).expect("well-formed");
@@ -224,17 +224,17 @@ proptest! {
     }
 
     #[test]
-    fn a_record_is_what_a_plain_reader_takes_for_one(bytes in spoilt()) {
+    fn corrupted_records_are_read_as_in_the_model(bytes in corrupted()) {
         prop_assert_eq!(parse(&bytes).as_ref().map(Plain::of), Plain::read(&bytes));
     }
 
     #[test]
-    fn any_bytes_are_read_like_that(bytes in bytes(0..200)) {
+    fn any_bytes_are_read_as_in_the_model(bytes in bytes(0..200)) {
         prop_assert_eq!(parse(&bytes).as_ref().map(Plain::of), Plain::read(&bytes));
     }
 
     #[test]
-    fn what_is_read_is_written_the_same_but_for_padding(bytes in spoilt()) {
+    fn records_that_parse_encode_to_the_same_bytes_except_padding(bytes in corrupted()) {
         if let Some(record) = parse(&bytes) {
             let mut again = Plain::of(&record).encode();
             again[0] |= if record.stored { 4 } else { 0 };
@@ -246,18 +246,18 @@ proptest! {
     }
 
     #[test]
-    fn padding_is_zeros_of_any_number(plain in plain(), zeros in 0..70_usize, spoiler in 1..=255_u8) {
+    fn padding_is_any_number_of_zeros(plain in plain(), zeros in 0..70_usize, nonzero in 1..=255_u8) {
         let entries = set_all(&plain.entries);
         let mut bytes = plain.encode();
         bytes.truncate(31 + plain.owner.as_ref().map_or(0, |owner| 1 + owner.len()) + entries.len());
         bytes.resize(bytes.len() + zeros, 0);
         prop_assert_eq!(parse(&bytes).as_ref().map(Plain::of), Some(plain));
-        bytes.extend([0, spoiler]);
+        bytes.extend([0, nonzero]);
         prop_assert!(parse(&bytes).is_none());
     }
 
     #[test]
-    fn entries_are_a_sorted_map(ops in vec(op(), 1..16)) {
+    fn entries_behave_like_a_sorted_map(ops in vec(op(), 1..16)) {
         let (mut bytes, mut model) = (Vec::new(), Map::new());
         for op in ops {
             let entries = Entries::trusted(&bytes);
@@ -283,7 +283,7 @@ proptest! {
     }
 
     #[test]
-    fn many_changes_at_once_are_the_same_one_after_another(before in vec((name(), value()), 0..8), ops in vec(op(), 0..12)) {
+    fn many_changes_at_once_equal_the_same_changes_in_sequence(before in vec((name(), value()), 0..8), ops in vec(op(), 0..12)) {
         let before = set_all(before.iter().map(|(key, value)| (key, value)));
         let changes: Vec<(&str, Option<&[u8]>)> = ops.iter().map(|op| match op {
             Op::Set(key, value) => (&**key, Some(&**value)),
@@ -301,21 +301,21 @@ proptest! {
     }
 
     #[test]
-    fn the_order_of_changes_does_not_show(entries in vec((name(), value()), 0..8), at: Index) {
+    fn the_order_of_insertion_does_not_change_the_bytes(entries in vec((name(), value()), 0..8), at: Index) {
         let entries: Vec<_> = entries.into_iter().collect::<Map>().into_iter().collect();
-        let mut turned = entries.clone();
-        if !turned.is_empty() {
-            turned.rotate_left(at.index(entries.len()));
+        let mut reordered = entries.clone();
+        if !reordered.is_empty() {
+            reordered.rotate_left(at.index(entries.len()));
         }
         let set = |list: &[(String, Vec<u8>)]| set_all(list.iter().map(|(key, value)| (key, value)));
         let bytes = set(&entries);
-        prop_assert_eq!(&set(&turned), &bytes);
-        turned.reverse();
-        prop_assert_eq!(set(&turned), bytes);
+        prop_assert_eq!(&set(&reordered), &bytes);
+        reordered.reverse();
+        prop_assert_eq!(set(&reordered), bytes);
     }
 
     #[test]
-    fn change_and_change_back_is_no_change(plain in plain(), key in name(), other in value()) {
+    fn a_change_that_is_undone_leaves_the_same_bytes(plain in plain(), key in name(), other in value()) {
         let before = set_all(&plain.entries);
         let set = |bytes: &[u8], value: Option<&[u8]>| Splice::new(Entries::trusted(bytes), &key, value).apply();
         let changed = set(&before, Some(&other));
@@ -324,7 +324,7 @@ proptest! {
     }
 
     #[test]
-    fn lengths_are_digits_to_the_base_of_128(len in prop_oneof![1..300_usize, 16_000..17_000_usize, 60_000..70_000_usize]) {
+    fn lengths_are_encoded_in_base_128(len in prop_oneof![1..300_usize, 16_000..17_000_usize, 60_000..70_000_usize]) {
         let bytes = Splice::new(Entries::default(), "k", Some(&vec![7; len])).apply();
         let digits = leb128(len);
         prop_assert_eq!(&bytes[..2], b"\x01k");

@@ -14,7 +14,7 @@ fn secret(n: u8) -> Secret {
     Secret::unchecked(&format!("k2Jc0fTqJHn8e0UQ3xq2v0Vd8mYb1sO4l5rXw{n:03}"))
 }
 
-/// The keys of those secrets, the first of them current.
+/// The keys of these secrets. The first is the current one.
 fn keys(secrets: &[u8]) -> Keys {
     let mut secrets = secrets.iter().map(|&n| secret(n));
     let ring = KeyRing::new(secrets.next().expect("one is current"));
@@ -36,7 +36,7 @@ fn text(sealed: &[u8]) -> Vec<u8> {
     text
 }
 
-/// RFC 4648 §5 bit by bit, and no padding.
+/// RFC 4648 §5 without padding, computed bit by bit.
 fn plain_base64url(bytes: &[u8]) -> Vec<u8> {
     let mut bits: Vec<u8> = bytes
         .iter()
@@ -88,9 +88,9 @@ impl Edit {
 proptest! {
     #![proptest_config(config())]
 
-    /// And by a key on the ring alone, of which it tells the age.
+    /// Only a key on the ring opens the token. The result says whether that key is current.
     #[test]
-    fn what_is_sealed_opens_to_the_same(
+    fn tokens_open_to_their_plaintext(
         plaintext in bytes(0..600), aad in bytes(0..40), random: [u8; RANDOM_LEN],
         sealer in 0..6_u8, ring in vec(0..6_u8, 1..5),
     ) {
@@ -107,26 +107,26 @@ proptest! {
     }
 
     #[test]
-    fn a_token_is_base64url_and_as_long_as_it_is_said_to_be(plaintext in bytes(0..600)) {
+    fn tokens_are_base64url_of_the_computed_length(plaintext in bytes(0..600)) {
         let bytes = sealed(&keys(&[1]), b"", &[7; RANDOM_LEN], &plaintext);
         let text = text(&bytes);
         prop_assert_eq!(text.len(), seal::token_len(plaintext.len()));
         prop_assert_eq!(text, plain_base64url(&bytes));
     }
 
-    /// Whatever its head says: of the right version and key, it is forged.
+    /// With the right version and key id, the reason is `Forged`.
     #[test]
-    fn what_was_not_sealed_does_not_open(mut bytes in bytes(0..400), genuine_head: bool, plain: bool) {
+    fn random_bytes_do_not_open(mut bytes in bytes(0..400), genuine_head: bool, plain: bool) {
         let keys = keys(&[1, 2]);
         if let (true, Some(head)) = (genuine_head, bytes.first_chunk_mut::<5>()) {
             head[0] = 1;
             head[1..].copy_from_slice(&keys.current().id.0);
         }
         let token = if plain { bytes.clone() } else { text(&bytes) };
-        let refused = seal::open(&keys, b"", &token).map(|_| ());
-        prop_assert!(refused.is_err());
+        let rejected = seal::open(&keys, b"", &token).map(|_| ());
+        prop_assert!(rejected.is_err());
         if genuine_head && !plain && bytes.len() >= 53 {
-            prop_assert_eq!(refused, Err(Unsealed::Forged));
+            prop_assert_eq!(rejected, Err(Unsealed::Forged));
         }
     }
 
@@ -143,9 +143,9 @@ proptest! {
         prop_assert_eq!(seal::open(&keys, b"", &edited).is_ok(), edited == token);
     }
 
-    /// So that of all that is hashed no part runs into the next.
+    /// Different inputs that are equal when concatenated also give different IVs.
     #[test]
-    fn the_iv_hangs_on_randomness_additional_data_and_plaintext(
+    fn the_iv_depends_on_randomness_additional_data_and_plaintext(
         inputs in vec((0..2_u8, vec(0..2_u8, 0..3), vec(0..2_u8, 0..3)), 2..6),
     ) {
         let keys = keys(&[1]);
@@ -159,9 +159,10 @@ proptest! {
         }
     }
 
-    /// Names over two letters, so that many differ by where one ends and the next begins.
+    /// Names have only two letters, so that many contexts differ only in where one part ends and
+    /// the next begins.
     #[test]
-    fn keys_differ_by_each_part_of_their_context(contexts in vec(
+    fn keys_depend_on_each_part_of_their_context(contexts in vec(
         (0..2_u8, prop_oneof![Just("a"), Just("ab"), Just("b")], "[ab]{1,3}", "[ab]{0,3}"), 2..5,
     )) {
         let raw = |(n, purpose, cookie_name, audience): &(u8, &'static str, String, String)| {

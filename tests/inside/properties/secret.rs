@@ -1,4 +1,4 @@
-//! Secrets, and the environment that they come from.
+//! Secrets, and the environment variables that contain them.
 
 use proptest::{collection::vec, prelude::*, sample::select};
 
@@ -8,7 +8,7 @@ use crate::{
     key::{Context, KeyId, Purpose, key_ring},
 };
 
-/// What `openssl rand` and password managers make.
+/// The formats of `openssl rand` and password managers.
 fn good() -> impl Strategy<Value = String> {
     prop_oneof!["[0-9a-f]{64}", "[A-Za-z0-9+/]{43}=", "[!-+\\--~]{40}"]
         .prop_filter("random", |text| Secret::new(text).is_ok())
@@ -34,13 +34,14 @@ fn ring(vars: &[(&str, &str)]) -> Result<KeyRing, crate::EnvError> {
 proptest! {
     #![proptest_config(config())]
 
-    /// Accepted as the current one, a secret can be listed as a fallback: it could not be rotated out otherwise.
+    /// A secret that is accepted as the current one is also accepted in the list of fallbacks.
+    /// Otherwise it could not be rotated.
     #[test]
-    fn what_is_accepted_can_be_rotated(
+    fn accepted_secrets_can_be_rotated(
         secrets in vec(good(), 1..6), before in "[ \t\r\n]{0,3}", after in "[ \t\r\n]{0,3}",
         between in select(vec![",", " ", ", ", "\n", " ,\t", ",,"]),
     ) {
-        let secret = |text: &String| Secret::new(text).expect("it is good");
+        let secret = |text: &String| Secret::new(text).expect("the secret is good");
         let ring_of = |texts: &[String]| {
             texts[1..].iter().map(secret).fold(KeyRing::new(secret(&texts[0])), KeyRing::fallback)
         };
@@ -51,7 +52,7 @@ proptest! {
     }
 
     #[test]
-    fn no_text_is_shown_by_its_refusal(text in "\\PC{0,80}|[ -~]{0,80}") {
+    fn errors_do_not_contain_the_rejected_secret(text in "\\PC{0,80}|[ -~]{0,80}") {
         if let Err(reason) = Secret::new(&text) {
             let shown = format!("{reason} {reason:?}");
             let error = ring(&[("SESSION_SECRET", &text)]).err().map(|error| error.to_string());

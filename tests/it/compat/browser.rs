@@ -96,7 +96,7 @@ async fn both_apps_share_the_session(mode: &str, cookies: &[&str]) -> Outcome {
 
     // login in the old app is visible here
     site.open("/old/").await?;
-    site.wait_for("Nobody is logged in.").await?;
+    site.wait_for("You are not logged in.").await?;
     log_in(&site, "ada").await?;
     site.open("/").await?;
     site.wait_for(r#"{"user":"ada"}"#).await?;
@@ -108,7 +108,7 @@ async fn both_apps_share_the_session(mode: &str, cookies: &[&str]) -> Outcome {
     // logout here is a logout in the old app
     post(&site, "/logout").await?;
     site.open("/old/").await?;
-    site.wait_for("Nobody is logged in.").await?;
+    site.wait_for("You are not logged in.").await?;
     assert_eq!(site.cookie_names().await?, [""; 0]);
 
     // login here, logout in the old app
@@ -116,7 +116,7 @@ async fn both_apps_share_the_session(mode: &str, cookies: &[&str]) -> Outcome {
     site.open("/old/").await?;
     site.wait_for("Hello, bob.").await?;
     site.click("[action=logout] button").await?;
-    site.wait_for("Nobody is logged in.").await?;
+    site.wait_for("You are not logged in.").await?;
     site.open("/").await?;
     site.wait_for("{}").await?;
     assert_eq!(site.cookie_names().await?, [""; 0]);
