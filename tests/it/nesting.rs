@@ -262,6 +262,7 @@ fn axum_is_in_the_tree_by_its_feature_alone() {
                 "--quiet",
                 "--offline",
                 "--locked",
+                "--package=tower-sealed-session",
                 "-e",
                 "normal",
                 "--prefix",
