@@ -22,7 +22,7 @@ use axum::{
 };
 use serde::Deserialize;
 use tower_http::csrf::CsrfLayer;
-use tower_sealed_session::{Error, ErrorKind, Session, SessionLayer};
+use tower_sealed_session::{Error, ErrorKind, OffsetDateTime, Session, SessionLayer};
 
 const REMEMBERED: Duration = Duration::from_secs(30 * 24 * 3600);
 
@@ -183,7 +183,7 @@ fn refusal(status: StatusCode, why: &str) -> Response {
     (status, page("Tea shop", &body)).into_response()
 }
 
-fn minutes(moment: time::OffsetDateTime) -> String {
+fn minutes(moment: OffsetDateTime) -> String {
     let (hour, minute, _) = moment.to_hms();
     format!("{}, {hour:02}:{minute:02} UTC", moment.date())
 }

@@ -266,6 +266,7 @@ fn only_the_axum_feature_depends_on_axum() {
                 "--quiet",
                 "--offline",
                 "--locked",
+                "--package=tower-sealed-session",
                 "-e",
                 "normal",
                 "--prefix",

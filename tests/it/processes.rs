@@ -27,20 +27,14 @@ fn examples() -> &'static Path {
             .parent()
             .and_then(Path::parent)
             .expect("target/profile/deps/it");
+        let released = profile.ends_with("release");
         let mut build = Command::new(env!("CARGO"));
-        build.args([
-            "build",
-            "--quiet",
-            "--locked",
-            "--offline",
-            "--all-features",
-            "--examples",
-            "--target-dir",
-        ]);
+        build.args(["build", "--quiet", "--locked", "--offline", "--examples"]);
+        // as this test was built, so that most of it is there
+        build.args(["--profile", if released { "release" } else { "test" }]);
+        build.args(["--no-default-features", "--features", &features()]);
+        build.arg("--target-dir");
         build.arg(profile.parent().expect("target"));
-        if profile.ends_with("release") {
-            build.arg("--release");
-        }
         let status = build
             .current_dir(env!("CARGO_MANIFEST_DIR"))
             .status()
@@ -48,6 +42,22 @@ fn examples() -> &'static Path {
         assert!(status.success(), "the examples do not build");
         profile.join("examples")
     })
+}
+
+/// Those that this test was compiled with.
+fn features() -> String {
+    let all = [
+        ("default", cfg!(feature = "default")),
+        ("axum", cfg!(feature = "axum")),
+        ("starlette", cfg!(feature = "starlette")),
+        ("store", cfg!(feature = "store")),
+        ("memory", cfg!(feature = "memory")),
+        ("sqlite", cfg!(feature = "sqlite")),
+        ("redis", cfg!(feature = "redis")),
+        ("conformance", cfg!(feature = "conformance")),
+    ];
+    let on = all.into_iter().filter(|(_, on)| *on);
+    on.map(|(name, _)| name).collect::<Vec<_>>().join(",")
 }
 
 pub(crate) fn example(name: &str) -> Command {
