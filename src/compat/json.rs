@@ -1,12 +1,6 @@
 //! Converts the members of a JSON object to entries.
 
-use std::fmt;
-
-use serde::{
-    Deserialize, Deserializer,
-    de::{MapAccess, Visitor},
-};
-use serde_json::value::RawValue;
+use serde::de::IgnoredAny;
 
 use crate::entries::{Entries, MAX_VALUE_LEN, Merge};
 
@@ -27,15 +21,14 @@ pub(super) fn parse(text: &[u8]) -> Option<Members> {
     if text.len() > MAX_VALUE_LEN {
         return None;
     }
-    let Object(members) = serde_json::from_str(std::str::from_utf8(text).ok()?).ok()?;
-    let mut compacted = Vec::with_capacity(members.len());
-    for (key, value) in &members {
-        compacted.push((&**key, compact(value.get())?));
-    }
+    let text = std::str::from_utf8(text).ok()?;
+    serde_json::from_str::<IgnoredAny>(text).ok()?;
+    let text = compact(text)?;
+    let members = members(&text)?;
     let fits = |key: &str| (1..=255).contains(&key.len());
-    let left_out = compacted.iter().any(|(key, _)| !fits(key));
-    let values = compacted.iter().filter(|(key, _)| fits(key));
-    let values = values.map(|(key, value)| (*key, Some(&**value))).collect();
+    let left_out = members.iter().any(|(key, _)| !fits(key));
+    let values = members.iter().filter(|(key, _)| fits(key));
+    let values = values.map(|(key, value)| (&**key, Some(*value))).collect();
     Some(Members {
         entries: Merge::new(Entries::default(), values).apply(),
         left_out,
@@ -51,10 +44,11 @@ pub(crate) fn object_len(sizes: &[(String, usize)]) -> usize {
     "{}".len() + members.sum::<usize>()
 }
 
-/// Formats a value as `serde_json` does, except that numbers stay unchanged.
-fn compact(value: &str) -> Option<Vec<u8>> {
-    let mut out = Vec::with_capacity(value.len());
-    let mut rest = value;
+/// Formats a JSON text as `serde_json` does, except that numbers stay unchanged. The text must be
+/// well-formed.
+fn compact(text: &str) -> Option<Vec<u8>> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text;
     while let Some(&byte) = rest.as_bytes().first() {
         let len = match byte {
             b'"' => {
@@ -74,6 +68,36 @@ fn compact(value: &str) -> Option<Vec<u8>> {
     Some(out)
 }
 
+/// The members of a compact JSON object. `None` if the text is another value.
+fn members(text: &[u8]) -> Option<Vec<(String, &[u8])>> {
+    let mut members = Vec::new();
+    let mut rest = text.strip_prefix(b"{")?.strip_suffix(b"}")?;
+    while !rest.is_empty() {
+        let (key, value) = rest.split_at(string_len(rest));
+        let value = value.strip_prefix(b":")?;
+        let len = value_len(value);
+        members.push((serde_json::from_slice(key).ok()?, &value[..len]));
+        rest = value[len..].strip_prefix(b",").unwrap_or_default();
+    }
+    Some(members)
+}
+
+/// The length of the compact value at the start of `bytes`, which ends with a comma or with `bytes`.
+fn value_len(bytes: &[u8]) -> usize {
+    let (mut len, mut depth) = (0, 0_usize);
+    while let Some(&byte) = bytes.get(len) {
+        match byte {
+            b',' if depth == 0 => break,
+            b'"' => len += string_len(&bytes[len..]) - 1,
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => depth -= 1,
+            _ => {}
+        }
+        len += 1;
+    }
+    len
+}
+
 /// The length of the string at the start of `bytes`, with its quotes. It must be well-formed.
 fn string_len(bytes: &[u8]) -> usize {
     let mut len = 1;
@@ -81,30 +105,4 @@ fn string_len(bytes: &[u8]) -> usize {
         len += if bytes[len] == b'\\' { 2 } else { 1 };
     }
     len + 1
-}
-
-struct Object<'a>(Vec<(String, &'a RawValue)>);
-
-impl<'de> Deserialize<'de> for Object<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Collect;
-
-        impl<'de> Visitor<'de> for Collect {
-            type Value = Object<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object<'de>, A::Error> {
-                let mut members = Vec::new();
-                while let Some(member) = map.next_entry()? {
-                    members.push(member);
-                }
-                Ok(Object(members))
-            }
-        }
-
-        deserializer.deserialize_map(Collect)
-    }
 }
