@@ -116,7 +116,7 @@ pub mod testing;
 pub struct Readme;
 
 pub use time::OffsetDateTime;
-pub use tower_cookies::cookie::SameSite;
+pub use ::cookie::SameSite;
 
 #[cfg(feature = "starlette")]
 pub use self::layer::SignedSessionLayer;

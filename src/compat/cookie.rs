@@ -1,7 +1,7 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use serde::de::DeserializeOwned;
-use tower_cookies::cookie::SameSite;
+use cookie::SameSite;
 
 use super::format::Format;
 use crate::{cookie::Attributes, entries::Entries};

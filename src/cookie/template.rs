@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use http::HeaderValue;
-use tower_cookies::{Cookie, cookie::SameSite};
+use cookie::{Cookie, SameSite};
 
 use super::CookieName;
 

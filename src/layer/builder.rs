@@ -1,6 +1,6 @@
 use std::{fmt, sync::Arc, time::Duration};
 
-use tower_cookies::cookie::SameSite;
+use cookie::SameSite;
 
 use super::{
     check::{CookieSettings, TimeoutSettings, check_audience},

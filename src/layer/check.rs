@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tower_cookies::cookie::SameSite;
+use cookie::SameSite;
 
 use super::error::ConfigError;
 use crate::{

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use time::OffsetDateTime;
-use tower_cookies::cookie::SameSite;
+use cookie::SameSite;
 
 use super::{
     check::{TimeoutSettings, check_attributes},
