@@ -36,6 +36,7 @@ struct Entry<'a> {
 
 impl<'a> Entries<'a> {
     /// Checks `bytes`: entries, then any number of zeros as padding.
+    #[inline(always)] // see `Codec::open`
     pub(crate) fn parse(bytes: &'a [u8]) -> Result<Self, Malformed> {
         let mut last = &b""[..];
         let mut start = 0;

@@ -115,8 +115,8 @@ pub mod testing;
 #[doc = include_str!("../README.md")]
 pub struct Readme;
 
-pub use time::OffsetDateTime;
 pub use ::cookie::SameSite;
+pub use time::OffsetDateTime;
 
 #[cfg(feature = "starlette")]
 pub use self::layer::SignedSessionLayer;

@@ -98,7 +98,7 @@ pub(crate) struct Record {
 
 impl Record {
     /// Parses the record at `plaintext` in `bytes`.
-    #[inline] // see `Codec::open`
+    #[inline(always)] // see `Codec::open`
     pub(crate) fn parse(bytes: Vec<u8>, plaintext: Range<usize>) -> Result<Self, Malformed> {
         let (fixed, rest) = bytes[plaintext.clone()]
             .split_first_chunk::<FIXED_LEN>()

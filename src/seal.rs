@@ -117,6 +117,7 @@ pub(crate) fn seal(
 }
 
 /// Opens a token: length and base64 → version → key → tag → decryption, in that order.
+#[inline(always)] // one caller; not inlined, a read costs 1 % more instructions
 pub(crate) fn open(keys: &Keys, aad: &[u8], token: &[u8]) -> Result<Opened, Unsealed> {
     let bytes = BASE64URL
         .decode_to_vec(token)
@@ -125,6 +126,7 @@ pub(crate) fn open(keys: &Keys, aad: &[u8], token: &[u8]) -> Result<Opened, Unse
 }
 
 /// Opens a token from its bytes rather than its text.
+#[inline(always)] // see `open`
 pub(crate) fn open_bytes(keys: &Keys, aad: &[u8], mut bytes: Vec<u8>) -> Result<Opened, Unsealed> {
     if bytes.len() < OVERHEAD {
         return Err(Unsealed::Garbage);

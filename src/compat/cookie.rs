@@ -1,7 +1,7 @@
 use std::{fmt, sync::Arc, time::Duration};
 
-use serde::de::DeserializeOwned;
 use cookie::SameSite;
+use serde::de::DeserializeOwned;
 
 use super::format::Format;
 use crate::{cookie::Attributes, entries::Entries};

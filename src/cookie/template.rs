@@ -1,8 +1,8 @@
 //! Renders the `Set-Cookie` headers that set and remove the cookie, from one template.
 
 use bytes::Bytes;
-use http::HeaderValue;
 use cookie::{Cookie, SameSite};
+use http::HeaderValue;
 
 use super::CookieName;
 

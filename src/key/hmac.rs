@@ -39,7 +39,7 @@ impl HmacKey {
         CtOutput::<Core>::new(self.output(parts)) == CtOutput::new(hash.into())
     }
 
-    #[inline]
+    #[inline(always)] // see `seal::open`
     fn output<const N: usize>(&self, parts: [&[u8]; N]) -> Output<Core> {
         let (mut core, mut buffer) = (self.0.clone(), Buffer::<Core>::default());
         for part in parts {

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use time::OffsetDateTime;
 use cookie::SameSite;
+use time::OffsetDateTime;
 
 use super::{
     check::{TimeoutSettings, check_attributes},

@@ -46,7 +46,7 @@ impl Codec {
     }
 
     /// Opens a token. This does not check its times.
-    #[inline] // together with `Record::parse`, otherwise the record is copied several times
+    #[inline(always)] // together with `Record::parse`, otherwise the record is copied several times
     pub(super) fn open(&self, keys: &Keys, token: &[u8]) -> Result<Incoming, Reason> {
         if token.len() > self.template.max_value() {
             return Err(Reason::Garbage);

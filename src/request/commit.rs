@@ -48,7 +48,7 @@ impl Commit<'_> {
     /// The reply after the store was called.
     pub(super) fn reply_saved(&self, saved: Saved, now: Millis) -> Result<Reply, Error> {
         match saved {
-            Saved::Same => Ok(Reply::unchanged()),
+            Saved::Same => Ok(Reply::Unchanged),
             Saved::Ticket(head, change) => self.ticket(head, change, now),
             Saved::Cookie(change) => {
                 let Config { codec, rules, .. } = self.config;
@@ -87,7 +87,7 @@ impl Commit<'_> {
             && previous.row.is_some()
         {
             let Some(change) = self.state.unsent() else {
-                return Ok(Reply::unchanged());
+                return Ok(Reply::Unchanged);
             };
             let now = self.config.clock.now().ok_or(ErrorKind::Clock)?;
             return self.ticket(previous.head, change, now);
@@ -96,7 +96,7 @@ impl Commit<'_> {
             let cookies = [Some(self.config.codec.template.remove()), None];
             return Ok(reply(Exposure::Login, cookies, Some(Event::Removed)));
         }
-        Ok(self.refresh(headers).unwrap_or_else(Reply::unchanged))
+        Ok(self.refresh(headers).unwrap_or(Reply::Unchanged))
     }
 
     /// Seals an unchanged session again, if it is due. If that fails, nothing is lost.
@@ -185,7 +185,7 @@ impl Commit<'_> {
     fn lost(&self) -> Reply {
         self.state.lose();
         Event::Dropped(DropReason::Ended).emit();
-        Reply::unchanged()
+        Reply::Unchanged
     }
 
     fn removal(&self, logged_out: bool) -> Reply {
@@ -209,7 +209,7 @@ impl Commit<'_> {
 }
 
 fn reply(exposure: Exposure, cookies: Cookies, event: Option<Event<'static>>) -> Reply {
-    Reply::Response {
+    Reply::Cookies {
         exposure,
         cookies,
         event,

@@ -4,7 +4,7 @@ use http::HeaderValue;
 
 use super::{
     commit::Commit,
-    open::{Ambiguous, OwnSessions, Reader},
+    open::{Ambiguous, Reader},
 };
 use crate::{
     clock::Millis,
@@ -13,7 +13,7 @@ use crate::{
     error::Error,
     event::Event,
     expiry::SKEW,
-    key::{Age, Keys},
+    key::Age,
     record::{Head, Record},
     session::{Arrival, Incoming, Origin},
 };
@@ -22,12 +22,12 @@ impl Reader<'_> {
     /// The session of our cookie or of the legacy cookie.
     pub(super) fn read_either(
         &mut self,
-        keys: &Keys,
+        found: Result<Option<Incoming>, Ambiguous>,
         companion: &Companion,
         now: Millis,
     ) -> Result<Arrival, Error> {
-        let OwnSessions { valid, expired } = match self.find(keys, now) {
-            Ok(found) => found,
+        let valid = match found {
+            Ok(valid) => valid,
             Err(Ambiguous) => return Ok(Arrival::new(now, None)),
         };
         let legacy = &companion.legacy;
@@ -56,7 +56,7 @@ impl Reader<'_> {
             (Some(ours), Newest::Read(theirs)) => {
                 Some(self.newer_of(ours, theirs, companion.mode)?)
             }
-            (None, Newest::Read(theirs)) => Some(match expired {
+            (None, Newest::Read(theirs)) => Some(match self.expired.take() {
                 Some(ours) => Incoming {
                     origin: Origin::Legacy,
                     ..self.newer_of(ours, theirs, companion.mode)?

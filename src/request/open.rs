@@ -28,12 +28,7 @@ pub(super) struct Reader<'a> {
     pub(super) cookies: &'a CookieHeaders,
     /// Emitted only if this is the read that counts: extractors can race.
     pub(super) events: Vec<Event<'static>>,
-}
-
-/// The sessions of our cookies.
-pub(super) struct OwnSessions {
-    pub(super) valid: Option<Incoming>,
-    /// One that has expired.
+    /// An expired session of ours, which a legacy cookie may continue.
     pub(super) expired: Option<Incoming>,
 }
 
@@ -59,6 +54,7 @@ impl CookieHeaders {
 
 impl Reader<'_> {
     /// The session that the cookies hold or name. It may still have to be loaded.
+    #[inline(always)] // otherwise the session is copied once more
     pub(super) fn read(&mut self) -> Result<Arrival, Error> {
         let Some(now) = self.config.clock.now() else {
             self.events.push(Event::Clock);
@@ -68,25 +64,20 @@ impl Reader<'_> {
             Value::Sealed { keys, .. } => keys,
             Value::Signed(legacy) => return self.read_signed(legacy, now),
         };
+        let found = self.find(keys, now);
         match &self.config.companion {
-            Some(companion) if now < companion.until => self.read_either(keys, companion, now),
-            _ => {
-                let valid = self.find(keys, now).ok().and_then(|found| found.valid);
-                Ok(Arrival::new(now, valid))
-            }
+            Some(companion) if now < companion.until => self.read_either(found, companion, now),
+            _ => Ok(Arrival::new(now, found.unwrap_or(None))),
         }
     }
 
     /// The one valid session of our cookies. A visitor without one is anonymous, with an event.
-    #[inline]
-    pub(super) fn find(&mut self, keys: &Keys, now: Millis) -> Result<OwnSessions, Ambiguous> {
+    #[inline(always)] // see `read`
+    fn find(&mut self, keys: &Keys, now: Millis) -> Result<Option<Incoming>, Ambiguous> {
         let Config { codec, rules, .. } = self.config;
         let headers = self.cookies.iter();
         let tokens = headers.flat_map(|header| scan::values(header.as_bytes(), codec.name()));
-        let mut found = OwnSessions {
-            valid: None,
-            expired: None,
-        };
+        let mut found: Option<Incoming> = None;
         let mut foreign = None;
         let mut tried = [&b""[..]; MAX_TRIED];
         let mut count = 0;
@@ -122,20 +113,20 @@ impl Reader<'_> {
             if let Err(untimely) = timely {
                 self.events.push(Event::Rejected(untimely.into()));
                 if untimely == Untimely::Expired {
-                    found.expired = Some(incoming);
+                    self.expired = Some(incoming);
                 }
                 continue;
             }
-            match &found.valid {
+            match &found {
                 Some(other) if other.record.head.id != incoming.record.head.id => {
                     self.events.push(Event::Rejected(Reason::Ambiguous));
                     return Err(Ambiguous);
                 }
                 Some(other) if other.issued_at() >= incoming.issued_at() => {}
-                _ => found.valid = Some(incoming),
+                _ => found = Some(incoming),
             }
         }
-        if let (None, Some(reason)) = (&found.valid, foreign) {
+        if let (None, Some(reason)) = (&found, foreign) {
             self.events.push(Event::Rejected(reason));
         }
         Ok(found)

@@ -11,8 +11,10 @@ use crate::{
 
 /// The effect of a commit on the response.
 pub(crate) enum Reply {
-    /// The response of the handler.
-    Response {
+    /// The session was opened, and no cookie changes.
+    Unchanged,
+    /// The response of the handler, with cookies.
+    Cookies {
         exposure: Exposure,
         cookies: Cookies,
         /// Emitted after the cookies were added.
@@ -26,42 +28,32 @@ pub(crate) enum Reply {
 pub(super) type Cookies = [Option<HeaderValue>; 2];
 
 impl Reply {
-    /// The session was opened, and no cookie changes.
-    pub(super) fn unchanged() -> Self {
-        Self::Response {
-            exposure: Exposure::Opened,
-            cookies: [None, None],
-            event: None,
-        }
-    }
-
     /// Writes the reply into the response. `nested`: there is a layer of another name around this one.
     pub(super) fn write<B: Default>(self, response: &mut Response<B>, nested: bool) {
-        let (exposure, cookies, event) = match self {
-            Self::Response {
+        match self {
+            Self::Unchanged => cache::mark(response, Exposure::Opened, nested),
+            Self::Cookies {
                 exposure,
                 cookies,
                 event,
-            } => (exposure, cookies, event),
+            } => {
+                let passed_on = nested.then(|| cookies.clone());
+                append(response.headers_mut(), cookies);
+                if let Some(event) = event {
+                    event.emit();
+                }
+                cache::mark(response, exposure, nested);
+                if let Some(cookies) = passed_on {
+                    let extensions = response.extensions_mut();
+                    let inside = extensions.get_or_insert_default::<SetInside>();
+                    inside.0.extend(cookies.into_iter().flatten());
+                }
+            }
             Self::Error { error, cookies } => {
                 Event::Failed(error.kind()).emit();
                 replace(response, error);
                 append(response.headers_mut(), cookies);
-                return;
             }
-        };
-        let pass_on = nested && exposure != Exposure::Opened;
-        let passed_on = pass_on.then(|| cookies.clone());
-        append(response.headers_mut(), cookies);
-        if let Some(event) = event {
-            event.emit();
-        }
-        cache::mark(response, exposure, nested);
-        if let Some(cookies) = passed_on {
-            let inside = response
-                .extensions_mut()
-                .get_or_insert_default::<SetInside>();
-            inside.0.extend(cookies.into_iter().flatten());
         }
     }
 }

@@ -120,6 +120,7 @@ impl Slot {
             config: &self.config,
             cookies: &self.cookies,
             events: Vec::new(),
+            expired: None,
         }
     }
 
@@ -137,7 +138,7 @@ impl Slot {
         self.mark_done();
         let reply = match self.opened.get() {
             None => return Committed::Now,
-            Some(Err(_)) => Reply::unchanged(),
+            Some(Err(_)) => Reply::Unchanged,
             Some(Ok(state)) => {
                 let outcome = state.settle();
                 if let Some(rows) = self.config.rows() {

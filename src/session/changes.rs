@@ -6,7 +6,7 @@ use super::{
     incoming::{Incoming, Origin},
     journal::Op,
     outcome::{Comparison, Content, Outcome},
-    progress::Progress,
+    progress::{Progress, SavedSession},
     rules::Rules,
 };
 use crate::{
@@ -75,28 +75,36 @@ impl Locked<'_> {
     /// What the response has to do, by what changed.
     pub(super) fn outcome(&self) -> Outcome {
         let changes = &*self.changes;
-        let change = Comparison {
+        if changes.logged_out() {
+            return Outcome::LOGGED_OUT;
+        }
+        let content_was_set = changes.owner.is_some() || changes.entries.is_some();
+        if !content_was_set
+            && !changes.logged_in
+            && let Some(head) = self.head_before()
+            && (changes.id, changes.times) == (Some(head.id), head.times)
+        {
+            // most requests: there is no content to compare
+            return Outcome::NoChange;
+        }
+        let comparison = Comparison {
             before: self.before(),
             id: changes.id,
             times: changes.times,
             owner: self.owner(),
             entries: self.entries(),
-            content_was_set: changes.owner.is_some() || changes.entries.is_some(),
+            content_was_set,
             logged_in: changes.logged_in,
             shared: self
                 .incoming
                 .is_some_and(|incoming| incoming.origin == Origin::Shared),
         };
-        match changes.logged_out() {
-            true => Outcome::LOGGED_OUT,
-            false => change.outcome(),
-        }
+        comparison.outcome()
     }
 
     /// The session as it came in, or as this request saved it.
     fn before(&self) -> Option<Content<'_>> {
-        let progress = self.changes.progress.as_deref();
-        if let Some(saved) = progress.and_then(|progress| progress.saved.as_ref()) {
+        if let Some(saved) = self.saved() {
             return Some(Content {
                 head: saved.head,
                 owner: saved.owner.as_deref(),
@@ -111,11 +119,15 @@ impl Locked<'_> {
         })
     }
 
-    pub(super) fn check_size(&self, rules: &Rules) -> Result<(), Error> {
-        let entries = self.entries();
-        rules
-            .limits
-            .check(self.owner(), entries.as_bytes().len(), || entries.sizes())
+    fn head_before(&self) -> Option<Head> {
+        match self.saved() {
+            Some(saved) => Some(saved.head),
+            None => Some(self.incoming?.record.head),
+        }
+    }
+
+    pub(super) fn saved(&self) -> Option<&SavedSession> {
+        self.changes.progress.as_deref()?.saved.as_ref()
     }
 
     pub(super) fn head(&mut self, rules: &Rules) -> Result<Head, Error> {

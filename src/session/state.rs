@@ -177,11 +177,14 @@ impl State {
         tail: usize,
     ) -> Result<(Head, Vec<u8>), Error> {
         let mut session = self.lock();
-        session.check_size(rules)?;
-        session.changes.times.issue(now);
-        let head = session.head(rules)?;
+        let mut head = session.head(rules)?;
+        head.times.issue(now);
         let (owner, entries) = (session.owner(), session.entries());
-        Ok((head, record::encode(head, owner, entries, headroom, tail)))
+        let len = entries.as_bytes().len();
+        rules.limits.check(owner, len, || entries.sizes())?;
+        let bytes = record::encode(head, owner, entries, headroom, tail);
+        session.changes.times = head.times;
+        Ok((head, bytes))
     }
 
     /// The head of a session that is signed at `now` and begins then, and the owner who logged in.
@@ -205,8 +208,7 @@ impl State {
     /// The session that a commit replaces: as it came in, or as this request saved it.
     pub(crate) fn previous(&self) -> Option<Previous> {
         let session = self.lock();
-        let progress = session.changes.progress.as_deref();
-        match progress.and_then(|progress| progress.saved.as_ref()) {
+        match session.saved() {
             Some(saved) => Some(Previous {
                 head: saved.head,
                 row: saved.row,

@@ -14,12 +14,12 @@ pub(crate) enum Backend {}
 /// No session has a row, so no request waits for another one.
 pub(crate) enum Turn {}
 
-/// No commit is retried.
-pub(crate) enum Deadline {}
+/// No commit is retried. It has a value, since code after one without would be unreachable.
+pub(crate) struct Deadline {}
 
 impl Deadline {
     pub(crate) fn has_passed(&self) -> bool {
-        match *self {}
+        true
     }
 }
 
