@@ -46,8 +46,8 @@
 //! | `axum` | yes | the extractor, and [`Error`] as a response (on axum-core) | |
 //! | `starlette` | no | `compat`: sessions from Starlette, FastAPI or another system, or shared with it | 1 |
 //! | `memory` | no | a store in this process's memory | 1 |
-//! | `redis` | no | a store in Redis 6.2 or newer, or Valkey | 42 |
-//! | `sqlite` | no | a store in an SQLite file (needs a C compiler and Rust 1.94) | 63 |
+//! | `redis` | no | a store in Redis 6.2 or newer, or Valkey | 51 |
+//! | `sqlite` | no | a store in an SQLite file (needs a C compiler and Rust 1.94) | 76 |
 //! | `store` | no | the same for a store of your own | 1 |
 //! | `conformance` | no | the tests that every store must pass | 1 |
 //!

@@ -95,11 +95,13 @@ impl LegacyCookie {
     /// [`Session::owner`](crate::Session::owner) then returns this owner.
     ///
     /// ```
+    /// # #[cfg(feature = "starlette")] {
     /// # use std::time::Duration;
     /// # use tower_sealed_session::compat::{LegacyCookie, Starlette};
     /// # let cookie = LegacyCookie::new(Starlette::new(["s"])?, Duration::from_secs(1));
     /// cookie.owner(|entries| entries.get::<u64>("user_id").map(|id| id.to_string()));
-    /// # Ok::<(), tower_sealed_session::compat::EmptySecret>(())
+    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
     /// Without it, sessions from the legacy app have no owner, and each request with a legacy cookie

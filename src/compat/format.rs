@@ -7,6 +7,7 @@ use time::OffsetDateTime;
 /// owner.
 ///
 /// ```
+/// # #[cfg(feature = "starlette")] {
 /// use tower_sealed_session::{OffsetDateTime, compat::{Format, Signed, Unreadable}};
 ///
 /// /// `seconds.object.signature`
@@ -35,6 +36,7 @@ use time::OffsetDateTime;
 ///         10 + 1 + json + 1 + 1
 ///     }
 /// }
+/// # }
 /// ```
 pub trait Format: Send + Sync + 'static {
     /// Returns the content of an authentic value. Does not check whether it has expired.

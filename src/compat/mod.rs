@@ -15,6 +15,7 @@
 //! [`SignedSessionLayer`]: crate::SignedSessionLayer
 //!
 //! ```
+//! # #[cfg(feature = "starlette")] {
 //! use std::time::Duration;
 //! use tower_sealed_session::{
 //!     KeyRing, OffsetDateTime, SessionLayer,
@@ -30,6 +31,7 @@
 //!     .absolute_timeout(fourteen_days)
 //!     .migrate(old, until)
 //!     .build()?;
+//! # }
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 

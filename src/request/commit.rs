@@ -54,7 +54,7 @@ impl Commit<'_> {
                 let Config { codec, rules, .. } = self.config;
                 let (head, line) = codec.set(rules, self.state, now, now)?;
                 let legacy = self.legacy_line(head, now, false)?;
-                Ok(reply(change.into(), [Some(line), legacy], None))
+                Ok(set_cookies(change.into(), [Some(line), legacy], None))
             }
             Saved::Removed { logged_out } => Ok(self.removal(logged_out)),
             Saved::Lost => Ok(self.lost()),
@@ -94,7 +94,7 @@ impl Commit<'_> {
         }
         if self.state.legacy_logout().is_some() {
             let cookies = [Some(self.config.codec.template.remove()), None];
-            return Ok(reply(Exposure::Login, cookies, Some(Event::Removed)));
+            return Ok(set_cookies(Exposure::Login, cookies, Some(Event::Removed)));
         }
         Ok(self.refresh(headers).unwrap_or(Reply::Unchanged))
     }
@@ -127,7 +127,7 @@ impl Commit<'_> {
             Ok((head, cookies)) => {
                 let valid = now < rules.timeouts.end(head.times) && !rules.ended.contains(id);
                 let event = Some(Event::Refreshed(head.id));
-                valid.then(|| reply(Exposure::Cookie, cookies, event))
+                valid.then(|| set_cookies(Exposure::Cookie, cookies, event))
             }
             Err(error) => {
                 if error.kind() == ErrorKind::TooLarge {
@@ -166,7 +166,7 @@ impl Commit<'_> {
             None => Event::Created(head.id),
         };
         let cookies = [Some(line), legacy];
-        Ok(reply(change.into(), cookies, Some(event)))
+        Ok(set_cookies(change.into(), cookies, Some(event)))
     }
 
     fn remove(&self, logged_out: bool) -> Reply {
@@ -193,12 +193,12 @@ impl Commit<'_> {
             true => Exposure::Login,
             false => Exposure::Cookie,
         };
-        reply(exposure, self.removals(), Some(Event::Removed))
+        set_cookies(exposure, self.removals(), Some(Event::Removed))
     }
 
     fn ticket(&self, head: Head, change: Change, now: Millis) -> Result<Reply, Error> {
         let cookies = self.ticket_lines(head, now)?;
-        Ok(reply(change.into(), cookies, None))
+        Ok(set_cookies(change.into(), cookies, None))
     }
 
     fn ticket_lines(&self, head: Head, now: Millis) -> Result<Cookies, Error> {
@@ -208,7 +208,7 @@ impl Commit<'_> {
     }
 }
 
-fn reply(exposure: Exposure, cookies: Cookies, event: Option<Event<'static>>) -> Reply {
+fn set_cookies(exposure: Exposure, cookies: Cookies, event: Option<Event<'static>>) -> Reply {
     Reply::Cookies {
         exposure,
         cookies,

@@ -23,8 +23,11 @@ pub const MAX_BYTES: usize = 64 * 1024;
 /// whether a session has expired, so it does not matter when the store deletes it.
 ///
 /// ```
-/// use tower_sealed_session::store::{Creation, OwnerTag, Saving, Store, StoreError, StoreKey, Stored, Version};
+/// # #[cfg(feature = "store")] {
 /// use tower_sealed_session::OffsetDateTime;
+/// use tower_sealed_session::store::{
+///     Creation, OwnerTag, Saving, Store, StoreError, StoreKey, Stored, Version,
+/// };
 ///
 /// /// A store that is always empty.
 /// struct Empty;
@@ -53,6 +56,7 @@ pub const MAX_BYTES: usize = 64 * 1024;
 ///         Ok(0)
 ///     }
 /// }
+/// # }
 /// ```
 pub trait Store: Send + Sync + 'static {
     /// Loads the session under a key, if there is one.

@@ -1,6 +1,6 @@
 //! Concurrent requests of one visitor, with the state in the cookie.
 //!
-//! The README lists the limits under "what it does not do". The requests are sure to overlap: each
+//! The guide `security` lists the limits under "What is not promised". The requests are sure to overlap: each
 //! slow handler opens its session, signals that, and waits for a permit.
 
 use std::{
@@ -28,7 +28,7 @@ use tower_sealed_session::{
     testing::{self, TestClock},
 };
 
-use crate::support::{Answer, Events, Visitor, get_with, layer, on_a_clock};
+use crate::support::{Answer, Events, Visitor, get_with, keys, layer, on_a_clock};
 
 /// An app whose requests under `/slow` open the session and then wait for a permit.
 #[derive(Clone)]
@@ -239,6 +239,33 @@ async fn renewal_after_a_logout_is_not_valid() {
     assert_eq!(answer.body, "false");
     let alone = visitor.clone().get(&stage.app, "/login").await;
     assert_eq!(alone.cookies().len(), 1);
+}
+
+/// Layers of one process share the memory of ended sessions, unless a test separates them.
+#[tokio::test]
+async fn as_another_process_forgets_the_sessions_that_other_layers_ended() {
+    let instance = |separate: bool| {
+        let builder = SessionLayer::builder(keys());
+        let builder = match separate {
+            true => testing::as_another_process(builder),
+            false => builder,
+        };
+        let handler = async |session: Session, Path(what): Path<String>| act(&session, &what).await;
+        let layer = builder.build().expect("valid settings");
+        Router::new().route("/{what}", get(handler)).layer(layer)
+    };
+    for (separate, sets_a_cookie) in [(false, false), (true, true)] {
+        let mut visitor = Visitor::default();
+        visitor.get(&instance(false), "/login").await;
+        let mut copy = visitor.clone();
+        visitor.get(&instance(false), "/logout").await;
+        let answer = copy.get(&instance(separate), "/b").await;
+        assert_eq!(
+            !answer.sets_nothing(),
+            sets_a_cookie,
+            "separate: {separate}"
+        );
+    }
 }
 
 /// A handle kept after the response, as by a web socket, follows the session that was sent.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::{Router, routing::get};
 use http::StatusCode;
-use tower_sealed_session::{Error, Session, SessionLayer, store::MemoryStore};
+use tower_sealed_session::{ConfigError, Error, Session, SessionLayer, store::MemoryStore};
 
 use super::{
     app,
@@ -351,6 +351,76 @@ fn store_timeout_requires_a_store() {
     let _ = layer().store_timeout(Duration::from_secs(1));
 }
 
+/// The builder takes the same settings as the layer, in any order.
+#[tokio::test]
+async fn store_set_by_the_builder_works_like_one_set_by_the_layer() {
+    let store = MemoryStore::new();
+    let builder = SessionLayer::builder(keys())
+        .store_timeout(Duration::from_secs(1))
+        .store(store.clone());
+    let by_builder = app(built(builder));
+    let mut visitor = Visitor::default();
+    visitor.get(&by_builder, "/login/ada").await;
+    assert!(is_ticket(&visitor));
+    let by_layer = app(layer().store(store));
+    assert_eq!(visitor.get(&by_layer, "/who").await.body, "ada");
+}
+
+/// Layers that were made from one another each warn when they are ignored.
+#[tokio::test]
+async fn layer_with_a_store_warns_by_itself_when_it_is_nested() {
+    let cookie = layer();
+    let stored = cookie.clone().store(MemoryStore::new());
+    let events = Events::capture();
+    for (inner, outer) in [(cookie.clone(), stored.clone()), (stored, cookie)] {
+        let routes = Router::new().route("/", get(async |_: Session| ()));
+        let app = routes.layer(inner).layer(outer);
+        Visitor::default().get(&app, "/").await;
+        assert!(events.drain().contains(&"nested".to_owned()));
+    }
+}
+
+#[test]
+fn builder_rejects_store_settings_that_cannot_be_combined() {
+    let store = MemoryStore::new;
+    let builder = || SessionLayer::builder(keys());
+    let conflicts = [
+        (
+            builder().store(store()).overflow(store()),
+            ["store", "overflow"],
+        ),
+        (
+            builder().overflow(store()).read_from(store()),
+            ["overflow", "read_from"],
+        ),
+        (
+            builder().read_from(store()).store(store()),
+            ["read_from", "store"],
+        ),
+    ];
+    for (builder, names) in conflicts {
+        let error = builder.build().expect_err("two stores");
+        assert!(
+            matches!(error, ConfigError::Conflict { setting, other, .. } if [setting, other] == names),
+            "{error}"
+        );
+    }
+    let invalid = [
+        (builder().store(store()).store(store()), "store"),
+        (
+            builder().store_timeout(Duration::from_secs(1)),
+            "store_timeout",
+        ),
+    ];
+    for (builder, name) in invalid {
+        let error = builder.build().expect_err(name);
+        assert!(
+            matches!(error, ConfigError::Invalid { setting, .. } if setting == name),
+            "{error}"
+        );
+    }
+}
+
 /// Several tasks of one request commit at the same time. Each change is applied once.
 #[tokio::test]
 async fn parallel_commits_apply_each_change_once() {
@@ -423,7 +493,27 @@ async fn sessions_of_an_old_system_migrate_directly_into_a_store() {
     let dual = SessionLayer::builder(keys())
         .idle_timeout(Duration::from_secs(9999))
         .absolute_timeout(Duration::from_secs(9999));
-    let dual = built(dual.dual_write(old(), until));
+    let dual = dual.dual_write(old(), until);
+    let builder = SessionLayer::builder(keys())
+        .idle_timeout(Duration::from_secs(9999))
+        .absolute_timeout(Duration::from_secs(9999))
+        .dual_write(old(), until);
+    let error = builder
+        .store(store.clone())
+        .build()
+        .expect_err("a conflict");
+    assert!(
+        matches!(
+            error,
+            ConfigError::Conflict {
+                setting: "store",
+                other: "dual_write",
+                ..
+            }
+        ),
+        "{error}"
+    );
+    let dual = built(dual);
     let panic = std::thread::spawn(move || drop(dual.store(store))).join();
     assert!(panic.is_err(), "dual_write cannot be combined with a store");
 }
