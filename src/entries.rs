@@ -10,7 +10,7 @@
 
 use std::{cmp::Ordering, fmt, ops::Range};
 
-/// The bytes are authentic, but no writer of this format makes them.
+/// Authentic bytes that are not valid in this format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Malformed;
 
@@ -41,7 +41,7 @@ impl<'a> Entries<'a> {
         let mut last = &b""[..];
         let mut start = 0;
         while let Some(entry) = entry_at(bytes, start)? {
-            // in most cases the first byte decides
+            // comparing the first byte is enough in most cases
             let ascends = entry.key.first() > last.first() || entry.key > last;
             if !ascends || !is_utf8(entry.key) {
                 return Err(Malformed);
@@ -86,7 +86,7 @@ impl<'a> Entries<'a> {
         })
     }
 
-    /// The range of that key's entry. Without one, the empty range where it would be inserted.
+    /// The range of that key's entry. If there is none, the empty range where it would be inserted.
     fn place(self, key: &str) -> Range<usize> {
         for (start, entry) in self.walk() {
             match entry.key.cmp(key.as_bytes()) {
@@ -238,7 +238,7 @@ fn entry_at(bytes: &[u8], start: usize) -> Result<Option<Entry<'_>>, Malformed> 
     }))
 }
 
-/// Checks for ASCII first: that is faster, and most keys are ASCII.
+/// Whether a key is UTF-8. ASCII is checked first: that is faster, and most keys are ASCII.
 fn is_utf8(key: &[u8]) -> bool {
     key.is_ascii() || std::str::from_utf8(key).is_ok()
 }

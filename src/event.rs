@@ -13,7 +13,7 @@ pub(crate) enum Event<'a> {
     Renewed { from: SessionId, to: SessionId },
     /// Entries, owner or lifetime changed.
     Changed(SessionId),
-    /// The session was sealed again to extend its idle deadline.
+    /// The session was sealed again, to extend its idle deadline or with a new secret.
     Refreshed(SessionId),
     /// The response removes the cookie.
     Removed,
@@ -23,7 +23,7 @@ pub(crate) enum Event<'a> {
     LegacyRead { count: u64 },
     /// A legacy cookie was rejected.
     LegacyRejected(Reason),
-    /// The legacy app removed its cookie beside ours, which ends the session here as well.
+    /// The legacy app removed its cookie. This ends the session here as well.
     LegacyLoggedOut(SessionId),
     /// A legacy session has keys that an entry cannot have.
     LegacyLeftOut,
@@ -115,7 +115,7 @@ impl Event<'_> {
             Self::Rejected(reason) => {
                 let (name, told) = (reason.name(), "session cookie rejected");
                 match reason {
-                    // authentic but no session: another program has the secret
+                    // authentic but not a session: another program has the secret
                     Reason::Malformed => emit!(error, "rejected", reason = name, "{told}"),
                     Reason::Forged | Reason::Future | Reason::Ambiguous => {
                         emit!(warn, "rejected", reason = name, "{told}");

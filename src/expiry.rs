@@ -11,7 +11,8 @@ const MAX_AGE_LIMIT: Millis = 400 * 24 * 3600 * 1000;
 /// The idle deadline of a session is extended at most this often.
 const MAX_REFRESH: Millis = 5 * 60_000;
 
-/// A request that takes longer does not refresh early: a faster one may have written since.
+/// A request that takes longer than this may not refresh early, since a faster one may have written
+/// in the meantime.
 const SLOW: Millis = 2_000;
 
 /// A layer's timeouts. They also apply to sessions that were sealed under other settings.
@@ -39,8 +40,15 @@ impl Times {
 }
 
 impl Timeouts {
-    /// `created ≤ now + 60 s`, `t ≤ now + 60 s`, `now − created < min(lifetime, limit)`, and, unless
-    /// remembered, `now − t < idle`.
+    /// Checks that a session is not expired and not from the future. `t` is the time of its last
+    /// seal.
+    ///
+    /// ```text
+    /// created ≤ now + 60 s
+    /// t ≤ now + 60 s
+    /// now − created < min(lifetime, limit)
+    /// now − t < idle, unless remembered
+    /// ```
     pub(crate) fn check(&self, times: Times, now: Millis) -> Result<(), Untimely> {
         // `created` is never later than `t`
         if times.issued_at() > now + SKEW {
@@ -52,7 +60,8 @@ impl Timeouts {
         }
     }
 
-    /// The same check for a ticket, whose row knows when the session was last used.
+    /// Checks a ticket as [`check`](Self::check) does, but not its idle time: the row has the time
+    /// of the last use.
     pub(crate) fn check_ticket(&self, times: Times, now: Millis) -> Result<(), Untimely> {
         if times.created > now + SKEW {
             return Err(Untimely::Future);
@@ -106,7 +115,7 @@ impl Timeouts {
         Self::is_slow(opened, now) && self.idle_limit(times).is_none_or(|idle| gone < idle / 2)
     }
 
-    /// Whether a request took so long that a faster one may have written since.
+    /// Whether a request took so long that a faster one may have written in the meantime.
     pub(crate) fn is_slow(opened: Millis, now: Millis) -> bool {
         now.saturating_sub(opened) > SLOW
     }
@@ -120,7 +129,8 @@ impl Timeouts {
         self.end(used)
     }
 
-    /// The first moment at which no copy of the session's cookies is accepted, whatever lifetime they name.
+    /// The first moment at which no copy of the session's cookies is accepted, for any lifetime in
+    /// them.
     pub(crate) fn outlives(&self, times: Times) -> Millis {
         let lifetime = Millis::from(times.lifetime) * 1000;
         let longest = match times.remembered {
@@ -130,8 +140,8 @@ impl Timeouts {
         times.created.saturating_add(longest).saturating_add(SKEW)
     }
 
-    /// Whether the end of an unchanged stored session is due to be moved: once in a tenth of the
-    /// idle timeout.
+    /// Whether the end of an unchanged stored session has to be moved: once in a tenth of the idle
+    /// timeout.
     pub(crate) fn touch_due(&self, times: Times, expires: Millis, now: Millis) -> bool {
         let mut used = times;
         used.issue(now);
@@ -139,7 +149,8 @@ impl Timeouts {
         idle.is_some_and(|idle| self.end(used).abs_diff(expires) >= idle / 10)
     }
 
-    /// The times of a stored session as of its last use, which follows from when its row expires.
+    /// The times of a stored session at its last use. That time is calculated from the end of its
+    /// row.
     pub(crate) fn as_of(&self, mut times: Times, expires: Millis, now: Millis) -> Times {
         if let Some(idle) = self.idle_limit(times) {
             times.issue(expires.saturating_sub(idle).min(now));

@@ -1,9 +1,9 @@
-//! A Tower layer for Axum that keeps the whole session in one encrypted, signed, expiring cookie, like
-//! Starlette's `SessionMiddleware`.
+//! A Tower layer for Axum that keeps the whole session in one encrypted, signed, expiring cookie,
+//! like Starlette's `SessionMiddleware`.
 //!
-//! No server-side store is needed. The entries of a [`Session`] travel with the visitor. Only the server
-//! can read or change them, and the server enforces when the session ends. A handler that does not take
-//! the session pays almost nothing.
+//! No server-side store is needed. The browser keeps the entries of a [`Session`] in its cookie.
+//! Only the server can read or change them, and the server enforces when the session ends. A
+//! request whose handler does not take the session costs almost nothing.
 //!
 //! ```no_run
 //! use axum::{Router, routing::get};
@@ -48,20 +48,20 @@
 //! | `memory` | no | a store in this process's memory | 1 |
 //! | `redis` | no | a store in Redis 6.2 or newer, or Valkey | 51 |
 //! | `sqlite` | no | a store in an SQLite file (needs a C compiler and Rust 1.94) | 76 |
-//! | `store` | no | the same for a store of your own | 1 |
+//! | `store` | no | support for a store of your own | 1 |
 //! | `conformance` | no | the tests that every store must pass | 1 |
 //!
-//! Without features, this is a layer for any `http::Request<B>`; use [`Session::from_extensions`]. The
-//! minimum Rust version is 1.89. `codegen-units = 1` in your release profile makes a session about a
-//! tenth cheaper.
+//! Without features, this is a layer for any `http::Request<B>`; use [`Session::from_extensions`].
+//! The minimum Rust version is 1.89. With `codegen-units = 1` in your release profile, a session
+//! costs about a tenth less.
 //!
 //! # Where to put the layer
 //!
-//! Add it after the routes that use sessions: in axum, `layer` applies to the routes added before it, and
-//! layers added later are outside. Put `TraceLayer`, `CsrfLayer` and time-outs outside, and compression on
-//! either side. If the error says "the trait `Default` is not implemented for `ResponseBody<…>`", a
-//! `TraceLayer` is directly inside this layer: move it outside, or box the response body of the service
-//! inside.
+//! Add it after the routes that use sessions. In axum, `layer` applies to the routes that were
+//! added before it, and a layer that is added later is outside the earlier ones. Put `TraceLayer`,
+//! `CsrfLayer` and time-outs outside, and compression on either side. If the error says "the trait
+//! `Default` is not implemented for `ResponseBody<…>`", a `TraceLayer` is directly inside this
+//! layer: move it outside, or box the response body of the service inside.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(
     not(all(feature = "starlette", feature = "store")),

@@ -24,12 +24,12 @@ const STORED: u8 = 1 << 2;
 const FIXED_LEN: usize = 1 + SessionId::LEN + 6 + 4 + 4;
 const _: () = assert!(FIXED_LEN == 31);
 
-/// The encoder pads to a multiple of this many bytes, so that lengths reveal less.
+/// A record is padded to a multiple of this many bytes, so that its length reveals less.
 const BLOCK: usize = 16;
 
 /// The id of a session: 16 random bytes from the operating system.
 ///
-/// The session of an owner that was read from a legacy cookie has a hash of that cookie as its id.
+/// If a session was read from a legacy cookie and has an owner, its id is a hash of that cookie.
 ///
 /// The id stays the same while a session is used and changes with `login` and `renew`. It gives no
 /// access by itself. `Debug` shows the same as events do: the first 4 bytes of its SHA-256.
@@ -79,7 +79,7 @@ pub(crate) struct Times {
 }
 
 impl Times {
-    /// Sets the time of sealing to `now`, but never back.
+    /// Sets the time of sealing to `now`, if that is later.
     pub(crate) fn issue(&mut self, now: Millis) {
         let age = u32::try_from(now.saturating_sub(self.created) / 1000).unwrap_or(u32::MAX);
         self.issued = self.issued.max(age);
@@ -89,7 +89,7 @@ impl Times {
 /// An authentic record. It keeps the bytes that it was parsed from.
 pub(crate) struct Record {
     pub(crate) head: Head,
-    /// The entries are in a store; there are none here.
+    /// Whether the entries are in a store. Then this record has none.
     pub(crate) stored: bool,
     bytes: Vec<u8>,
     owner: Range<usize>,

@@ -1,8 +1,8 @@
 //! The ids of the sessions that this process ended in the last minute.
 //!
-//! A response to a request that came with one of these ids must not set its cookie again. Layers
-//! share the memory of the process by default, so that an app that builds its layer twice has one.
-//! It uses the monotonic clock, so that a step of the wall clock does not shorten it.
+//! A response to a request that came with one of these ids must not set its cookie again. By
+//! default, all layers of a process share one list, so that an app can build its layer twice. The
+//! minute is measured with the monotonic clock, so that a change of the wall clock has no effect.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -22,7 +22,7 @@ static OF_PROCESS: LazyLock<Arc<EndedIds>> = LazyLock::new(Arc::default);
 /// The ids of sessions that ended within the last minute.
 #[derive(Default)]
 pub(crate) struct EndedIds {
-    /// Saves readers the lock while no session has ended yet.
+    /// Whether a session has ever ended. If not, readers do not take the lock.
     any: AtomicBool,
     log: Mutex<Log>,
 }
@@ -34,7 +34,7 @@ struct Log {
 }
 
 impl EndedIds {
-    /// The memory of this process.
+    /// The list that all layers of this process share.
     pub(crate) fn of_process() -> Arc<Self> {
         OF_PROCESS.clone()
     }

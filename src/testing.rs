@@ -1,4 +1,4 @@
-//! For tests of your handlers: session cookies without a request, and a clock that you set.
+//! Tools for tests of your handlers: session cookies without a request, and a clock that you set.
 //!
 //! ```
 //! use std::time::Duration;
@@ -60,7 +60,7 @@ use crate::{
     session::Session,
 };
 
-/// An empty session of a layer, to be filled as by a handler.
+/// An empty session of a layer. Fill it as a handler would.
 #[must_use]
 pub fn session(layer: &SessionLayer) -> Session {
     Slot::new(layer.config().clone(), &HeaderMap::new(), None)
@@ -96,8 +96,8 @@ pub async fn received_from_store(layer: &SessionLayer, headers: &HeaderMap) -> O
     session.state().incoming().is_some().then_some(session)
 }
 
-/// Makes a builder's layer act as in another process: it does not know which sessions the other layers
-/// ended in the last minute.
+/// Makes a builder's layer act as in another process: it does not know which sessions the other
+/// layers ended in the last minute.
 ///
 /// ```
 /// use tower_sealed_session::{KeyRing, Secret, SessionLayer, testing};
@@ -115,7 +115,7 @@ pub fn as_another_process(builder: SessionLayerBuilder) -> SessionLayerBuilder {
     builder.own_ended_ids()
 }
 
-/// The next request of a visitor who got that response.
+/// The slot of the next request of a visitor who got that response.
 fn bearing(layer: &SessionLayer, headers: &HeaderMap) -> Option<Arc<Slot>> {
     let name = layer.cookie_name();
     let lines = headers.get_all(SET_COOKIE).into_iter().rev();

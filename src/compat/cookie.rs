@@ -24,7 +24,8 @@ pub struct LegacyCookie {
 pub(super) type OwnerOf = dyn Fn(&LegacyEntries<'_>) -> Option<String> + Send + Sync;
 
 impl LegacyCookie {
-    /// A cookie in that format. Cookies older than `max_age` are refused; only whole seconds count.
+    /// A cookie in that format. Cookies older than `max_age` are refused. A fraction of a second in
+    /// `max_age` is ignored.
     ///
     /// Set an age even if the legacy app had none (`max_age=None`) and its cookies never expired.
     pub fn new(format: impl Format, max_age: Duration) -> Self {
@@ -104,9 +105,9 @@ impl LegacyCookie {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
-    /// Without it, sessions from the legacy app have no owner, and each request with a legacy cookie
-    /// gets a new session id. With it, all requests with the same cookie have the same id: a logout
-    /// or login in one of them also ends the session for the others in flight.
+    /// Without it, sessions from the legacy app have no owner, and each request with a legacy
+    /// cookie gets a new session id. With it, all requests with the same cookie have the same id.
+    /// So a logout or login in one request also ends the session for the other requests in flight.
     pub fn owner(
         mut self,
         owner: impl Fn(&LegacyEntries<'_>) -> Option<String> + Send + Sync + 'static,

@@ -1,10 +1,10 @@
 use time::OffsetDateTime;
 
-/// How another system encodes a session in a cookie's value.
+/// The format in which another system encodes a session in a cookie's value.
 ///
-/// [`Starlette`](super::Starlette) is one format. Implement this trait for a legacy system of your own. It
-/// covers only the value: [`LegacyCookie`](super::LegacyCookie) has name, attributes, expiry and
-/// owner.
+/// [`Starlette`](super::Starlette) is one format. Implement this trait for a legacy system of your
+/// own. It covers only the value: [`LegacyCookie`](super::LegacyCookie) has name, attributes,
+/// expiry and owner.
 ///
 /// ```
 /// # #[cfg(feature = "starlette")] {

@@ -82,7 +82,8 @@ fn members(text: &[u8]) -> Option<Vec<(String, &[u8])>> {
     Some(members)
 }
 
-/// The length of the compact value at the start of `bytes`, which ends with a comma or with `bytes`.
+/// The length of the compact value at the start of `bytes`, which ends with a comma or with
+/// `bytes`.
 fn value_len(bytes: &[u8]) -> usize {
     let (mut len, mut depth) = (0, 0_usize);
     while let Some(&byte) = bytes.get(len) {

@@ -29,9 +29,9 @@ const MAX_TRIED: usize = 4;
 /// How the legacy cookie is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mode {
-    /// It is read if there is none of ours, and then removed.
+    /// The legacy cookie is read if there is no cookie of ours, and then removed.
     Migrate,
-    /// The newer one is read, and both are written.
+    /// The newer of the two cookies is read, and both are written.
     Dual,
 }
 
@@ -40,9 +40,9 @@ pub(crate) enum Mode {
 pub(crate) struct Companion {
     pub(crate) legacy: Arc<Legacy>,
     pub(crate) mode: Mode,
-    /// From then on, it is neither read nor written.
+    /// From this time on, it is neither read nor written.
     pub(crate) until: Millis,
-    /// Whether it has the name, path and domain of our cookie, so that each replaces the other.
+    /// Whether both cookies have the same name, path and domain, so that each replaces the other.
     pub(crate) same_place: bool,
 }
 
@@ -61,7 +61,7 @@ pub(crate) struct Legacy {
 pub(crate) struct Read {
     /// The bytes of [`Entries`].
     pub(crate) entries: Vec<u8>,
-    /// By [`LegacyCookie::owner`].
+    /// The result of the function in [`LegacyCookie::owner`].
     pub(crate) owner: Option<String>,
     /// A whole second.
     pub(crate) signed: Millis,
@@ -88,7 +88,7 @@ impl Newest {
 }
 
 impl Legacy {
-    /// `None` if the name is invalid.
+    /// Checks the name. Returns `None` if it is invalid.
     pub(crate) fn new(cookie: LegacyCookie) -> Option<Self> {
         let name = CookieName::new(Prefix::None, &cookie.name)?;
         Some(Self {
@@ -109,7 +109,7 @@ impl Legacy {
         events: &mut Vec<Event<'static>>,
     ) -> Newest {
         let mut newest = Newest::Absent;
-        // values that Starlette leaves if its removal has other attributes than the cookie
+        // browsers keep these values if Starlette removes the cookie with other attributes
         let values = values.filter(|value| !matches!(*value, b"" | b"null"));
         let mut signed = 0;
         for value in values {
@@ -171,7 +171,8 @@ impl Legacy {
         })
     }
 
-    /// As in Starlette, a cookie is valid until the end of the second in which it is `max_age` old.
+    /// The timeouts of a legacy session. As in Starlette, a cookie is valid until the end of the
+    /// second in which it is `max_age` old.
     pub(crate) fn timeouts(&self) -> Timeouts {
         Timeouts {
             idle: None,
@@ -205,9 +206,9 @@ impl Legacy {
         owner(&LegacyEntries(entries)).filter(|owner| (1..=255).contains(&owner.len()))
     }
 
-    /// The header that sets the legacy cookie, signed at the second of `at`. Its `Max-Age` is the smaller
-    /// of `max_age` and the legacy one, in seconds. It has none if `max_age` is `None` or if the legacy
-    /// app set none.
+    /// The header that sets the legacy cookie, signed at the second of `at`. Its `Max-Age` is the
+    /// smaller of `max_age` and the legacy one, in seconds. It has none if `max_age` is `None` or
+    /// if the legacy app set none.
     ///
     /// # Errors
     ///
@@ -229,7 +230,7 @@ impl Legacy {
     }
 }
 
-/// RFC 6265 §4.1.1.
+/// Whether a cookie's value may have this byte (RFC 6265 §4.1.1).
 fn is_cookie_octet(byte: u8) -> bool {
     byte.is_ascii_graphic() && !b"\",;\\".contains(&byte)
 }

@@ -1,4 +1,4 @@
-//! Cache headers of responses. RFC 9111: a `Set-Cookie` alone does not prevent caching.
+//! Sets the cache headers of responses: a `Set-Cookie` alone does not prevent caching (RFC 9111).
 
 use http::{
     HeaderMap, HeaderName, HeaderValue, Response,
@@ -8,7 +8,7 @@ use http::{
 /// The reason why caching of a response is restricted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exposure {
-    /// The session was opened, so other visitors get other responses.
+    /// The session was opened, so the response may be for this visitor only.
     Opened,
     /// The response carries our cookie.
     Cookie,
@@ -51,7 +51,7 @@ pub(crate) fn mark<B>(response: &mut Response<B>, exposure: Exposure, nested: bo
     }
 }
 
-/// Whether the response invites shared caches to store it.
+/// Whether the response explicitly allows shared caches to store it.
 pub(crate) fn is_public(headers: &HeaderMap) -> bool {
     has_directive(headers, &["public", "s-maxage", "immutable"]) && !is_private(headers)
 }

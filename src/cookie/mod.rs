@@ -1,4 +1,4 @@
-//! The session cookie on the wire. This module uses neither axum nor cryptography.
+//! The session cookie in HTTP headers. This module uses neither axum nor cryptography.
 
 pub(crate) mod cache;
 mod name;

@@ -1,4 +1,4 @@
-//! Finding our cookie in the request, byte for byte.
+//! Finds our cookie in a `Cookie` header. Names are compared byte for byte.
 //!
 //! A parser that percent-decodes or trims names lets a sibling host forge the `__Host-` prefix. A
 //! parser that requires UTF-8 lets another cookie hide ours. This parser splits on `;`, trims space
@@ -25,7 +25,7 @@ fn pairs(header: &[u8]) -> impl Iterator<Item = &[u8]> {
 
 fn value_of<'a>(pair: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     let pair = trim_start(pair);
-    // the byte after the name rules out most other cookies
+    // for most other cookies, the byte after the name is a different one
     if !matches!(pair.get(name.len()), Some(b'=' | b' ' | b'\t')) {
         return None;
     }

@@ -9,7 +9,7 @@ use super::CookieName;
 /// Browsers drop a cookie if its name and value together are longer (RFC 6265bis §5.6).
 pub(crate) const MAX_PAIR: usize = 4096;
 
-/// The builder's settings. Their combination is valid.
+/// The attributes of a cookie, checked alone and together.
 #[derive(Clone, Debug)]
 pub(crate) struct Attributes {
     pub(crate) path: String,
@@ -29,7 +29,7 @@ pub(crate) struct Template {
     attributes: Box<str>,
 }
 
-/// The end of [`Template::attributes`]. Left out if the cookie ends with the browser session.
+/// The end of [`Template::attributes`]. Omitted if the cookie ends with the browser session.
 const MAX_AGE: &str = "; Max-Age=";
 
 impl Template {
@@ -86,7 +86,8 @@ impl Template {
         self.render(0, |_| {}, &self.attributes, past)
     }
 
-    /// Allocates the exact capacity, so that the header takes the buffer over without a copy.
+    /// Renders the header. The capacity is exact, so that the header uses the buffer without a
+    /// copy.
     fn render(
         &self,
         value_len: usize,

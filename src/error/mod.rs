@@ -1,4 +1,4 @@
-//! Errors while a request runs.
+//! The errors of a request.
 
 mod too_large;
 
@@ -10,14 +10,14 @@ use http::{
     header::{CACHE_CONTROL, RETRY_AFTER},
 };
 
-/// Why a session could not be read, changed or saved.
+/// The reason why a session could not be read, changed or saved.
 ///
-/// It is cheap to clone. It never holds a secret, a cookie, an owner or a value; it shows only names
-/// of entries and of Rust types. Under axum it is a response: `503 Service Unavailable` for
+/// It is cheap to clone. It never holds a secret, a cookie, an owner or a value; it shows only
+/// names of entries and of Rust types. Under axum it is a response: `503 Service Unavailable` for
 /// [`ErrorKind::Unavailable`] and [`ErrorKind::Ended`], otherwise `500 Internal Server Error`. The
 /// response's extensions hold the error, so that outer layers can log it.
 ///
-/// A bad cookie is not an error: the session is anonymous then.
+/// A bad cookie is not an error: the visitor is then anonymous.
 ///
 /// ```
 /// use tower_sealed_session::{ErrorKind, KeyRing, SessionLayer, testing};
@@ -41,7 +41,8 @@ pub struct Error {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The change would make the session larger than its cookie may be. Nothing was changed.
+    /// The session would become too large for its cookie, or for its row in a store. Nothing was
+    /// changed.
     TooLarge,
     /// An entry does not deserialize as the requested type.
     WrongType,
@@ -53,8 +54,8 @@ pub enum ErrorKind {
     InvalidOwner,
     /// The response's head has been sent, and the session with it. Nothing was changed.
     Late,
-    /// The session expired before the response was sent: the request took too long, or the time given
-    /// to `remember` has passed.
+    /// The session expired before the response was sent: the request took too long, or the time
+    /// given to `remember` has passed.
     Expired,
     /// `logout` ended the session earlier in this request. Nothing was changed.
     LoggedOut,
@@ -126,7 +127,8 @@ impl Error {
         Self::with(ErrorKind::TooLarge, Detail::TooLarge(sizes))
     }
 
-    /// serde's own messages quote the value, so they are dropped.
+    /// The error of a value with another type. serde's own messages quote the value, so they are
+    /// not kept.
     pub(crate) fn wrong_type<T>(key: Option<&str>) -> Self {
         Self::with(ErrorKind::WrongType, Detail::entry::<T>(key))
     }

@@ -1,6 +1,6 @@
 use std::fmt;
 
-/// The size a session would have, the limit, and the largest entries.
+/// The size that a session would have, the limit, and the largest entries.
 ///
 /// All sizes are in bytes. The base64 encoding of a cookie adds a third.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -18,7 +18,7 @@ impl Purpose {
     pub(crate) const PAIRED: Self = Self("cookie with a twin");
     /// A row of a store.
     pub(crate) const STORE: Self = Self("store");
-    /// A row that says where a session moved that was in its cookie before.
+    /// A row with the new place of a session that was in its cookie before.
     pub(crate) const MOVED: Self = Self("store, from a cookie");
     /// The tags of owners in a store's index.
     pub(crate) const OWNER: Self = Self("owner");
@@ -32,7 +32,7 @@ pub(crate) struct Context<'a> {
     pub(crate) audience: &'a str,
 }
 
-/// The id of the key that sealed a token. It stands outside the seal.
+/// The id of the key that sealed a token. It is not encrypted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct KeyId(pub(crate) [u8; KeyId::LEN]);
 
@@ -58,7 +58,12 @@ pub(crate) struct RawKey {
 }
 
 impl RawKey {
-    /// `PRK = Extract(LABEL, secret)`, `K_r = Expand(PRK, LABEL ‖ 00 ‖ r ‖ 00 ‖ LP(purpose) ‖ LP(name) ‖ LP(audience))`.
+    /// Derives the keys of a secret in a context.
+    ///
+    /// ```text
+    /// PRK = Extract(LABEL, secret)
+    /// K_r = Expand(PRK, LABEL ‖ 00 ‖ r ‖ 00 ‖ LP(purpose) ‖ LP(name) ‖ LP(audience))
+    /// ```
     pub(crate) fn derive(secret: &Secret, context: Context<'_>) -> Self {
         let prk = Hkdf::<Sha256>::new(Some(LABEL), secret.bytes());
         let parts = [context.purpose.0, context.cookie_name, context.audience];
@@ -102,8 +107,8 @@ impl Key {
     }
 }
 
-/// Wipes the HMAC keys; `aes` wipes its own. The feature of `hmac` that does so would also wipe the
-/// copy that each message makes, which is a fifth of the cost of a short one.
+/// Wipes the HMAC keys; `aes` wipes its own. With its own feature, `hmac` would also wipe its copy
+/// for each message, which is a fifth of the cost of a short message.
 impl Drop for Key {
     fn drop(&mut self) {
         (self.mac, self.iv) = (HmacKey::new(&[0; 32]), HmacKey::new(&[0; 32]));

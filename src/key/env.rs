@@ -85,7 +85,8 @@ pub enum EnvProblem {
     },
     /// The value is neither `0` nor `1`.
     NotAFlag,
-    /// The variable is not set. No ephemeral secret was made: the system random source failed.
+    /// The variable is not set. No ephemeral secret could be made, since the system random source
+    /// failed.
     Entropy(Error),
 }
 

@@ -15,10 +15,12 @@ use crate::error::Error;
 ///
 /// # Rotation
 ///
-/// 1. Deploy the new secret as a fallback everywhere: every instance can open what any seals.
-/// 2. Swap: the new secret current, the old one a fallback. Sessions move over as they are used.
-/// 3. Remove the old one after the longest life a cookie may have: the absolute timeout, or
-///    `max_remember` where sessions are remembered.
+/// 1. Add the new secret as a fallback on every instance. Then each instance can open the sessions
+///    of all others.
+/// 2. Swap the two: the new secret becomes the current one, and the old one a fallback. Sessions
+///    are sealed with the new secret when they are used.
+/// 3. Remove the old one after the longest life of a cookie: the absolute timeout, or
+///    `max_remember` if sessions are remembered.
 ///
 /// To end every session at once, replace the current secret and configure no fallback.
 pub struct KeyRing {
@@ -101,7 +103,7 @@ impl fmt::Debug for KeyRing {
 #[derive(Clone)]
 pub(crate) struct Keys(Arc<[Key]>);
 
-/// Whether the current key opened a token, or a fallback.
+/// Whether a token was opened by the current key or by a fallback.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Age {
     Current,

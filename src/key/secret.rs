@@ -49,9 +49,11 @@ pub enum SecretError {
     Repeats,
     /// The text follows the alphabet, the digits or the rows of a keyboard.
     Sequence,
-    /// A variable or template that was not expanded, as `${SESSION_SECRET}` or `<your secret>`.
+    /// A variable or template that was not expanded, such as `${SESSION_SECRET}` or
+    /// `<your secret>`.
     ///
-    /// Also the location of a secret, as `/run/secrets/session`: `SESSION_SECRET_FILE` takes it.
+    /// Also the location of a secret, such as `/run/secrets/session`. Use `SESSION_SECRET_FILE` for
+    /// that.
     Unexpanded,
 }
 

@@ -1,4 +1,4 @@
-//! Detects weak secrets: those that are published, and those that are not random.
+//! Detects weak secrets, which are published or not random.
 //!
 //! The checks find common mistakes. They must not refuse a random secret: tests check 100 000
 //! random secrets of each of 14 formats.
@@ -11,7 +11,7 @@ use super::published::SAMPLES;
 /// texts of 32 random hex digits, one in 10^9 has.
 pub(super) const MIN_DISTINCT: usize = 7;
 
-/// The words that most other samples consist of.
+/// The words of which most samples outside the list of published secrets consist.
 const WORDS: [&str; 53] = [
     "atleast",
     "bits",

@@ -76,38 +76,41 @@ impl SessionLayerBuilder {
         self
     }
 
-    /// The prefix of the name. Default: the strictest that the other settings allow. This is `__Host-`,
-    /// `__Secure-` with a `domain` or another `path`, or none over plain HTTP.
+    /// The prefix of the name. Default: the strictest prefix that the other settings allow. With
+    /// `insecure_http`, that is none. With a `domain` or another `path`, it is `__Secure-`.
+    /// Otherwise it is `__Host-`.
     pub fn prefix(mut self, prefix: Prefix) -> Self {
         self.cookie.prefix = Some(prefix);
         self
     }
 
-    /// The path of the cookie: browsers send it with requests to this path and below. Default: `/`.
+    /// The path of the cookie. Browsers send the cookie with requests to this path and paths below
+    /// it. Default: `/`.
     ///
-    /// If you change path, domain or partitioning, change the name too. Otherwise browsers keep the old
-    /// cookie beside the new one and send both, and two different sessions are treated as anonymous.
+    /// If you change path, domain or partitioning, change the name too. Otherwise browsers keep the
+    /// old cookie beside the new one and send both. If two cookies hold different sessions, the
+    /// visitor is anonymous.
     pub fn path(mut self, path: impl Into<String>) -> Self {
         self.cookie.path = path.into();
         self
     }
 
-    /// The domain of the cookie: browsers send it to all hosts of that domain. Default: only to the host
-    /// that set it.
+    /// The domain of the cookie: browsers send it to all hosts of that domain. Default: only to the
+    /// host that set it.
     ///
     /// If you change it, change the [`name`](Self::name) too; see [`path`](Self::path).
     ///
     /// # Security
     ///
-    /// Every host of the domain, including one that an attacker takes over, receives sessions and can
-    /// plant them.
+    /// Every host of the domain, including one that an attacker takes over, receives sessions and
+    /// can plant them.
     pub fn domain(mut self, domain: impl Into<String>) -> Self {
         self.cookie.domain = Some(domain.into());
         self
     }
 
-    /// Whether browsers send the cookie with requests from other sites. Default: `Lax`, only when the
-    /// visitor follows a link to this site.
+    /// Whether browsers send the cookie with requests from other sites. Default: `Lax`, which sends
+    /// it only when the visitor follows a link to this site.
     ///
     /// # Security
     ///
@@ -127,10 +130,11 @@ impl SessionLayerBuilder {
         self
     }
 
-    /// Sends the cookie over plain HTTP: without `Secure` and without a prefix. For development only.
+    /// Lets browsers send the cookie over plain HTTP. It then has no `Secure` and no prefix. For
+    /// development only.
     ///
-    /// Over plain HTTP, browsers other than Safari accept the default cookie only for `localhost`, and
-    /// Safari does not accept it at all.
+    /// Over plain HTTP, browsers other than Safari accept the default cookie only for `localhost`,
+    /// and Safari does not accept it at all.
     pub fn insecure_http(mut self) -> Self {
         self.cookie.insecure_http = true;
         self
@@ -145,8 +149,8 @@ impl SessionLayerBuilder {
         self
     }
 
-    /// Separates apps that share a secret: a session of one audience does not open in another. Default:
-    /// empty.
+    /// Separates apps that share a secret: a session of one audience does not open in another.
+    /// Default: empty.
     pub fn audience(mut self, audience: impl Into<String>) -> Self {
         self.audience = audience.into();
         self
@@ -154,11 +158,11 @@ impl SessionLayerBuilder {
 
     /// How long a session lives without being used. Default: 1 hour.
     ///
-    /// A session is used by each request whose handler takes it. To send fewer cookies, the use is
-    /// recorded once in a tenth of the timeout, or once in 5 minutes if that is less. So a session may
-    /// expire after nine tenths of the timeout; with a timeout below 10 seconds even earlier, since
-    /// times are whole seconds. A timeout that is not shorter than the absolute timeout has no effect
-    /// and causes no refreshes.
+    /// A session is used by each request whose handler takes it. To send fewer cookies, the layer
+    /// records a use only if the last recorded one is older than a tenth of the timeout, or than 5
+    /// minutes if that is less. So a session may expire after nine tenths of the timeout. With a
+    /// timeout below 10 seconds, it may expire even earlier, since times are whole seconds. A
+    /// timeout that is not shorter than the absolute timeout has no effect and causes no refreshes.
     pub fn idle_timeout(mut self, timeout: Duration) -> Self {
         self.timeouts.idle = Some(timeout);
         self
@@ -170,7 +174,8 @@ impl SessionLayerBuilder {
         self
     }
 
-    /// The maximum life of a session that is [remembered](crate::Session::remember). Default: 30 days.
+    /// The maximum life of a session that is [remembered](crate::Session::remember). Default: 30
+    /// days.
     ///
     /// Browsers keep no cookie for longer than 400 days.
     pub fn max_remember(mut self, limit: Duration) -> Self {
@@ -178,14 +183,14 @@ impl SessionLayerBuilder {
         self
     }
 
-    /// The clock of the layer, such as a [`testing::TestClock`](crate::testing::TestClock). Default: the
-    /// system's clock.
+    /// The clock of the layer, such as a [`testing::TestClock`](crate::testing::TestClock).
+    /// Default: the system's clock.
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = clock::Source::Custom(Arc::new(clock));
         self
     }
 
-    /// Gives the layer its own memory of the sessions that ended recently, as in another process.
+    /// Makes the layer act as in another process: it does not share the list of ended sessions.
     pub(crate) fn own_ended_ids(mut self) -> Self {
         self.ended = Arc::default();
         self
@@ -220,7 +225,7 @@ impl SessionLayerBuilder {
         let paired = companion
             .as_ref()
             .filter(|companion| companion.mode == LegacyMode::Dual);
-        // each layer opens both purposes, and the first one seals
+        // a layer opens cookies of both purposes, and seals for the first one
         let purposes = match paired {
             Some(_) => [Purpose::PAIRED, Purpose::COOKIE],
             None => [Purpose::COOKIE, Purpose::PAIRED],

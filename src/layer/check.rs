@@ -1,4 +1,4 @@
-//! The checks of a builder's settings, alone and together.
+//! Checks the settings of a builder, each alone and in combination.
 
 use std::time::Duration;
 
@@ -102,7 +102,7 @@ impl CookieSettings {
             Some(name) => Ok(name),
             None => ConfigError::invalid(
                 "name",
-                "use letters, digits and !#$%&'*+-.^_`|~, at most 128 with the prefix",
+                "use letters, digits and !#$%&'*+-.^_`|~, at most 128 characters with the prefix",
             ),
         }
     }
@@ -171,7 +171,7 @@ pub(super) fn check_audience(audience: &str) -> Result<(), ConfigError> {
     }
 }
 
-/// Checks path and domain. Errors name them as the settings `path` and `domain`.
+/// Checks path and domain. `path` and `domain` are the names of the settings in errors.
 pub(super) fn check_attributes(
     attributes: &Attributes,
     [path, domain]: [&'static str; 2],

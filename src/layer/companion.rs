@@ -23,7 +23,7 @@ pub(super) struct LegacySettings {
 }
 
 impl LegacySettings {
-    /// `name` and `ours` are the name and the attributes of our cookie.
+    /// Checks the settings. `name` and `ours` are the name and the attributes of our cookie.
     pub(super) fn check(
         self,
         timeouts: &TimeoutSettings,
@@ -70,8 +70,8 @@ impl LegacySettings {
     }
 }
 
-/// Checks that requests with our cookie also have the legacy cookie. Otherwise it would seem that
-/// visitors had logged out of the legacy app.
+/// Checks that browsers send the legacy cookie with every request that has our cookie. If it were
+/// missing, the layer would assume that the visitor has logged out of the legacy app.
 fn check_reach(old: &Attributes, ours: &Attributes) -> Result<(), ConfigError> {
     let covers = |old: &str, ours: &str| {
         let rest = ours.strip_prefix(old);
@@ -127,7 +127,7 @@ pub(super) fn resolve(cookie: LegacyCookie) -> Result<Arc<Legacy>, ConfigError> 
         Some(legacy) => Ok(Arc::new(legacy)),
         None => ConfigError::invalid(
             "LegacyCookie::name",
-            "use letters, digits and !#$%&'*+-.^_`|~, at most 128",
+            "use letters, digits and !#$%&'*+-.^_`|~, at most 128 characters",
         ),
     }
 }

@@ -7,14 +7,14 @@ use crate::{
 };
 
 impl SessionLayer {
-    /// A layer with the default settings: the cookie `__Host-session`, an idle timeout of one hour and
-    /// an absolute timeout of one day.
+    /// A layer with the default settings: the cookie `__Host-session`, an idle timeout of one hour
+    /// and an absolute timeout of one day.
     #[must_use]
     pub fn new(keys: KeyRing) -> Self {
         Self::with_defaults(Self::builder(keys))
     }
 
-    /// A builder, to choose the settings.
+    /// A builder with these keys and the default settings.
     pub fn builder(keys: KeyRing) -> SessionLayerBuilder {
         SessionLayerBuilder::new(keys)
     }
@@ -26,14 +26,15 @@ impl SessionLayer {
     ///
     /// # Errors
     ///
-    /// Each mistake has its own error, which names the variable, the fault and the command that fixes
-    /// it.
+    /// Each mistake has its own error, which names the variable, the fault and the command that
+    /// fixes it.
     pub fn from_env() -> Result<Self, EnvError> {
         SessionLayerBuilder::from_env().map(Self::with_defaults)
     }
 
-    /// The same for development: if the environment has no secret, a random one is used, with an event
-    /// as a warning. Sessions then end with the process. A secret that is set must be valid.
+    /// Like [`from_env`](Self::from_env), for development: if the environment has no secret, a
+    /// random one is used, and an event warns of it. Sessions then end with the process. A secret
+    /// that is set must be valid.
     ///
     /// # Errors
     ///
@@ -60,8 +61,8 @@ impl SessionLayerBuilder {
         Self::new(KeyRing::from_env()?).env_flags()
     }
 
-    /// The same for development: if the environment has no secret, a random one is used, and sessions
-    /// end with the process.
+    /// Like [`from_env`](Self::from_env), for development: if the environment has no secret, a
+    /// random one is used. Sessions then end with the process.
     ///
     /// # Errors
     ///

@@ -50,7 +50,7 @@ impl SessionLayer {
         &self.config
     }
 
-    /// The configuration, to be changed. The layer then warns by itself when it is nested.
+    /// The configuration, for a change. A changed layer emits its own warning if it is nested.
     pub(crate) fn config_mut(&mut self) -> &mut Config {
         let config = Arc::make_mut(&mut self.config);
         config.nested = Arc::new(Once::new());

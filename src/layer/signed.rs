@@ -14,19 +14,22 @@ use crate::{
     session::{Limits, Measure, Rules},
 };
 
-/// Keeps each visitor's session in the cookie of another system, so that both systems read and write
-/// one session. The cookie is **signed, not encrypted, and not revocable**.
+/// Keeps each visitor's session in the cookie of another system, so that both systems read and
+/// write one session. The cookie is **signed, not encrypted, and not revocable**.
 ///
-/// For apps that stay side by side behind one proxy. Handlers use [`Session`](crate::Session) as with
-/// [`SessionLayer`](crate::SessionLayer). The format of the other system makes these differences:
+/// Use it for two apps behind one proxy that both stay in use. Handlers use
+/// [`Session`](crate::Session) as with [`SessionLayer`](crate::SessionLayer). The format of the
+/// other system makes these differences:
 ///
-/// - Anyone who has the cookie, or a log that contains it, can read it. Keep personal data out of it.
+/// - Anyone who has the cookie, or a log that contains it, can read it. Keep personal data out of
+///   it.
 /// - The session lives for the legacy `max_age` from its last write in either app. There is no idle
 ///   timeout, and [`remember`](crate::Session::remember) has no effect.
-/// - [`owner`](crate::Session::owner) is the entry that [`LegacyCookie::owner`] reads. After `login`,
-///   insert that entry. If it is missing or names another owner, the session is not sent and the
-///   response is an error ([`ErrorKind::OwnerNotShared`](crate::ErrorKind::OwnerNotShared)).
-/// - [`id`](crate::Session::id) is drawn for each request, since the cookie holds no id.
+/// - [`owner`](crate::Session::owner) is the entry that [`LegacyCookie::owner`] reads. After
+///   `login`, insert that entry. If it is missing or names another owner, the session is not sent
+///   and the response is an error
+///   ([`ErrorKind::OwnerNotShared`](crate::ErrorKind::OwnerNotShared)).
+/// - [`id`](crate::Session::id) is a new random id in each request, since the cookie holds no id.
 /// - A logout only removes the cookie: a copy of it is valid until it is `max_age` old.
 ///
 /// ```
@@ -44,7 +47,7 @@ pub struct SignedSessionLayer {
 }
 
 impl SignedSessionLayer {
-    /// A layer for that cookie.
+    /// A layer for this cookie, with the system's clock.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! The store of a layer.
+//! Adds a store to a layer.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Sessions in a store instead of their cookies, or if they do not fit them.
+//! The settings that keep sessions in a store: all of them, or those that do not fit in a cookie.
 
 use std::time::Duration;
 
@@ -11,16 +11,17 @@ use crate::{
 
 /// # With a store
 ///
-/// With the feature `store` and that of a store: `memory`, `redis` or `sqlite`. Handlers do not change.
-/// Each mode reads the cookies of the others, so that an app can change from one to another and back
-/// instance by instance without logging anyone out; see [`guide::stores`](crate::guide::stores).
+/// Needs the feature `store`, or `memory`, `redis` or `sqlite`, which include it. Handlers do not
+/// change. Each mode reads the cookies of the others. So an app can change from one mode to
+/// another, and back, instance by instance and without logging anyone out; see
+/// [`guide::stores`](crate::guide::stores).
 ///
-/// These methods are also settings of the [builder](SessionLayerBuilder), which returns an error where
-/// they panic.
+/// The [builder](SessionLayerBuilder) has the same methods. If a method panics here, the builder
+/// returns an error instead.
 impl SessionLayer {
-    /// Keeps all sessions in a store. A session can have up to 64 KiB, concurrent writes of different
-    /// entries are all kept, and a logout is final. The cookie is a sealed ticket, which names the
-    /// session and holds none of its entries.
+    /// Keeps all sessions in a store. A session can have up to 64 KiB, concurrent writes of
+    /// different entries are all kept, and a logout is final. The cookie is a sealed ticket, which
+    /// names the session and holds none of its entries.
     ///
     /// A session that comes in its cookie moves to the store.
     ///
@@ -35,8 +36,8 @@ impl SessionLayer {
     ///
     /// # Panics
     ///
-    /// If the layer was built with `dual_write`: the legacy app writes its sessions into its cookie, so
-    /// they cannot be in a store.
+    /// If the layer was built with `dual_write`: the legacy app writes its sessions into its
+    /// cookie, so they cannot be in a store.
     #[must_use]
     #[track_caller]
     pub fn store(self, store: impl Store) -> Self {
@@ -45,8 +46,8 @@ impl SessionLayer {
 
     /// Keeps a session in its cookie while it fits, otherwise in a store.
     ///
-    /// It moves back when it takes half the size of a cookie. Even while it is in the store, it has only
-    /// the guarantees of a cookie: a copy of an older cookie that held the session is still valid.
+    /// A session moves back when it fits in half a cookie. Even while it is in the store, it has
+    /// only the guarantees of a cookie: an older cookie with the whole session is still valid.
     ///
     /// # Panics
     ///
@@ -57,8 +58,8 @@ impl SessionLayer {
         self.with(Mode::Overflow, store)
     }
 
-    /// Reads sessions from a store and writes them back into cookies. This is the first step towards
-    /// [`store`](Self::store), and the step back from it.
+    /// Reads sessions from a store and writes them back into cookies. This is the first step
+    /// towards [`store`](Self::store), and the step back from it.
     ///
     /// # Panics
     ///
@@ -71,8 +72,8 @@ impl SessionLayer {
 
     /// The maximum time of a call to the store. Default: 250 ms.
     ///
-    /// If a call takes longer, the response is `503 Service Unavailable`. While the store answers, a
-    /// commit that conflicts with others is retried for at most eight times as long.
+    /// If a call takes longer, the response is `503 Service Unavailable`. While the store answers,
+    /// a commit that conflicts with others is retried for at most eight times as long.
     ///
     /// # Panics
     ///
@@ -87,9 +88,9 @@ impl SessionLayer {
         self
     }
 
-    /// Ends all sessions of an owner in the store, on every instance, and returns how many rows there
-    /// were. Use it after a change of password or the loss of a device. A session that was just renewed
-    /// can count twice.
+    /// Ends all sessions of an owner in the store, on every instance, and returns how many rows
+    /// there were. Use it after a change of password or the loss of a device. A session that was
+    /// renewed just before can count twice.
     ///
     /// Sessions in their cookies are not affected.
     ///
@@ -104,14 +105,14 @@ impl SessionLayer {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Unavailable`] if there is no store, or it cannot be reached. Some sessions may still
-    /// be valid then.
+    /// [`ErrorKind::Unavailable`] if there is no store, or it cannot be reached. Some sessions may
+    /// still be valid then.
     pub async fn delete_owner(&self, owner: &str) -> Result<u64, Error> {
         let Some(storage) = &self.config().storage else {
             return Err(ErrorKind::Unavailable.into());
         };
-        // the tags of old secrets first, and repeated until no row is left: a write during the call
-        // moves a session to the tag of the current secret
+        // a write during the call moves a session to the tag of the current secret, so the tags of
+        // old secrets come first, and the loop runs until it finds no row
         let mut tags: Vec<_> = storage.vault.tags(owner).collect();
         tags.reverse();
         let mut count = 0;
@@ -138,8 +139,8 @@ impl SessionLayer {
 
 /// # With a store
 ///
-/// With the feature `store`. At most one of [`store`](Self::store), [`overflow`](Self::overflow) and
-/// [`read_from`](Self::read_from) can be set.
+/// With the feature `store`. At most one of [`store`](Self::store), [`overflow`](Self::overflow)
+/// and [`read_from`](Self::read_from) can be set.
 impl SessionLayerBuilder {
     /// Keeps all sessions in a store; see [`SessionLayer::store`].
     pub fn store(self, store: impl Store) -> Self {
@@ -152,12 +153,14 @@ impl SessionLayerBuilder {
         self.with(Mode::Overflow, store)
     }
 
-    /// Reads sessions from a store and writes them back into cookies; see [`SessionLayer::read_from`].
+    /// Reads sessions from a store and writes them back into cookies; see
+    /// [`SessionLayer::read_from`].
     pub fn read_from(self, store: impl Store) -> Self {
         self.with(Mode::ReadFrom, store)
     }
 
-    /// The maximum time of a call to the store. Default: 250 ms; see [`SessionLayer::store_timeout`].
+    /// The maximum time of a call to the store. Default: 250 ms; see
+    /// [`SessionLayer::store_timeout`].
     pub fn store_timeout(mut self, timeout: Duration) -> Self {
         self.store_timeout = Some(timeout);
         self

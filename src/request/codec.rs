@@ -1,4 +1,4 @@
-//! The session cookie: from its value to the incoming session, and from a session to `Set-Cookie`.
+//! The session cookie: its value is opened to a session, and a session is sealed to `Set-Cookie`.
 
 use std::sync::Arc;
 
@@ -33,7 +33,7 @@ pub(crate) enum Value {
     /// A token that these keys seal.
     Sealed {
         keys: Keys,
-        /// Until then, a legacy cookie is set together with ours.
+        /// Before this time, a legacy cookie is set together with ours.
         paired_until: Option<Millis>,
     },
     /// The legacy format, signed but not encrypted.
@@ -46,7 +46,7 @@ impl Codec {
     }
 
     /// Opens a token. This does not check its times.
-    #[inline(always)] // together with `Record::parse`, otherwise the record is copied several times
+    #[inline(always)] // as `Record::parse` is, otherwise the record is copied several times
     pub(super) fn open(&self, keys: &Keys, token: &[u8]) -> Result<Incoming, Reason> {
         if token.len() > self.template.max_value() {
             return Err(Reason::Garbage);
@@ -64,7 +64,8 @@ impl Codec {
         })
     }
 
-    /// The `Set-Cookie` header with the session, as used at `used`. Its `Max-Age` counts from `now`.
+    /// The `Set-Cookie` header with the session. `used` is sealed as the time of the last use.
+    /// `Max-Age` counts from `now`.
     pub(crate) fn set(
         &self,
         rules: &Rules,
@@ -83,7 +84,8 @@ impl Codec {
         Ok((head, self.set_token(&sealed, max_age)))
     }
 
-    /// The `Set-Cookie` header with a ticket. It lives as long as its session can.
+    /// The `Set-Cookie` header with a ticket. Its `Max-Age` is the longest life that the session
+    /// can have.
     pub(super) fn set_ticket(
         &self,
         rules: &Rules,
@@ -132,7 +134,7 @@ impl Codec {
         !self.browser_session || head.times.remembered
     }
 
-    /// The key that seals for a request that was opened at that time.
+    /// The key that seals the cookie of a session that was opened at `opened`.
     fn key<'a>(&self, keys: &'a Keys, opened: Option<Millis>) -> &'a Key {
         let Value::Sealed {
             paired_until: Some(until),

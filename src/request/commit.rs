@@ -1,4 +1,4 @@
-//! From the outcome of a request to the cookies of its response.
+//! Makes the cookies of a response from the outcome of its request.
 
 use http::HeaderMap;
 
@@ -26,7 +26,7 @@ pub(super) struct Commit<'a> {
 }
 
 impl Commit<'_> {
-    /// The reply for a session that is in its cookie, or whose row needs no call.
+    /// The reply if no call to the store is needed.
     pub(super) fn reply(&self, outcome: Outcome, headers: &HeaderMap) -> Reply {
         if let Some(id) = self.state.legacy_logout() {
             self.config.rules.ended.end(id);
@@ -61,7 +61,8 @@ impl Commit<'_> {
         }
     }
 
-    /// The reply if the session could not be saved to the store, or if its cookie could not be made.
+    /// The reply if the session could not be saved to the store, or if its cookie could not be
+    /// made.
     pub(super) fn reply_failed(&self, error: Error, outcome: Outcome) -> Reply {
         self.state.lose();
         let cookies = match outcome {
@@ -74,7 +75,8 @@ impl Commit<'_> {
         Reply::Error { error, cookies }
     }
 
-    /// The ticket of an earlier commit of this request, which may have ended the old session.
+    /// The ticket of an earlier commit of this request, if the browser does not have it yet. That
+    /// commit may have ended the old session.
     fn unsent_ticket(&self) -> Option<Cookies> {
         let (_, previous) = (self.state.unsent()?, self.state.previous()?);
         let now = self.config.clock.now()?;
@@ -113,7 +115,7 @@ impl Commit<'_> {
         let fresh = due && !rules.timeouts.refresh_can_wait(times, opened, now);
         let used = match fresh {
             true => now,
-            // sealed with the old time, so that it is not newer than what others have written since
+            // sealed with the old time, so that a cookie of a concurrent request counts as newer
             false if needed && !Timeouts::is_slow(opened, now) => times.issued_at(),
             false => return None,
         };
@@ -147,7 +149,7 @@ impl Commit<'_> {
         if now >= rules.timeouts.end(head.times) {
             return Err(ErrorKind::Expired.into());
         }
-        // checked last, so that the response is sent with what is true now
+        // checked last, since another request may end the session in the meantime
         let lost = match (change, state.incoming_id()) {
             (_, None) => false,
             (Change::Renewed, Some(id)) => !rules.ended.end(id),
@@ -234,7 +236,8 @@ mod tests {
         seal, testing,
     };
 
-    /// Another writer of the format may pad less. Its record opens here but does not fit when padded.
+    /// Another writer of the format may pad less. Its record opens here but does not fit when
+    /// padded.
     #[test]
     fn a_record_that_becomes_too_large_is_not_sent() {
         let clock = testing::TestClock::default();

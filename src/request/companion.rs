@@ -37,7 +37,7 @@ impl Reader<'_> {
             return Ok(Arrival::new(now, valid));
         }
         let incoming = match (valid, self.newest(legacy, now)) {
-            // browsers still keep the legacy cookie, so the legacy app has removed it
+            // the browser would still keep the legacy cookie if the legacy app had not removed it
             (Some(ours), Newest::Absent)
                 if ours.origin == Origin::Paired && now < ours.issued_at() + legacy.life() =>
             {
@@ -85,7 +85,7 @@ impl Reader<'_> {
         Ok(Arrival::new(now, incoming))
     }
 
-    /// The session of the legacy cookie, which is the only one.
+    /// The session of the legacy cookie, if the layer has no cookie of its own.
     pub(super) fn read_signed(&mut self, legacy: &Legacy, now: Millis) -> Result<Arrival, Error> {
         let Newest::Read(read) = self.newest(legacy, now) else {
             return Ok(Arrival::new(now, None));
@@ -121,8 +121,9 @@ impl Reader<'_> {
         Ok(incoming(head, owner, &theirs.entries, Origin::Legacy))
     }
 
-    /// The newer of our cookie and the legacy cookie. If the legacy app signed its cookie after ours
-    /// was sealed, it used the same session there, unless the owner differs.
+    /// The newer of our cookie and the legacy cookie. If the legacy app signed its cookie after
+    /// ours was sealed, its content is the newer state of the same session, unless the owner
+    /// differs.
     fn newer_of(&self, mut ours: Incoming, theirs: Read, mode: Mode) -> Result<Incoming, Error> {
         let paired = ours.origin == Origin::Paired;
         let sealed = ours.issued_at() / 1000 * 1000;
@@ -138,7 +139,8 @@ impl Reader<'_> {
             return Ok(Incoming { origin, ..ours });
         }
         let newer = match paired {
-            // not the one that was set with ours, so it came later, whatever the legacy app's clock says
+            // it differs from the one that was set with ours, so it was signed later; its clock may
+            // be behind
             true => theirs.signed + SKEW >= sealed,
             false => theirs.signed > sealed,
         };
@@ -157,8 +159,8 @@ impl Reader<'_> {
 }
 
 impl Commit<'_> {
-    /// The header that sets or removes the legacy cookie when ours is set at `now`. `keep`: the legacy
-    /// cookie is right as it is.
+    /// The header that sets or removes the legacy cookie when ours is set at `now`. With `keep`,
+    /// the legacy cookie needs no change.
     pub(super) fn legacy_line(
         &self,
         head: Head,
@@ -184,8 +186,9 @@ impl Commit<'_> {
         }
     }
 
-    /// The headers that remove both cookies. A cookie that the request brought is removed last: curl
-    /// does not save its jar if the last `Set-Cookie` removes a cookie that it does not have.
+    /// The headers that remove both cookies. If the request has the legacy cookie, it is removed
+    /// last, otherwise ours is: curl does not save its cookie file if the last `Set-Cookie` removes
+    /// a cookie that curl does not have.
     pub(super) fn removals(&self) -> [Option<HeaderValue>; 2] {
         let ours = self.config.codec.template.remove();
         match self.companion() {

@@ -18,12 +18,12 @@ pub(crate) struct Config {
     pub(crate) storage: Option<Storage>,
     pub(crate) rules: Rules,
     pub(crate) clock: clock::Source,
-    /// For the warning that the layer is ignored, which is emitted once.
+    /// Ensures that the warning about an ignored layer is emitted only once.
     pub(crate) nested: Arc<Once>,
 }
 
 impl Config {
-    /// Without a legacy cookie beside ours, and without a store.
+    /// Makes a configuration without a legacy cookie beside ours and without a store.
     pub(crate) fn new(codec: Codec, rules: Rules, clock: clock::Source) -> Self {
         Self {
             codec,
@@ -35,7 +35,8 @@ impl Config {
         }
     }
 
-    /// Whether a layer inside another one with the same cookie name would do the same.
+    /// Whether two layers with the same cookie name behave alike, so that no warning is needed when
+    /// one is ignored.
     pub(super) fn agrees(&self, other: &Self) -> bool {
         let mode = |config: &Self| config.storage.as_ref().map(|storage| storage.mode);
         self.codec.agrees(&other.codec)

@@ -1,8 +1,9 @@
 //! The session of one request: opened when a handler asks for it, committed with the response.
 //!
-//! [`Slot::open`] finds the cookie, opens and checks it, and loads the session from the store if it is
-//! there. [`Slot::commit`] decides what to do, saves to the store if it has to, and responds. If an
-//! earlier commit of the request was under way, the decision is made again after it.
+//! [`Slot::open`] finds the cookie, opens and checks it, and loads the session from the store if it
+//! is there. [`Slot::commit`] decides what to do, saves to the store if needed, and writes the
+//! headers of the response. If an earlier commit of the same request is still running, it waits for
+//! that commit and decides again.
 
 mod codec;
 mod commit;

@@ -15,8 +15,8 @@ use crate::{
 struct Innermost(Arc<Slot>);
 
 impl Slot {
-    /// Puts a slot into the request. Returns `None` if there is one with that cookie name: its layer
-    /// commits.
+    /// Puts a slot into the request. Returns `None` if an outer layer with the same cookie name has
+    /// put one there. Then the outer layer commits.
     pub(crate) fn enter<B>(config: &Arc<Config>, request: &mut Request<B>) -> Option<Arc<Self>> {
         let outer = request.extensions().get::<Innermost>();
         let outer = outer.map(|Innermost(slot)| slot.clone());
@@ -39,8 +39,8 @@ impl Slot {
 }
 
 impl Session {
-    /// The session of the innermost [`SessionLayer`](crate::SessionLayer) around the service, in plain
-    /// Tower.
+    /// The session of the innermost [`SessionLayer`](crate::SessionLayer) around the service, in
+    /// plain Tower.
     ///
     /// ```
     /// use http::Request;
@@ -54,8 +54,8 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::MissingLayer`], and [`ErrorKind::Unavailable`] if the session is in a store that
-    /// cannot be reached or that this layer does not have.
+    /// [`ErrorKind::MissingLayer`], and [`ErrorKind::Unavailable`] if the session is in a store
+    /// that cannot be reached or that this layer does not have.
     pub async fn from_extensions(extensions: &Extensions) -> Result<Self, Error> {
         match extensions.get::<Innermost>() {
             Some(Innermost(slot)) => slot.open().await,
@@ -63,7 +63,8 @@ impl Session {
         }
     }
 
-    /// The session of the layer with that cookie name, if there are several layers around a handler.
+    /// The session of the layer with that cookie name, if there are several layers around a
+    /// handler.
     ///
     /// `cookie_name` is the full name with its prefix, as
     /// [`SessionLayer::cookie_name`](crate::SessionLayer::cookie_name) returns it.

@@ -13,10 +13,11 @@ use crate::{
     session::{Arrival, Incoming},
 };
 
-/// The maximum number of cookies with our name and a known key that are tried. More are ambiguous.
+/// The maximum number of cookies with our name and a known key that are tried. If there are more,
+/// the visitor is anonymous.
 const MAX_TRIED: usize = 4;
 
-/// The `Cookie` headers of a request as they came, almost always one.
+/// The unchanged `Cookie` headers of a request. There is almost always one.
 pub(super) struct CookieHeaders {
     first: Option<HeaderValue>,
     more: Vec<HeaderValue>,
@@ -26,7 +27,7 @@ pub(super) struct CookieHeaders {
 pub(super) struct Reader<'a> {
     pub(super) config: &'a Config,
     pub(super) cookies: &'a CookieHeaders,
-    /// Emitted only if this is the read that counts: extractors can race.
+    /// If extractors race, only the events of the read that is used are emitted.
     pub(super) events: Vec<Event<'static>>,
     /// An expired session of ours, which a legacy cookie may continue.
     pub(super) expired: Option<Incoming>,
@@ -39,7 +40,7 @@ impl CookieHeaders {
     pub(super) fn new(headers: &HeaderMap) -> Self {
         let mut values = headers.get_all(COOKIE).iter();
         let first = values.next().cloned();
-        // a loop, since `collect` costs more where there is only one
+        // a loop, since `collect` costs more if there is only one header
         let mut more = Vec::new();
         for value in values {
             more.push(value.clone());
@@ -53,7 +54,8 @@ impl CookieHeaders {
 }
 
 impl Reader<'_> {
-    /// The session that the cookies hold or name. It may still have to be loaded.
+    /// The session that the cookies contain, or whose ticket they contain. With a ticket, the
+    /// session still has to be loaded.
     #[inline(always)] // otherwise the session is copied once more
     pub(super) fn read(&mut self) -> Result<Arrival, Error> {
         let Some(now) = self.config.clock.now() else {
@@ -71,7 +73,7 @@ impl Reader<'_> {
         }
     }
 
-    /// The one valid session of our cookies. A visitor without one is anonymous, with an event.
+    /// The one valid session of our cookies. Events report rejected cookies.
     #[inline(always)] // see `read`
     fn find(&mut self, keys: &Keys, now: Millis) -> Result<Option<Incoming>, Ambiguous> {
         let Config { codec, rules, .. } = self.config;
@@ -134,7 +136,8 @@ impl Reader<'_> {
 }
 
 impl Reason {
-    /// Whether the cookie is from another key or program. Such cookies do not count.
+    /// Whether the cookie was made with another key or by another program. Such cookies do not
+    /// count towards [`MAX_TRIED`].
     fn is_foreign(self) -> bool {
         matches!(self, Self::Garbage | Self::Version | Self::UnknownKey)
     }

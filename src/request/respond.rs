@@ -20,7 +20,7 @@ pub(crate) enum Reply {
         /// Emitted after the cookies were added.
         event: Option<Event<'static>>,
     },
-    /// An error instead of that response. The cookies are set all the same.
+    /// An error response instead of the handler's response. It sets the cookies too.
     Error { error: Error, cookies: Cookies },
 }
 
@@ -28,7 +28,8 @@ pub(crate) enum Reply {
 pub(super) type Cookies = [Option<HeaderValue>; 2];
 
 impl Reply {
-    /// Writes the reply into the response. `nested`: there is a layer of another name around this one.
+    /// Writes the reply into the response. `nested` means that a layer with another cookie name is
+    /// around this one.
     pub(super) fn write<B: Default>(self, response: &mut Response<B>, nested: bool) {
         match self {
             Self::Unchanged => cache::mark(response, Exposure::Opened, nested),
@@ -58,12 +59,13 @@ impl Reply {
     }
 }
 
-/// The cookies that layers of other names have set inside this one, in the response's extensions. They
-/// stay when this layer replaces the response, since the sessions inside are renewed or ended already.
+/// The cookies that layers of other names have set inside this one, in the response's extensions.
+/// They are kept when this layer replaces the response, since those sessions are already renewed or
+/// ended.
 #[derive(Clone, Default)]
 struct SetInside(Vec<HeaderValue>);
 
-/// Replaces the whole response: it may show a session that could not be saved.
+/// Replaces the whole response, since it may show data of a session that could not be saved.
 fn replace<B: Default>(response: &mut Response<B>, error: Error) {
     let inside = response.extensions_mut().remove::<SetInside>();
     *response = error.onto(Response::new(B::default()));

@@ -32,7 +32,7 @@ pub(crate) struct Slot {
     /// The slot of the layer around this one, which has another cookie name.
     pub(super) outer: Option<Arc<Slot>>,
     opened: OnceLock<Result<State, Error>>,
-    /// Whether the response was sent, or will never be.
+    /// Whether the response was sent, or the request ended without one.
     done: AtomicBool,
     /// Orders the commits of this request, so that no change is saved twice.
     lane: Lane,
@@ -87,7 +87,8 @@ impl Slot {
         events.into_iter().for_each(Event::emit);
         match opened {
             Ok(state) => {
-                // a task that outlives the request may open the session: nothing will commit it
+                // a task that outlives the request may open the session here; its changes would not
+                // be saved
                 fence(Ordering::SeqCst);
                 if self.done.load(Ordering::Relaxed) {
                     state.settle();
@@ -98,7 +99,7 @@ impl Slot {
         }
     }
 
-    /// Opens the session by calling the store if it has to be. If extractors race, the store may be
+    /// Opens the session, with a call to the store if needed. If extractors race, the store may be
     /// called twice, and the first answer counts.
     async fn load(&self, rows: Rows<'_>) {
         let mut reader = self.reader();
@@ -132,8 +133,8 @@ impl Slot {
         Ok(State::new(&self.config.rules, arrival))
     }
 
-    /// Decides what the response has to do about the session and does it, at once or after a call to
-    /// the store.
+    /// Decides what the response has to do about the session, and does it. If a call to the store
+    /// is needed, the result is a future.
     pub(crate) fn commit<B: Default>(self: &Arc<Self>, response: &mut Response<B>) -> Committed {
         self.mark_done();
         let reply = match self.opened.get() {
@@ -159,7 +160,7 @@ impl Slot {
         reply.write(response, self.outer.is_some());
     }
 
-    /// The request ended without a response: its changes are dropped, and later ones are too late.
+    /// Drops the changes of a request that ended without a response. Later changes have no effect.
     pub(crate) fn abandon(&self) {
         self.mark_done();
         if let Some(Ok(state)) = self.opened.get()
@@ -190,8 +191,9 @@ impl Slot {
         }
     }
 
-    /// Pairs with the fence in [`open_now`](Self::open_now): of this and a task that opens the session
-    /// at the same time, one sees the other.
+    /// Notes that the response was sent, or that the request ended without one. The fence pairs
+    /// with the one in [`open_now`](Self::open_now): if a task opens the session at the same time,
+    /// either this call sees the session or the task sees `done`.
     fn mark_done(&self) {
         self.done.store(true, Ordering::Relaxed);
         fence(Ordering::SeqCst);

@@ -29,8 +29,8 @@ impl Session {
 
     /// Sets an entry.
     ///
-    /// Equal JSON is no change, and no cookie is sent for it. Use a `BTreeMap` rather than a `HashMap`,
-    /// whose order differs each time.
+    /// If the JSON is equal to the present one, the session is not changed and no cookie is sent.
+    /// Use a `BTreeMap` rather than a `HashMap`, whose order differs each time.
     ///
     /// `None` and `NaN` become JSON's `null`, which [`get`](Self::get) reads only as an `Option`.
     ///
@@ -87,9 +87,9 @@ impl Session {
     /// Sets an entry to the result of `f` on its present value, and returns that result.
     ///
     /// `f` should only compute, since it can run more than once. It runs again on the new value if
-    /// another task of the same request changes the entry at the same time, so that no update is lost.
-    /// With a store, it also runs again if another request changed the entry before the response. The
-    /// saved value then differs from the one returned here.
+    /// another task of the same request changes the entry at the same time, so that no update is
+    /// lost. With a store, it also runs again if another request changed the entry before the
+    /// response. The saved value then differs from the one returned here.
     ///
     /// ```
     /// # let session = tower_sealed_session::testing::example();
@@ -205,16 +205,16 @@ impl Session {
         serde_json::from_slice(&object).map_err(|_| Error::wrong_type::<T>(None))
     }
 
-    /// Sets an entry for each field of a struct or each pair of a map: all of them, or none on an error.
+    /// Sets an entry for each field of a struct or each pair of a map. On an error, none is set.
     ///
     /// Entries with other names stay. A field that `skip_serializing_if` skips is removed, so that
-    /// [`read`](Self::read) returns the struct that was written. (serde does not report skipped fields
-    /// of a struct with `#[serde(flatten)]`.)
+    /// [`read`](Self::read) returns the struct that was written. (serde does not report skipped
+    /// fields of a struct with `#[serde(flatten)]`.)
     ///
     /// # Errors
     ///
-    /// The errors of [`insert`](Self::insert), and [`ErrorKind::Encoding`] if the value is neither a
-    /// struct nor a map.
+    /// The errors of [`insert`](Self::insert), and [`ErrorKind::Encoding`] if the value is neither
+    /// a struct nor a map.
     pub fn write<T: Serialize + ?Sized>(&self, whole: &T) -> Result<(), Error> {
         let fields = fields::to_fields(whole).map_err(|_| Error::encoding::<T>(None))?;
         fields.iter().try_for_each(|(key, _)| check_key(key))?;

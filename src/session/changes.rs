@@ -15,7 +15,7 @@ use crate::{
     record::{Head, SessionId, Times},
 };
 
-/// The changes of this request. `None` stands for "as it came in".
+/// The changes of this request. `None` means unchanged since the request came in.
 pub(super) struct Changes {
     pub(super) phase: Phase,
     pub(super) id: Option<SessionId>,
@@ -28,7 +28,7 @@ pub(super) struct Changes {
     /// The changes of entries since the session was opened or last saved, to be replayed on what
     /// another request saved.
     pub(super) log: Vec<Arc<Op>>,
-    /// What the store was told in this request.
+    /// What this request has saved to the store so far.
     pub(super) progress: Option<Box<Progress>>,
 }
 
@@ -72,7 +72,7 @@ impl Locked<'_> {
         }
     }
 
-    /// What the response has to do, by what changed.
+    /// Decides what the response has to do, from what changed.
     pub(super) fn outcome(&self) -> Outcome {
         let changes = &*self.changes;
         if changes.logged_out() {

@@ -1,5 +1,5 @@
-//! A session to save to a store, apart from the session that handlers hold: it can be made again on
-//! what another request saved.
+//! A session to save to a store. It is separate from the session that handlers hold: if another
+//! request saved first, the changes are applied again to that state.
 
 use std::sync::Arc;
 
@@ -30,7 +30,7 @@ pub(crate) struct Draft {
     /// The lifetime that `remember` set.
     remember: Option<Times>,
     logged_in: bool,
-    /// Times and id as the request had them.
+    /// Times and id of the request's session when the draft was made.
     pub(super) seen: Times,
     pub(super) seen_id: Option<SessionId>,
 }
@@ -67,8 +67,8 @@ impl Draft {
         Ok(draft)
     }
 
-    /// Notes in the session that the draft was saved, and where. The response has to set a cookie for
-    /// `unsent`.
+    /// Notes in the session that the draft was saved, and where. The response has to set a cookie
+    /// for `unsent`.
     pub(crate) fn note_saved(self, state: &State, row: Option<RowRef>, unsent: Option<Change>) {
         let draft = self;
         let replayed = draft.ops.len();
@@ -79,8 +79,8 @@ impl Draft {
             })
         };
         loop {
-            // changes that other tasks made since; replayed outside the lock, since that runs code
-            // of the user
+            // changes that other tasks made after the draft; replayed outside the lock, since a
+            // replay runs code of the user
             let rest = state.lock().changes.log[replayed..].to_vec();
             let entries = entries_after(&rest);
             let mut session = state.lock();
@@ -117,7 +117,7 @@ impl Draft {
         }
     }
 
-    /// Makes the changes again on what another request saved.
+    /// Applies the changes again to the session that another request saved.
     pub(crate) fn rebase(
         &mut self,
         rules: &Rules,
@@ -150,7 +150,7 @@ impl Draft {
         self.check_size(rules)
     }
 
-    /// Makes the changes again on an empty session: a login continues without the old entries.
+    /// Applies the changes again to an empty session, for a login whose previous session has ended.
     pub(crate) fn orphan(&mut self, rules: &Rules) -> Result<(), Error> {
         self.previous = None;
         self.entries = replay(&self.ops, Entries::default())?;
@@ -165,7 +165,8 @@ impl Draft {
         )
     }
 
-    /// Continues from the session with that id, and under that id if it `stays` the same session.
+    /// Sets the id of the previous session. If it `stays` the same session, the draft gets that id
+    /// too.
     pub(crate) fn follow(&mut self, id: SessionId, stays: bool) {
         if let Some(previous) = &mut self.previous {
             previous.head.id = id;

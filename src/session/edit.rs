@@ -1,4 +1,5 @@
-//! The changes that handlers make to a session, under its lock. Nothing here runs code of the user.
+//! The changes that handlers make to a session, under its lock. No code of the user that could
+//! reach the session runs here.
 
 use std::{sync::Arc, time::Duration};
 
@@ -81,7 +82,7 @@ impl State {
         Ok(())
     }
 
-    /// A second logout changes nothing.
+    /// Ends the session. A second logout changes nothing.
     pub(super) fn logout(&self) -> Result<(), Refused> {
         let mut session = match self.edit() {
             Err(Refused::LoggedOut) => return Ok(()),
@@ -155,7 +156,7 @@ impl State {
     ) -> Result<(), Refused> {
         let mut session = self.edit()?;
         let entries = session.entries();
-        // an equal value is not logged: a replay must not undo another request's change of it
+        // an equal value is not logged: its replay would undo a change by another request
         let op = rules.logs_changes.then(|| {
             let changed = |(key, value): &&(&str, Option<&[u8]>)| entries.get(key) != *value;
             Op::set_all(values.iter().filter(changed))

@@ -9,12 +9,12 @@ use crate::{
 /// What a request brought. All parts are `None` for a new visitor, except the time.
 #[derive(Default)]
 pub(crate) struct Arrival {
-    /// When the session was opened. `None` before 1970.
+    /// When the session was opened. `None` if the clock shows a time before 1970.
     pub(crate) opened: Option<Millis>,
     pub(crate) incoming: Option<Incoming>,
     /// The session that the legacy app ended: its cookie is to be removed.
     pub(crate) legacy_logout: Option<SessionId>,
-    /// The ended session whose ticket or cookie came. Boxed, since it is rare.
+    /// The ended session to which the request's ticket or cookie belongs. Boxed, since it is rare.
     pub(crate) tombstone: Option<Box<Tombstone>>,
 }
 
@@ -65,15 +65,15 @@ pub(crate) struct RowRef {
 #[derive(Clone, Copy)]
 pub(crate) struct Tombstone {
     pub(crate) id: SessionId,
-    /// The session that continues it: itself if none does.
+    /// The session that continues it, or itself if there is none.
     pub(crate) successor: Head,
-    /// Whether requests may still be in flight that came before the end.
+    /// Whether requests from before the end may still be in flight.
     pub(crate) fresh: bool,
 }
 
 impl Origin {
-    /// Whether a legacy cookie belongs beside ours. It has a deadline of its own and has to be signed
-    /// again before that.
+    /// Whether a legacy cookie is set together with ours. It expires by its own `max_age`, so it
+    /// has to be signed again in time.
     pub(crate) fn expects_legacy_cookie(self) -> bool {
         matches!(self, Self::Paired | Self::Unpaired)
     }

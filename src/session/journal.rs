@@ -1,7 +1,8 @@
-//! The changes of entries that a request made, to be replayed on what another request saved.
+//! The changes of entries that a request made. They can be replayed on the state that another
+//! request saved.
 //!
-//! They are operations, not differences: a difference would bring back an entry that `clear` was to
-//! remove.
+//! They are operations, not differences. With differences, `clear` would not remove an entry that
+//! another request has added.
 
 use std::sync::Arc;
 

@@ -32,7 +32,7 @@ impl Session {
         moment(self.state().lock().changes.times.created)
     }
 
-    /// When the session expires if it is not used again, by the layer's current timeouts.
+    /// When the session expires if it is not used again. The layer's current timeouts apply.
     pub fn expires_at(&self) -> OffsetDateTime {
         moment(self.state().end(self.rules()))
     }
@@ -60,14 +60,15 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::InvalidOwner`], [`ErrorKind::TooLarge`], [`ErrorKind::Late`], [`ErrorKind::Clock`],
-    /// and [`ErrorKind::LoggedOut`] after `logout` in the same request. Nothing is changed then.
+    /// [`ErrorKind::InvalidOwner`], [`ErrorKind::TooLarge`], [`ErrorKind::Late`],
+    /// [`ErrorKind::Clock`], and [`ErrorKind::LoggedOut`] after `logout` in the same request.
+    /// Nothing is changed then.
     ///
     /// # Security
     ///
-    /// Call it on every authentication, including a step-up. It ends the old id, so that responses to
-    /// requests that are still in flight with that id cannot undo the login. For a session in its
-    /// cookie, this holds within this process and for a minute.
+    /// Call it on every authentication, including a step-up. It ends the old id, so that responses
+    /// to requests that are still in flight with that id cannot undo the login. For a session in
+    /// its cookie, this holds within this process and for a minute.
     pub fn login(&self, owner: impl fmt::Display) -> Result<(), Error> {
         let login = self.state().login(self.rules(), &owner.to_string());
         match self.change("login", login)? {
@@ -78,9 +79,9 @@ impl Session {
 
     /// Gives the session a new id and changes nothing else. Use it when privileges change.
     ///
-    /// If another request renewed or ended the session in the meantime, the changes of this request are
-    /// dropped, with an event. For a minute, a request with the old id can still read the session, but
-    /// its changes are dropped.
+    /// If another request renewed or ended the session in the meantime, the changes of this request
+    /// are dropped, with an event. For a minute, a request with the old id can still read the
+    /// session, but its changes are dropped.
     #[doc(alias = "cycle_id")]
     #[doc(alias = "regenerate")]
     pub fn renew(&self) {
@@ -90,23 +91,23 @@ impl Session {
     /// Lets the session live for `lifetime` from its creation, without an idle timeout.
     ///
     /// `lifetime` is rounded down to whole seconds, and limited by the layer's
-    /// [`max_remember`](crate::SessionLayerBuilder::max_remember). If it has passed before the response
-    /// is sent, the response is an error.
+    /// [`max_remember`](crate::SessionLayerBuilder::max_remember). If it has passed before the
+    /// response is sent, the response is an error.
     pub fn remember(&self, lifetime: Duration) {
         let _ = self.change("remember", self.state().remember(lifetime));
     }
 
     /// Ends the session. It is empty from now on, and the response removes the cookie.
     ///
-    /// Later changes in this request have no effect and are an event, and `login` fails. To change from
-    /// one owner to another, call only `login`: it drops the entries of the other owner.
+    /// Later changes in this request have no effect and emit an event, and `login` fails. To change
+    /// from one owner to another, call only `login`: it drops the entries of the other owner.
     ///
     /// # Security
     ///
-    /// Within this process and for a minute, responses to requests in flight cannot bring the session
-    /// back. A copy of the cookie stays valid until it expires, since the server keeps no record of
-    /// ended sessions. With a store, a logout is final on every instance; if the store cannot be
-    /// reached, the response is a 503.
+    /// Within this process and for a minute, responses to requests in flight cannot bring the
+    /// session back. A copy of the cookie stays valid until it expires, since the server keeps no
+    /// record of ended sessions. With a store, a logout is final on every instance; if the store
+    /// cannot be reached, the response is a 503.
     #[doc(alias = "flush")]
     #[doc(alias = "purge")]
     #[doc(alias = "destroy")]
@@ -118,31 +119,31 @@ impl Session {
     /// Saves the changes to the store before the handler continues.
     ///
     /// Without a store this does nothing, since the response carries the session. With a store, the
-    /// changes so far are saved now and later ones with the response. Emptying a session without a
-    /// logout is saved with the response.
+    /// changes so far are saved now and later ones with the response. If the session is empty but
+    /// not logged out, that is saved with the response.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Late`] if the response's head has been sent. With a store,
-    /// [`ErrorKind::Unavailable`] if it cannot be reached, and [`ErrorKind::Ended`] if another request
-    /// ended the session.
+    /// [`ErrorKind::Unavailable`] if it cannot be reached, and [`ErrorKind::Ended`] if another
+    /// request ended the session.
     pub async fn commit(&self) -> Result<(), Error> {
         self.request.commit().wait().await
     }
 
-    /// Whether the session is still valid. For tasks that hold a session for longer than a request
-    /// takes, such as a socket.
+    /// Whether the session is still valid. Use it in tasks that run longer than a request, such as
+    /// one that serves a WebSocket.
     ///
-    /// It is not valid after it has expired; the traffic of a socket does not extend it. It is not valid
-    /// after another request of this process has ended it by `login`, `renew` or `logout`. The process
-    /// remembers that for a minute, so ask more often. It is not valid either if its own request changed
-    /// it and was cancelled or could not save it. An empty session without an owner is valid. With a
-    /// store, the store is asked.
+    /// It is not valid after it has expired; the traffic of a socket does not extend it. It is not
+    /// valid after another request of this process has ended it by `login`, `renew` or `logout`.
+    /// The process remembers that for a minute, so call this more than once a minute. It is also
+    /// not valid if its own request changed it and then was cancelled or could not save it. An
+    /// empty session without an owner is valid. With a store, the store is asked.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Clock`] if the clock shows a time before 1970, and [`ErrorKind::Unavailable`] if the
-    /// store cannot be reached.
+    /// [`ErrorKind::Clock`] if the clock shows a time before 1970, and [`ErrorKind::Unavailable`]
+    /// if the store cannot be reached.
     pub async fn still_valid(&self) -> Result<bool, Error> {
         self.request.still_valid().wait().await
     }

@@ -31,7 +31,8 @@ pub(crate) enum Measure {
 }
 
 impl Limits {
-    /// The length of a sealed cookie, name and value, with that owner and that many bytes of entries.
+    /// The length of a sealed cookie, name and value, with that owner and that many bytes of
+    /// entries.
     pub(crate) fn cookie_len(&self, owner: Option<&str>, entries: usize) -> usize {
         self.name_len + seal::token_len(record::encoded_len(owner.map(str::len), entries))
     }

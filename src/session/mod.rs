@@ -1,5 +1,5 @@
-//! The session as handlers see it. No I/O: [`Outcome`] says what a change means for the response, and
-//! [`RequestContext`] is the request that a session belongs to.
+//! The session that handlers use. This module does no I/O: [`Outcome`] says what the response has
+//! to do, and [`RequestContext`] is the request that a session belongs to.
 
 mod access;
 mod changes;
@@ -40,7 +40,7 @@ pub(crate) trait RequestContext: Send + Sync {
     fn still_valid(&self) -> Answer<'_, bool>;
 }
 
-/// An answer that is there at once, or after a call to the store.
+/// An answer that is ready at once, or after a call to the store.
 pub(crate) enum Answer<'a, T> {
     Ready(Result<T, Error>),
     Later(Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>),
@@ -55,14 +55,14 @@ impl<T> Answer<'_, T> {
     }
 }
 
-/// The visitor's session. It is always there, possibly empty.
+/// The visitor's session. Every request has one; it may be empty.
 ///
 /// Under axum it is an extractor; in plain Tower, use [`Session::from_extensions`]. It is a handle:
 /// clones refer to the same session, and all methods take `&self`. Changes are sent with the
 /// response's head. There is no need to save them, and nothing is sent if nothing changed.
 ///
-/// A session has entries, each a value of any serde type under a key, and an optional owner. They are
-/// sealed in the visitor's cookie, which holds about 3000 bytes of JSON, or kept in a store.
+/// A session has entries, each a value of any serde type under a key, and an optional owner. They
+/// are sealed in the visitor's cookie, which holds about 3000 bytes of JSON, or kept in a store.
 ///
 /// ```
 /// use tower_sealed_session::{Error, Session};
@@ -76,16 +76,16 @@ impl<T> Answer<'_, T> {
 ///
 /// # Which responses carry it
 ///
-/// All of them, whatever their status. If a handler fails, the changes that it made before are sent,
-/// including a login. So run the steps that can fail first if the changes depend on them.
+/// All of them, whatever their status. If a handler fails, the changes that it made before are
+/// sent, including a login. So run the steps that can fail first if the changes depend on them.
 ///
 /// # When it is too late
 ///
 /// The session is sent with the response's head. After that, [`insert`](Self::insert),
 /// [`update`](Self::update), [`write`](Self::write) and [`login`](Self::login) fail with
-/// [`ErrorKind::Late`](crate::ErrorKind::Late), and the other methods change nothing. Each such call is
-/// an event. The same holds after a request was cancelled. After [`logout`](Self::logout), only `login`
-/// fails, and the other methods change nothing.
+/// [`ErrorKind::Late`](crate::ErrorKind::Late), and the other methods change nothing. Each such
+/// call emits an event. The same holds after a request was cancelled. After
+/// [`logout`](Self::logout), only `login` fails, and the other methods change nothing.
 #[derive(Clone)]
 pub struct Session {
     request: Arc<dyn RequestContext>,
@@ -104,8 +104,8 @@ impl Session {
         self.request.rules()
     }
 
-    /// The result of a change: `None` after `logout`, an error after the session was sent. Both are an
-    /// event.
+    /// The result of a change. It is `None` after `logout`, and an error after the session was
+    /// sent. Both emit an event.
     fn change<T>(&self, method: &str, made: Result<T, Refused>) -> Result<Option<T>, Error> {
         match made {
             Ok(made) => Ok(Some(made)),

@@ -1,4 +1,4 @@
-//! The decision what a response has to do about a session.
+//! Decides what a response has to do about a session.
 
 use crate::{
     entries::Entries,
@@ -46,10 +46,10 @@ pub(super) struct Comparison<'a> {
     pub(super) times: Times,
     pub(super) owner: Option<&'a str>,
     pub(super) entries: Entries<'a>,
-    /// Whether owner or entries were set, perhaps to what they were before.
+    /// Whether owner or entries were set, even if to the same value.
     pub(super) content_was_set: bool,
     pub(super) logged_in: bool,
-    /// Whether the entries name the owner, so that a session without entries has none.
+    /// Whether the owner is read from the entries. Then a session without entries has no owner.
     pub(super) shared: bool,
 }
 

@@ -1,12 +1,12 @@
-//! What a request has saved to the store so far, before its response or with it.
+//! What a request has saved to the store so far.
 
 use super::{incoming::RowRef, outcome::Change};
 use crate::{error::Error, record::Head};
 
-/// What the store was told in this request.
+/// What this request has saved to the store so far.
 #[derive(Default)]
 pub(super) struct Progress {
-    /// The session as the store has it by this request.
+    /// The session that this request saved last.
     pub(super) saved: Option<SavedSession>,
     /// The change for which the response has to set a cookie.
     pub(super) unsent: Option<Change>,
@@ -34,7 +34,7 @@ pub(crate) struct Previous {
 }
 
 impl Previous {
-    /// A session of which only the head is known.
+    /// Makes a previous session of which only the head is known.
     pub(crate) fn from_head(head: Head) -> Self {
         Self { head, row: None }
     }

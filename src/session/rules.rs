@@ -19,8 +19,8 @@ pub(crate) struct Rules {
     pub(crate) random: random::Sources,
     /// The sessions that ended recently.
     pub(crate) ended: Arc<EndedIds>,
-    /// Whether changes of entries are logged, since they may have to be replayed on what another
-    /// request saved to the store.
+    /// Whether changes of entries are logged. With a store, they may have to be replayed on the
+    /// state that another request saved.
     pub(crate) logs_changes: bool,
 }
 
@@ -42,7 +42,7 @@ impl Rules {
         Ok(SessionId::new(bytes))
     }
 
-    /// The randomness that a seal takes.
+    /// Draws the random bytes of a seal.
     pub(crate) fn draw_hedge(&self) -> Result<[u8; seal::RANDOM_LEN], Error> {
         let mut bytes = [0; seal::RANDOM_LEN];
         (self.random.hedge)(&mut bytes)?;

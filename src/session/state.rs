@@ -1,4 +1,4 @@
-//! The session of one request: what came in, and what changed since.
+//! The session of one request: its state when the request came in, and the changes since then.
 
 use std::{
     borrow::Cow,
@@ -21,10 +21,10 @@ use crate::{
     record::{self, Head, SessionId, Times},
 };
 
-/// What came in, outside the lock, and what changed, inside.
+/// The session of one request. What came in is outside the lock. The changes are inside.
 ///
-/// No code of the user that could reach the session runs under the lock, not even a subscriber of
-/// events. So a panic cannot leave half a change behind, and no task can wait for itself.
+/// Code of the user that could reach the session never runs under the lock, not even a subscriber
+/// of events. So a panic cannot leave an incomplete change, and no task can deadlock with itself.
 pub(crate) struct State {
     arrival: Arrival,
     changes: Mutex<Changes>,
@@ -85,7 +85,7 @@ impl State {
         }
     }
 
-    /// Reads the entries under the lock: not by code of the user.
+    /// Reads the entries under the lock. `read` must not run code of the user.
     pub(super) fn inspect<T>(&self, read: impl FnOnce(Entries<'_>) -> T) -> T {
         read(self.lock().entries())
     }
@@ -102,7 +102,8 @@ impl State {
         String::from_utf8(text).map_err(|_| ErrorKind::Encoding.into())
     }
 
-    /// The id to judge the session by, and its times. `None` if it is over.
+    /// The id and the times that decide whether the session is valid. `None` if this request knows
+    /// that it has ended.
     pub(crate) fn standing(&self) -> Option<(Option<SessionId>, Times)> {
         let session = self.lock();
         let changes = &*session.changes;
@@ -113,8 +114,8 @@ impl State {
         (!changes.logged_out() && !changes.lost).then_some((id, changes.times))
     }
 
-    /// When the session expires if it is not used again, by the times that it has or would be sealed
-    /// with.
+    /// When the session expires if it is not used again. If the response would seal it, its new
+    /// times count.
     pub(super) fn end(&self, rules: &Rules) -> Millis {
         let session = self.lock();
         let mut times = session.changes.times;
@@ -126,7 +127,7 @@ impl State {
         rules.timeouts.end(times)
     }
 
-    /// Whether the session is due to be sealed again if nothing changes, or its row to be touched.
+    /// Whether an unchanged session has to be sealed again, or its row has to be touched.
     pub(crate) fn refresh_due(&self, rules: &Rules, opened: Millis) -> bool {
         let Some(incoming) = self.incoming() else {
             return false;
@@ -139,7 +140,7 @@ impl State {
         !incoming.is_vacant() && timeouts.refresh_due(times, fallback, opened)
     }
 
-    /// Decides what the response has to do. After this, nothing changes any more.
+    /// Decides what the response has to do. Later changes are refused.
     pub(crate) fn settle(&self) -> Outcome {
         let mut session = self.lock();
         let outcome = session.outcome();
@@ -167,8 +168,8 @@ impl State {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::TooLarge`]: mutators check the size, but another writer of the format may have
-    /// padded the record less than it is padded here.
+    /// [`ErrorKind::TooLarge`]: the methods that change a session check its size. But another
+    /// writer of the format may have used less padding, so that the record becomes longer here.
     pub(crate) fn encode(
         &self,
         rules: &Rules,
@@ -203,7 +204,7 @@ impl State {
         Ok((head, session.changes.owner.as_deref().map(str::to_owned)))
     }
 
-    // What the store was told in this request.
+    // What this request has saved to the store so far.
 
     /// The session that a commit replaces: as it came in, or as this request saved it.
     pub(crate) fn previous(&self) -> Option<Previous> {

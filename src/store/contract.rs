@@ -17,10 +17,12 @@ pub const MAX_BYTES: usize = 64 * 1024;
 /// - [`save`](Self::save) replaces only the version it was given, and never inserts.
 /// - [`touch`](Self::touch) changes when a session expires and nothing else.
 /// - Concurrent calls, from any number of instances, are applied one after the other.
-/// - A call that is dropped at any point is applied or is not, and does not affect later calls.
+/// - A call that is dropped at any point is applied completely or not at all. It does not affect
+///   later calls.
 ///
-/// A session is stored with its end. The store deletes it at any time after that. The layer decides
-/// whether a session has expired, so it does not matter when the store deletes it.
+/// A session is stored together with the time when it ends. The store may delete it at any time
+/// after its end. The layer decides whether a session has expired, so it does not matter when the
+/// store deletes it.
 ///
 /// ```
 /// # #[cfg(feature = "store")] {
@@ -85,8 +87,8 @@ pub trait Store: Send + Sync + 'static {
         owner: Option<OwnerTag>,
     ) -> impl Future<Output = Result<Saving, StoreError>> + Send;
 
-    /// Changes when a session expires, if it still has the version `expected`. Version and bytes stay
-    /// as they are. Returns `false` if the version is another one, or if there is no session.
+    /// Changes when a session expires, if it still has the version `expected`. Version and bytes
+    /// stay as they are. Returns `false` if the version is another one, or if there is no session.
     fn touch(
         &self,
         key: StoreKey,
@@ -135,9 +137,9 @@ pub enum Creation {
 pub enum Saving {
     /// It was replaced and now has that version.
     Saved(Version),
-    /// The session has another version: this is the current one.
+    /// The session has another version. This is the stored session.
     Conflict(Stored),
-    /// There is no session under the key, or no longer.
+    /// There is no session under the key.
     Gone,
 }
 
@@ -166,10 +168,12 @@ impl Version {
     }
 }
 
-/// The key of a session in a store: a hash of its id, so that reading the store does not reveal ids.
+/// The key of a session in a store: a hash of its id, so that reading the store does not reveal
+/// ids.
 ///
 /// `SHA-256("tower-sealed-session/v1 store" ‖ LP(cookie name) ‖ LP(audience) ‖ id)[..16]`, where
-/// `LP(x)` is the length of x as two bytes, big-endian, followed by x. `Debug` shows the first 4 bytes.
+/// `LP(x)` is the length of x as two bytes, big-endian, followed by x. `Debug` shows the first 4
+/// bytes.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StoreKey([u8; 16]);
 
@@ -187,8 +191,8 @@ impl StoreKey {
     }
 }
 
-/// An owner in a store's index: `HMAC-SHA-256(key, owner)[..16]` with a key of the layer, so that the
-/// index holds no personal data. `Debug` shows nothing of it.
+/// The tag of an owner in a store's index: `HMAC-SHA-256(key, owner)[..16]` with a key of the
+/// layer. So the index holds no personal data. `Debug` does not show the tag.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct OwnerTag([u8; 16]);
 

@@ -71,7 +71,7 @@ impl StoreError {
 }
 
 impl StoreError {
-    /// Whether the connection broke. The call may have taken effect or not.
+    /// Whether the connection broke. The call may or may not have taken effect.
     pub(crate) fn is_lost(&self) -> bool {
         self.kind == StoreErrorKind::Unreachable
     }

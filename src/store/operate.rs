@@ -7,8 +7,8 @@ use super::{contract::Store, error::StoreError};
 /// The operations of a store that operators use.
 pub trait Operate: Store {
     /// Deletes up to a few hundred sessions that expired before `now`, in one short statement, and
-    /// returns how many. 0: none are left. Stores that expire sessions themselves, such as Redis,
-    /// return 0.
+    /// returns how many. If it returns 0, none are left. Stores that expire sessions themselves,
+    /// such as Redis, return 0.
     fn prune(&self, now: OffsetDateTime) -> impl Future<Output = Result<u64, StoreError>> + Send;
 
     /// Counts the sessions.

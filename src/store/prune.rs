@@ -5,10 +5,10 @@ use time::OffsetDateTime;
 use super::operate::Operate;
 use crate::event::Event;
 
-/// Prunes a store at this interval, without end: spawn it as a task.
+/// Prunes a store at this interval and never returns. Spawn it as a task.
 ///
 /// Errors are events and do not stop it. It pauses between its short statements, so that requests
-/// are not held up.
+/// do not have to wait.
 ///
 /// ```no_run
 /// # async fn start() -> Result<(), Box<dyn std::error::Error>> {

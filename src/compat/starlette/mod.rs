@@ -20,8 +20,9 @@ use crate::{event::Event, key::Secret};
 /// key = SHA-1( "itsdangerous.Signer" ‖ "signer" ‖ secret )
 /// ```
 ///
-/// It accepts and refuses the same values as Starlette, including base64 with junk in it. One case
-/// differs: Starlette answers 500 to a signed value that is not JSON. Here, it is an empty session.
+/// It accepts and refuses the same values as Starlette, including base64 with invalid bytes in it.
+/// One case differs: for a signed value that is not JSON, Starlette's response is a 500. Here, it
+/// is an empty session.
 ///
 /// # Security
 ///
@@ -125,7 +126,8 @@ impl Format for Starlette {
     }
 }
 
-/// A time that is out of range becomes the last possible one, which is in the future.
+/// The time of a timestamp. If it is out of range, it becomes the last possible time, which is in
+/// the future.
 fn moment(bytes: &[u8]) -> OffsetDateTime {
     let seconds = bytes.iter().try_fold(0_i64, |seconds, &byte| {
         seconds.checked_mul(256)?.checked_add(byte.into())

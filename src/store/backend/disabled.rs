@@ -7,14 +7,16 @@ use crate::store::{
     error::StoreError,
 };
 
-/// No value of this type exists, so the compiler removes the code that would use one.
+/// A backend without the feature `store`. No value of this type exists, so the compiler removes the
+/// code that would use one.
 #[derive(Clone)]
 pub(crate) enum Backend {}
 
-/// No session has a row, so no request waits for another one.
+/// The right to change a session. Without a store, no request waits for another one.
 pub(crate) enum Turn {}
 
-/// No commit is retried. It has a value, since code after one without would be unreachable.
+/// The deadline of a commit. Without a store, no commit is retried. The type has a value, since the
+/// compiler would otherwise report unreachable code after its creation.
 pub(crate) struct Deadline {}
 
 impl Deadline {
@@ -23,7 +25,7 @@ impl Deadline {
     }
 }
 
-/// Commits of one request need no order without a store.
+/// The order of the commits of one request. Without a store, they need none.
 #[derive(Default)]
 pub(crate) struct Lane {}
 

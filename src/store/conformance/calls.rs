@@ -1,4 +1,4 @@
-//! Calls one after another.
+//! Tests of calls that follow each other.
 
 use std::{sync::Arc, time::Duration};
 
@@ -176,7 +176,7 @@ pub(super) async fn replaces_one_version<S: Store>(store: &S, other: &S) {
     store.delete(key).await.expect("delete");
 }
 
-/// Repeats calls, as after a lost answer.
+/// Repeats calls, as the layer does after a lost answer.
 pub(super) async fn repeated_calls<S: Store>(store: &S) {
     let key = key();
     let version = assert_created(

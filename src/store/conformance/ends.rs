@@ -1,4 +1,4 @@
-//! Calls that end a session or move its end.
+//! Tests of calls that delete a session or change when it expires.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Concurrent calls, and dropped calls.
+//! Tests of concurrent calls and of dropped calls.
 
 use std::{
     collections::HashSet,

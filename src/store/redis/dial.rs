@@ -25,7 +25,7 @@ const OLDEST: [u32; 2] = [6, 2];
 /// Opens connections to one server.
 pub(super) struct Dialer {
     client: Client,
-    /// The time limit of a connection attempt: longer if DNS and TLS were slow the first time.
+    /// The time limit of a connection attempt. It is longer if the first attempt was slow.
     limit: Duration,
 }
 

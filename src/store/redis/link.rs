@@ -35,7 +35,7 @@ const IDLE: Duration = Duration::from_millis(400);
 /// The time limit of the ping.
 const PING: Duration = Duration::from_millis(250);
 
-/// A call that is dropped sooner says nothing about the server: the client may have disconnected.
+/// If a call is dropped sooner, the server is not checked: the client may have disconnected.
 const IMPATIENT: Duration = Duration::from_millis(100);
 
 /// How long calls wait for a new connection after one was lost.
@@ -185,7 +185,7 @@ impl Shared {
         self.gained.notify_waiters();
     }
 
-    /// Waits briefly if the connection was just lost. In most cases a new one follows at once.
+    /// Waits briefly if the connection was lost just before. In most cases a new one is ready soon.
     async fn bridge(&self) {
         let gained = self.gained.notified();
         let left = {

@@ -11,7 +11,7 @@ use crate::clock::{self, Millis};
 /// Numbers are big-endian. The bytes of the session follow.
 const HEAD: usize = 32;
 
-/// How long an index keeps ended sessions: longer than the clocks of instances differ.
+/// How long an index keeps ended sessions. The clocks of two instances must differ by less.
 const SLACK: Millis = 60_000;
 
 pub(super) fn encode(version: Version, end: End, owner: Option<OwnerTag>, bytes: &[u8]) -> Vec<u8> {

@@ -12,8 +12,8 @@ use crate::store::error::{StoreError, StoreErrorKind};
 
 /// How long a statement is retried while another process writes.
 ///
-/// SQLite's own wait would retry after up to 100 ms, and might find no gap in constant writes. It
-/// is switched off, and the statement is retried after a few milliseconds.
+/// SQLite's own wait would retry after up to 100 ms, and might find no free moment between constant
+/// writes. It is switched off, and the statement is retried after a few milliseconds.
 const BUSY: Duration = Duration::from_secs(2);
 /// How long opening a file is retried. No request waits for it, and it is slow when many processes
 /// start at once.

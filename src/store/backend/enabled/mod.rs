@@ -81,7 +81,7 @@ impl<S: Store> AnyStore for S {
     }
 }
 
-/// A store with a deadline for each call, and one writer at a time of each session.
+/// A store with a deadline for each call. In this process, each session has one writer at a time.
 #[derive(Clone)]
 pub(crate) struct Backend {
     store: Arc<dyn AnyStore>,
@@ -147,7 +147,7 @@ impl Backend {
         self.call("load", || self.store.load(key)).await
     }
 
-    /// Inserts a row. `None`: the key has another one.
+    /// Inserts a row. Returns `None` if the key has another row.
     pub(crate) async fn create(
         &self,
         key: StoreKey,
@@ -155,7 +155,7 @@ impl Backend {
     ) -> Result<Option<Version>, StoreError> {
         match self.call("create", || self.store.create(key, row)).await? {
             Creation::Created(version) => Ok(Some(version)),
-            // perhaps by this call, whose answer was lost
+            // this call may have created it, if an answer was lost
             Creation::Exists => match self.load(key).await? {
                 Some(stored) if stored.bytes == row.bytes => Ok(Some(stored.version)),
                 _ => Ok(None),
@@ -179,11 +179,12 @@ impl Backend {
             })
         });
         match saving.await? {
-            // by this call, whose answer was lost: no two seals are equal
+            // no two seals are equal, so this call saved it and its answer was lost
             Saving::Conflict(stored) if stored.bytes == row.bytes => {
                 Ok(Saving::Saved(stored.version))
             }
-            // perhaps by this call and then by another one: a repetition might apply it twice
+            // this call may have saved it before another one did; a replay could then apply it
+            // twice
             Saving::Conflict(stored)
                 if lost.load(Ordering::Relaxed) && stored.version != expected.next() =>
             {

@@ -1,4 +1,4 @@
-//! Touches of one session by several requests at once: one of them calls the store.
+//! If several requests touch one session at once, only one of them calls the store.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -16,7 +16,7 @@ pub(super) struct Touches(Mutex<Log>);
 #[derive(Default)]
 struct Log {
     under_way: HashSet<StoreKey>,
-    /// The ends that were set last. They are forgotten when there are many: one touch too many does
+    /// The ends that were set last. When there are many, they are forgotten. An unneeded touch does
     /// no harm.
     ends: HashMap<StoreKey, OffsetDateTime>,
 }
@@ -44,7 +44,7 @@ impl Touches {
 }
 
 impl Touch<'_> {
-    /// The store has set that end.
+    /// Notes that the store has set that end.
     pub(super) fn done(&self, expires: OffsetDateTime) {
         let ends = &mut self.all.lock().ends;
         if ends.len() >= Touches::MOST {

@@ -20,7 +20,8 @@ pub(super) struct Turns(Mutex<HashMap<StoreKey, Arc<Queue>>>);
 #[derive(Default)]
 struct Queue {
     line: Arc<tokio::sync::Mutex<()>>,
-    /// When the store failed a request that had the turn. The waiting ones fail with the same error.
+    /// The time and the error of the last failed call of a request that had the turn. Requests that
+    /// waited at that time fail with the same error.
     failed: Mutex<Option<(Instant, StoreError)>>,
 }
 
@@ -73,7 +74,7 @@ impl Drop for Turn {
     fn drop(&mut self) {
         self.guard = None;
         let mut queues = self.turns.lock();
-        // the table's and this one: no other request waits
+        // one reference is in the table and one is here, so no other request waits
         if Arc::strong_count(&self.queue) == 2 {
             queues.remove(&self.key);
         }

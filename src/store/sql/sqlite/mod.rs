@@ -35,7 +35,8 @@ use sqlx::{
 #[derive(Clone)]
 pub struct SqliteStore {
     readers: SqlitePool,
-    /// One connection. Writers queue for it, and do not have to poll for the lock of the file.
+    /// One connection. Writers of this process queue for it, and do not have to poll for the lock
+    /// of the file.
     writer: SqlitePool,
 }
 
