@@ -14,8 +14,8 @@ use crate::{
 
 /// The session of the innermost layer.
 ///
-/// If there is no layer around the handler, the rejection names the missing line. A handler that can
-/// work without a session takes a `Result<Session, Error>`.
+/// If there is no layer around the handler, the rejection names the missing line. A handler that
+/// can work without a session takes a `Result<Session, Error>`.
 impl<S: Sync> FromRequestParts<S> for Session {
     type Rejection = Error;
 

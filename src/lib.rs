@@ -1,5 +1,5 @@
-//! A Tower layer for Axum that keeps the whole session in one encrypted, signed, expiring cookie,
-//! like Starlette's `SessionMiddleware`.
+//! A Tower layer for Axum that keeps the whole session in one encrypted, signed, expiring cookie.
+//! It is used like Starlette's `SessionMiddleware`, whose cookie is only signed.
 //!
 //! No server-side store is needed. The browser keeps the entries of a [`Session`] in its cookie.
 //! Only the server can read or change them, and the server enforces when the session ends. A
@@ -44,7 +44,7 @@
 //! | feature | default | adds | crates |
 //! |---|---|---|---|
 //! | `axum` | yes | the extractor, and [`Error`] as a response (on axum-core) | |
-//! | `starlette` | no | `compat`: sessions from Starlette, FastAPI or another system, or shared with it | 1 |
+//! | `starlette` | no | `compat`: sessions of Starlette, FastAPI or another system | 1 |
 //! | `memory` | no | a store in this process's memory | 1 |
 //! | `redis` | no | a store in Redis 6.2 or newer, or Valkey | 51 |
 //! | `sqlite` | no | a store in an SQLite file (needs a C compiler and Rust 1.94) | 76 |

@@ -6,7 +6,7 @@
 //!
 //! | mode | cookies | use it when |
 //! |---|---|---|
-//! | [`migrate`] | reads ours, else the legacy one; writes ours, removes the legacy one | the legacy app is gone |
+//! | [`migrate`] | reads both, writes ours, removes the legacy one | the legacy app is gone |
 //! | [`dual_write`] | reads the newer, writes both | the legacy app still runs, or may run again |
 //! | [`SignedSessionLayer`] | reads and writes only the legacy one | both apps stay |
 //!

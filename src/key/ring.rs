@@ -52,9 +52,11 @@ impl KeyRing {
     /// | variable | value |
     /// |---|---|
     /// | `SESSION_SECRET` | the secret that seals and opens |
-    /// | `SESSION_SECRET_FALLBACKS` | up to eight secrets that only open, separated by commas or white space |
+    /// | `SESSION_SECRET_FALLBACKS` | up to eight that only open, separated by commas or spaces |
     /// | `SESSION_ENCRYPTION_KEY` | an alias of `SESSION_SECRET` |
-    /// | `SESSION_SECRET_FILE`, `SESSION_ENCRYPTION_KEY_FILE`, `SESSION_SECRET_FALLBACKS_FILE` | the path of a file with the value |
+    /// | `SESSION_SECRET_FILE` | the path of a file with the secret |
+    /// | `SESSION_ENCRYPTION_KEY_FILE` | an alias of `SESSION_SECRET_FILE` |
+    /// | `SESSION_SECRET_FALLBACKS_FILE` | the path of a file with the fallbacks |
     ///
     /// # Errors
     ///

@@ -38,7 +38,7 @@ impl SessionLayer {
     ///
     /// # Errors
     ///
-    /// The errors of [`from_env`](Self::from_env), except that all variables may be missing.
+    /// The errors of [`from_env`](Self::from_env), but a missing secret is no error.
     pub fn from_env_or_ephemeral() -> Result<Self, EnvError> {
         SessionLayerBuilder::from_env_or_ephemeral().map(Self::with_defaults)
     }
@@ -66,7 +66,7 @@ impl SessionLayerBuilder {
     ///
     /// # Errors
     ///
-    /// The errors of [`from_env`](Self::from_env), except that all variables may be missing.
+    /// The errors of [`from_env`](Self::from_env), but a missing secret is no error.
     pub fn from_env_or_ephemeral() -> Result<Self, EnvError> {
         if !is_silent(&|name| std::env::var_os(name)) {
             return Self::from_env();

@@ -6,16 +6,16 @@ use std::fmt;
 pub enum ConfigError {
     /// The value of a setting is invalid.
     Invalid {
-        /// The setting.
+        /// The name of the method that sets it.
         setting: &'static str,
         /// What is wrong with the value, and which values are valid.
         reason: &'static str,
     },
     /// Two settings cannot be combined.
     Conflict {
-        /// One of them.
+        /// The name of one method.
         setting: &'static str,
-        /// The other one.
+        /// The name of the other method.
         other: &'static str,
         /// Why, and what to do.
         reason: &'static str,

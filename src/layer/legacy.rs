@@ -12,8 +12,8 @@ impl SessionLayerBuilder {
     /// Takes over the sessions of an app that no longer runs.
     ///
     /// A visitor with the legacy cookie and without ours continues the legacy session. Its last use
-    /// is the time when the cookie was signed. The next response sets our cookie and removes the
-    /// legacy one.
+    /// is the time when the legacy cookie was signed. The next response sets our cookie and removes
+    /// the legacy one.
     ///
     /// From `until` on, the legacy cookie is ignored. [`idle_timeout`](Self::idle_timeout) and
     /// [`absolute_timeout`](Self::absolute_timeout) must be set, since they also apply to legacy

@@ -36,7 +36,9 @@ use crate::{
 /// use std::time::Duration;
 /// use tower_sealed_session::{SignedSessionLayer, compat::{LegacyCookie, Starlette}};
 ///
-/// let shared = LegacyCookie::new(Starlette::new(["the secret_key of both"])?, Duration::from_secs(14 * 24 * 3600));
+/// let fourteen_days = Duration::from_secs(14 * 24 * 3600);
+/// let format = Starlette::new(["the secret_key of both"])?;
+/// let shared = LegacyCookie::new(format, fourteen_days);
 /// let sessions = SignedSessionLayer::new(shared)?;
 /// assert_eq!(sessions.cookie_name(), "session");
 /// # Ok::<(), Box<dyn std::error::Error>>(())

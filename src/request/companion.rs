@@ -160,7 +160,7 @@ impl Reader<'_> {
 
 impl Commit<'_> {
     /// The header that sets or removes the legacy cookie when ours is set at `now`. With `keep`,
-    /// the legacy cookie needs no change.
+    /// the legacy cookie is up to date and is not set again.
     pub(super) fn legacy_line(
         &self,
         head: Head,

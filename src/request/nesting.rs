@@ -15,8 +15,8 @@ use crate::{
 struct Innermost(Arc<Slot>);
 
 impl Slot {
-    /// Puts a slot into the request. Returns `None` if an outer layer with the same cookie name has
-    /// put one there. Then the outer layer commits.
+    /// Puts a slot into the request. Returns `None` if an outer layer has the same cookie name:
+    /// that layer commits.
     pub(crate) fn enter<B>(config: &Arc<Config>, request: &mut Request<B>) -> Option<Arc<Self>> {
         let outer = request.extensions().get::<Innermost>();
         let outer = outer.map(|Innermost(slot)| slot.clone());

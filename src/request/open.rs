@@ -73,7 +73,8 @@ impl Reader<'_> {
         }
     }
 
-    /// The one valid session of our cookies. Events report rejected cookies.
+    /// The one valid session of our cookies, if there is one. Each rejected cookie with a known key
+    /// is an event. If there are only foreign ones, the first is an event.
     #[inline(always)] // see `read`
     fn find(&mut self, keys: &Keys, now: Millis) -> Result<Option<Incoming>, Ambiguous> {
         let Config { codec, rules, .. } = self.config;
@@ -108,7 +109,7 @@ impl Reader<'_> {
             };
             let times = incoming.record.head.times;
             let timely = match incoming.record.stored {
-                // the row of a ticket has the other times
+                // the time of last use is in the row
                 true => rules.timeouts.check_ticket(times, now),
                 false => rules.timeouts.check(times, now),
             };

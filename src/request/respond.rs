@@ -1,4 +1,4 @@
-//! Writing the outcome of a commit into the response. No other code writes its headers.
+//! Writes the outcome of a commit into the response. All changes of its headers begin here.
 
 use http::{HeaderMap, HeaderValue, Response, header::SET_COOKIE};
 

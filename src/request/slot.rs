@@ -74,8 +74,8 @@ impl Slot {
 
     /// Opens the session without a call to the store.
     ///
-    /// If extractors race, the session is opened once. The events are emitted after that, since a
-    /// subscriber may ask for the session in turn.
+    /// If extractors race, the session is opened once. The events are emitted after that: a
+    /// subscriber may ask for the session too.
     pub(crate) fn open_now(self: &Arc<Self>) -> Result<Session, Error> {
         let mut events = Vec::new();
         let opened = self.opened.get_or_init(|| {

@@ -15,7 +15,7 @@ use crate::{
     record::{Head, SessionId, Times},
 };
 
-/// The changes of this request. `None` means unchanged since the request came in.
+/// The changes of this request. If owner or entries are `None`, those that came in are used.
 pub(super) struct Changes {
     pub(super) phase: Phase,
     pub(super) id: Option<SessionId>,

@@ -1,5 +1,5 @@
-//! A session to save to a store. It is separate from the session that handlers hold: if another
-//! request saved first, the changes are applied again to that state.
+//! A copy of the session, to be saved to a store. If another request saved first, the changes are
+//! applied again to what it saved.
 
 use std::sync::Arc;
 

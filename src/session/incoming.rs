@@ -6,7 +6,7 @@ use crate::{
     record::{Head, Record, SessionId},
 };
 
-/// What a request brought. All parts are `None` for a new visitor, except the time.
+/// What a request brought. For a new visitor, only the time is set.
 #[derive(Default)]
 pub(crate) struct Arrival {
     /// When the session was opened. `None` if the clock shows a time before 1970.

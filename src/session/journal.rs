@@ -1,8 +1,8 @@
 //! The changes of entries that a request made. They can be replayed on the state that another
 //! request saved.
 //!
-//! They are operations, not differences. With differences, `clear` would not remove an entry that
-//! another request has added.
+//! They are operations, not differences. If `clear` were stored as a difference, it would not
+//! remove an entry that another request added.
 
 use std::sync::Arc;
 

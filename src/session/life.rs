@@ -45,8 +45,8 @@ impl Session {
 
     /// Logs `owner` in: the session gets a new id, and its life begins now.
     ///
-    /// The entries stay if the session had no owner or the same one, such as a cart that was filled
-    /// before. The entries of another owner are dropped. The session is not remembered: call
+    /// The entries, such as a cart, stay if the session had no owner or the same one. The entries
+    /// of another owner are dropped. The session is not remembered: call
     /// [`remember`](Self::remember) afterwards.
     ///
     /// ```

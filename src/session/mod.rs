@@ -76,8 +76,9 @@ impl<T> Answer<'_, T> {
 ///
 /// # Which responses carry it
 ///
-/// All of them, whatever their status. If a handler fails, the changes that it made before are
-/// sent, including a login. So run the steps that can fail first if the changes depend on them.
+/// Every response carries the changes, whatever its status. If a handler fails, the changes that it
+/// made before are sent, including a login. So run the steps that can fail first if the changes
+/// depend on them.
 ///
 /// # When it is too late
 ///
@@ -85,7 +86,8 @@ impl<T> Answer<'_, T> {
 /// [`update`](Self::update), [`write`](Self::write) and [`login`](Self::login) fail with
 /// [`ErrorKind::Late`](crate::ErrorKind::Late), and the other methods change nothing. Each such
 /// call emits an event. The same holds after a request was cancelled. After
-/// [`logout`](Self::logout), only `login` fails, and the other methods change nothing.
+/// [`logout`](Self::logout), [`login`](Self::login) and [`id`](Self::id) fail, and the other
+/// methods change nothing.
 #[derive(Clone)]
 pub struct Session {
     request: Arc<dyn RequestContext>,

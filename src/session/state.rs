@@ -114,8 +114,8 @@ impl State {
         (!changes.logged_out() && !changes.lost).then_some((id, changes.times))
     }
 
-    /// When the session expires if it is not used again. If the response would seal it, its new
-    /// times count.
+    /// When the session expires if it is not used again. If the response would seal it again, the
+    /// new time of use counts.
     pub(super) fn end(&self, rules: &Rules) -> Millis {
         let session = self.lock();
         let mut times = session.changes.times;

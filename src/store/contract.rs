@@ -48,7 +48,9 @@ pub const MAX_BYTES: usize = 64 * 1024;
 ///     ) -> Result<Saving, StoreError> {
 ///         Ok(Saving::Gone)
 ///     }
-///     async fn touch(&self, _: StoreKey, _: Version, _: OffsetDateTime) -> Result<bool, StoreError> {
+///     async fn touch(
+///         &self, _: StoreKey, _: Version, _: OffsetDateTime,
+///     ) -> Result<bool, StoreError> {
 ///         Ok(false)
 ///     }
 ///     async fn delete(&self, _: StoreKey) -> Result<bool, StoreError> {

@@ -203,8 +203,8 @@ impl<'a> StoreCommit<'a> {
     }
 }
 
-/// Fails if an earlier commit was not answered: its changes may be saved, so they are not saved again.
-/// A logout can be repeated.
+/// Fails if an earlier commit was not answered: its changes may be saved, so they are not saved
+/// again. A logout can be repeated.
 fn check_failed(state: &State, outcome: Outcome) -> Result<(), Error> {
     match state.failed() {
         Some(error) if outcome != Outcome::LOGGED_OUT => Err(error),

@@ -51,7 +51,8 @@ impl StoreCommit<'_> {
         Err(contended())
     }
 
-    /// Ends one session. Returns the session that continues it, if another request renewed it before.
+    /// Ends one session. Returns the session that continues it, if another request renewed it
+    /// before.
     async fn end_for_good(&self, previous: Previous) -> Result<Option<Previous>, Error> {
         let Previous { head, mut row } = previous;
         for tries in 0..TRIES {

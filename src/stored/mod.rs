@@ -2,9 +2,9 @@
 //!
 //! A session has one row under its id, or is in its cookie. A row is replaced only at the version
 //! that this request saw. If another request came first, the changes are replayed on what it saved.
-//! A session that gets a new id (login, renewal, a move between cookie and store) is first saved under
-//! the new id; then the old row becomes a tombstone that names the new one. No code here creates a
-//! session from a row that has ended.
+//! A session that gets a new id (login, renewal, a move between cookie and store) is first saved
+//! under the new id; then the old row becomes a tombstone that names the new one. No code here
+//! creates a session from a row that has ended.
 
 mod commit;
 mod end;

@@ -57,8 +57,8 @@ pub(super) fn needs_ticket(incoming: &Incoming, row: RowRef) -> bool {
     !row.ticket || incoming.age == Age::Fallback
 }
 
-/// Whether a session whose cookie would have that length goes into one. A session in the store comes
-/// back at half the size, so that it does not move to and fro.
+/// Whether a session whose cookie would have that length goes into one. A session in the store
+/// comes back at half the size, so that it does not move to and fro.
 fn fits(cookie_len: usize, in_store: bool) -> bool {
     cookie_len <= if in_store { MAX_PAIR / 2 } else { MAX_PAIR }
 }

@@ -76,8 +76,8 @@ impl Rows<'_> {
         self.replace(draft.head.id, version, &row).await
     }
 
-    /// Replaces a row by a tombstone. The session continues as `successor`, or ends if that is its own
-    /// head.
+    /// Replaces a row by a tombstone. The session continues as `successor`, or ends if that is its
+    /// own head.
     pub(super) async fn end(
         &self,
         id: SessionId,
@@ -90,8 +90,8 @@ impl Rows<'_> {
         self.replace(id, version, &row).await
     }
 
-    /// Inserts a row for visitors who come with the cookie of a session: it has moved to `successor`,
-    /// or it ended. Returns `false` if there is a row already.
+    /// Inserts a row for visitors who come with the cookie of a session: it has moved to
+    /// `successor`, or it ended. Returns `false` if there is a row already.
     pub(super) async fn insert_pointer(
         &self,
         head: Head,

@@ -52,8 +52,8 @@ impl StoreCommit<'_> {
         kept
     }
 
-    /// Sets `made` to the id of a row that it creates. The row has to be deleted if the draft is not
-    /// saved there.
+    /// Sets `made` to the id of a row that it creates. The row has to be deleted if the draft is
+    /// not saved there.
     async fn write_in_turn(
         &self,
         draft: &mut Draft,
@@ -126,7 +126,8 @@ impl StoreCommit<'_> {
                 }
                 (Old::Ended, None) => return Ok(Kept::Cookie),
                 (Old::Lost(next), _) if draft.outcome == Outcome::Write(Change::LoggedIn) => {
-                    // a renewal of the old session ends with it; another login is a session of its own
+                    // a renewal of the old session ends with it; another login is a session of its
+                    // own
                     if let (Some(next), Some(Previous { head, .. })) = (next, draft.previous)
                         && next.id != head.id
                         && next.times.created == head.times.created
@@ -141,8 +142,8 @@ impl StoreCommit<'_> {
         Err(contended())
     }
 
-    /// Ends the previous session, which `successor` continues. If another request changed it, the draft
-    /// is made again on that.
+    /// Ends the previous session, which `successor` continues. If another request changed it, the
+    /// draft is made again on that.
     async fn end(&self, draft: &mut Draft, successor: Head) -> Result<Old, Error> {
         let rules = self.rows.rules;
         let Some(Previous { head, row }) = draft.previous else {

@@ -43,8 +43,8 @@ impl StoreCommit<'_> {
         }
     }
 
-    /// Moves an unchanged session from its cookie to the store. If that fails, the next request tries
-    /// again.
+    /// Moves an unchanged session from its cookie to the store. If that fails, the next request
+    /// tries again.
     async fn move_in(&self, head: Head) -> Result<Saved, Error> {
         let rules = self.rows.rules;
         let mut draft = Draft::new(self.state, rules, self.now)?;

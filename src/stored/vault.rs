@@ -70,7 +70,8 @@ impl Vault {
         seal::seal(self.rows.current(), key.as_bytes(), random, buffer)
     }
 
-    /// A row that names another head: a tombstone, or a pointer if the session `moved` from its cookie.
+    /// A row that names another head: a tombstone, or a pointer if the session `moved` from its
+    /// cookie.
     pub(super) fn pointer(
         &self,
         key: StoreKey,

@@ -1,7 +1,7 @@
 //! Concurrent requests of one visitor, with the state in the cookie.
 //!
-//! The guide `security` lists the limits under "What is not promised". The requests are sure to overlap: each
-//! slow handler opens its session, signals that, and waits for a permit.
+//! The guide `security` lists the limits under "What is not promised". The requests are sure to
+//! overlap: each slow handler opens its session, signals that, and waits for a permit.
 
 use std::{
     collections::BTreeMap,
