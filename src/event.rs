@@ -273,3 +273,22 @@ impl DropReason {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn the_guide_lists_every_event() {
+        let source = include_str!("event.rs");
+        let source = source.split("mod tests").next().expect("a first part");
+        let emitted = source.split("emit!(").skip(1);
+        let emitted: BTreeSet<_> = emitted.filter_map(|call| call.split('"').nth(1)).collect();
+        let rows = include_str!("guide/events.md").lines();
+        let listed = rows.filter_map(|row| row.strip_prefix("| `")?.split('`').next());
+        let mut listed: BTreeSet<_> = listed.collect();
+        listed.remove("event");
+        assert_eq!(emitted, listed);
+        assert!(emitted.len() > 20);
+    }
+}
