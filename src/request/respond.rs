@@ -76,8 +76,12 @@ fn replace<B: Default>(response: &mut Response<B>, error: Error) {
     }
 }
 
-fn append(headers: &mut HeaderMap, cookies: Cookies) {
-    for line in cookies.into_iter().flatten() {
+fn append(headers: &mut HeaderMap, [ours, legacy]: Cookies) {
+    // a loop over the array would copy both headers
+    if let Some(line) = ours {
+        headers.append(SET_COOKIE, line);
+    }
+    if let Some(line) = legacy {
         headers.append(SET_COOKIE, line);
     }
 }
