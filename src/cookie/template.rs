@@ -4,7 +4,7 @@ use bytes::Bytes;
 use cookie::{Cookie, SameSite};
 use http::HeaderValue;
 
-use super::CookieName;
+use super::name::CookieName;
 
 /// Browsers drop a cookie if its name and value together are longer (RFC 6265bis §5.6).
 pub(crate) const MAX_PAIR: usize = 4096;

@@ -3,7 +3,7 @@ use hkdf::Hkdf;
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use super::{HmacKey, Secret};
+use super::{hmac::HmacKey, secret::Secret};
 
 /// The HKDF salt and the start of every `info`. A new token version needs a new label.
 const LABEL: &[u8] = b"tower-sealed-session/v1";

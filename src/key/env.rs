@@ -1,15 +1,16 @@
 use std::{
     ffi::OsString,
-    fmt,
     io::{self, Read as _},
 };
 
 use zeroize::Zeroizing;
 
-use super::{KeyRing, Secret, SecretError, secret::is_separator};
-use crate::error::Error;
+use super::{
+    env_error::{EnvError, EnvProblem, MAX_FALLBACKS, SECRET},
+    ring::KeyRing,
+    secret::{Secret, is_separator},
+};
 
-const SECRET: &str = "SESSION_SECRET";
 const SECRET_SOURCES: [Source; 4] = [
     Source::Text(SECRET),
     Source::File("SESSION_SECRET_FILE"),
@@ -23,95 +24,6 @@ const FALLBACK_SOURCES: [Source; 2] = [
 
 /// The size limit of a file of secrets. It also stops endless files such as `/dev/zero`.
 const MAX_FILE: usize = 16 * 1024;
-
-/// The maximum number of fallbacks. A longer list suggests that old secrets are never removed.
-const MAX_FALLBACKS: usize = 8;
-
-/// A mistake in the environment.
-///
-/// The text names the variable, the problem, and a command that fixes it. It shows neither the
-/// variable's value nor a file name, because either may be a secret that was set by mistake.
-/// `Debug` prints the same text as `Display`: a `main` that returns the error prints it with
-/// `Debug`.
-///
-/// ```
-/// use tower_sealed_session::{EnvProblem, SessionLayer};
-///
-/// # let mut names = std::env::vars_os().map(|(name, _)| name.to_string_lossy().into_owned());
-/// # if names.any(|name| name.starts_with("SESSION_")) { return; }
-/// // with neither SESSION_SECRET nor another source set
-/// let error = SessionLayer::from_env().unwrap_err();
-/// assert_eq!(error.variable(), "SESSION_SECRET");
-/// assert!(matches!(error.problem(), EnvProblem::Missing));
-/// assert_eq!(
-///     error.to_string(),
-///     "SESSION_SECRET is not set; \
-///      make a secret with `export SESSION_SECRET=\"$(openssl rand -base64 32)\"`",
-/// );
-/// ```
-pub struct EnvError {
-    variable: &'static str,
-    problem: EnvProblem,
-}
-
-/// The problem with a variable.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum EnvProblem {
-    /// The variable is not set, and neither is another source of the secret.
-    Missing,
-    /// Another source of the same setting is set too.
-    Conflict {
-        /// The other variable.
-        other: &'static str,
-    },
-    /// The variable names a file that cannot be read.
-    Unreadable(io::Error),
-    /// The secret is refused.
-    Refused(SecretError),
-    /// One of the fallbacks is refused.
-    RefusedFallback {
-        /// The position in the list, counted from 1.
-        position: usize,
-        /// The length of the list.
-        count: usize,
-        /// Why the fallback is refused.
-        reason: SecretError,
-    },
-    /// The list has more than eight fallbacks.
-    TooManyFallbacks {
-        /// The number of fallbacks.
-        found: usize,
-    },
-    /// The value is neither `0` nor `1`.
-    NotAFlag,
-    /// The variable is not set. No ephemeral secret could be made, since the system random source
-    /// failed.
-    Entropy(Error),
-}
-
-impl EnvError {
-    pub(crate) fn new(variable: &'static str, problem: EnvProblem) -> Self {
-        Self { variable, problem }
-    }
-
-    /// The error if the system random source fails for an ephemeral secret.
-    pub(crate) fn entropy(error: Error) -> Self {
-        Self::new(SECRET, EnvProblem::Entropy(error))
-    }
-
-    /// The variable that has to change.
-    #[must_use]
-    pub fn variable(&self) -> &'static str {
-        self.variable
-    }
-
-    /// The problem with that variable.
-    #[must_use]
-    pub fn problem(&self) -> &EnvProblem {
-        &self.problem
-    }
-}
 
 /// Looks up a variable. Tests pass their own function.
 pub(crate) type Lookup<'a> = &'a dyn Fn(&str) -> Option<OsString>;
@@ -232,70 +144,24 @@ pub(crate) fn flag(variable: &'static str, lookup: Lookup<'_>) -> Result<bool, E
     }
 }
 
-impl fmt::Display for EnvError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let variable = self.variable;
-        match &self.problem {
-            EnvProblem::Missing => write!(
-                f,
-                "{variable} is not set; make a secret with `export {variable}=\"$(openssl rand -base64 32)\"`"
-            ),
-            EnvProblem::Conflict { other } => write!(
-                f,
-                "{variable} and {other} cannot be combined; remove one with `unset {other}`"
-            ),
-            EnvProblem::Unreadable(error) => write!(
-                f,
-                "{variable} names a file that cannot be read: {error}; check it with `ls -l \"${variable}\"`"
-            ),
-            EnvProblem::Refused(reason) => write!(
-                f,
-                "{variable} is refused: {reason}; make a new secret with `openssl rand -base64 32`"
-            ),
-            EnvProblem::RefusedFallback {
-                position,
-                count,
-                reason,
-            } => write!(
-                f,
-                "{variable} is refused, secret {position} of {count}: {reason}; remove it from the list, \
-                 or remove the list with `unset {variable}`"
-            ),
-            EnvProblem::TooManyFallbacks { found } => write!(
-                f,
-                "{variable} has {found} secrets, at most {MAX_FALLBACKS} are allowed; keep the newest, \
-                 for example `export {variable}=\"NEWER,OLDER\"`"
-            ),
-            EnvProblem::NotAFlag => write!(
-                f,
-                "{variable} is neither 0 nor 1; use `export {variable}=1` for development over plain HTTP, \
-                 otherwise `unset {variable}`"
-            ),
-            EnvProblem::Entropy(error) => write!(
-                f,
-                "{variable} is not set, and no ephemeral secret can be made: {error}; \
-                 set one with `export {variable}=\"$(openssl rand -base64 32)\"`"
-            ),
-        }
-    }
-}
-
-impl fmt::Debug for EnvError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-impl std::error::Error for EnvError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match &self.problem {
-            EnvProblem::Unreadable(error) => Some(error),
-            EnvProblem::Refused(reason) | EnvProblem::RefusedFallback { reason, .. } => {
-                Some(reason)
-            }
-            EnvProblem::Entropy(error) => Some(error),
-            _ => None,
-        }
+impl KeyRing {
+    /// Reads the ring from the environment.
+    ///
+    /// | variable | value |
+    /// |---|---|
+    /// | `SESSION_SECRET` | the secret that seals and opens |
+    /// | `SESSION_SECRET_FALLBACKS` | up to eight that only open, separated by commas or spaces |
+    /// | `SESSION_ENCRYPTION_KEY` | an alias of `SESSION_SECRET` |
+    /// | `SESSION_SECRET_FILE` | the path of a file with the secret |
+    /// | `SESSION_ENCRYPTION_KEY_FILE` | an alias of `SESSION_SECRET_FILE` |
+    /// | `SESSION_SECRET_FALLBACKS_FILE` | the path of a file with the fallbacks |
+    ///
+    /// # Errors
+    ///
+    /// Each mistake has its own error, which names the variable, the fault and the command that
+    /// fixes it; see [`EnvError`].
+    pub fn from_env() -> Result<Self, EnvError> {
+        key_ring(&|name| std::env::var_os(name))
     }
 }
 
@@ -492,7 +358,7 @@ mod tests {
         assert_eq!(source(&fallback).as_deref(), Some(short));
         let missing = source(&[("SESSION_SECRET_FILE", "/nonexistent")]);
         assert!(missing.is_some_and(|text| text.contains("No such file")));
-        let entropy = EnvError::entropy(Error::entropy(getrandom::Error::UNSUPPORTED));
+        let entropy = EnvError::entropy(crate::Error::entropy(getrandom::Error::UNSUPPORTED));
         assert!(
             entropy
                 .source()

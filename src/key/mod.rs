@@ -5,6 +5,7 @@
 
 mod derive;
 mod env;
+mod env_error;
 mod hmac;
 mod published;
 mod ring;
@@ -16,8 +17,8 @@ pub(crate) use self::derive::RawKey;
 pub(crate) use self::derive::{Context, Key, KeyId, Purpose};
 #[cfg(any(test, fuzzing))]
 pub(crate) use self::env::key_ring;
-pub use self::env::{EnvError, EnvProblem};
 pub(crate) use self::env::{flag, is_silent};
+pub use self::env_error::{EnvError, EnvProblem};
 pub(crate) use self::hmac::HmacKey;
 pub use self::ring::KeyRing;
 pub(crate) use self::ring::{Age, Keys};

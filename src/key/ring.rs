@@ -1,6 +1,9 @@
 use std::{fmt, sync::Arc};
 
-use super::{Context, EnvError, Key, KeyId, Purpose, Secret};
+use super::{
+    derive::{Context, Key, KeyId, Purpose},
+    secret::Secret,
+};
 use crate::error::Error;
 
 /// The current secret, which seals and opens, and its fallbacks, which only open.
@@ -45,25 +48,6 @@ impl KeyRing {
             self.fallbacks.push(secret);
         }
         self
-    }
-
-    /// Reads the ring from the environment.
-    ///
-    /// | variable | value |
-    /// |---|---|
-    /// | `SESSION_SECRET` | the secret that seals and opens |
-    /// | `SESSION_SECRET_FALLBACKS` | up to eight that only open, separated by commas or spaces |
-    /// | `SESSION_ENCRYPTION_KEY` | an alias of `SESSION_SECRET` |
-    /// | `SESSION_SECRET_FILE` | the path of a file with the secret |
-    /// | `SESSION_ENCRYPTION_KEY_FILE` | an alias of `SESSION_SECRET_FILE` |
-    /// | `SESSION_SECRET_FALLBACKS_FILE` | the path of a file with the fallbacks |
-    ///
-    /// # Errors
-    ///
-    /// Each mistake has its own error, which names the variable, the fault and the command that
-    /// fixes it; see [`EnvError`].
-    pub fn from_env() -> Result<Self, EnvError> {
-        super::env::key_ring(&|name| std::env::var_os(name))
     }
 
     /// A ring with one random secret, for development and tests: the sessions end with the process.

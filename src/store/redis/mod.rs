@@ -83,9 +83,8 @@ impl RedisStore {
     /// Each text says what to do, and none contains the password.
     pub async fn connect(url: &str) -> Result<Self, StoreError> {
         let (dialer, connection) = Dialer::start(url).await?;
-        Ok(Self::of(Source::Link(Arc::new(Link::new(
-            dialer, connection,
-        )))))
+        let link = Link::new(dialer, connection);
+        Ok(Self::of(Source::Link(Arc::new(link))))
     }
 
     /// Connects to the URL in the environment variable `REDIS_URL`.
