@@ -2,18 +2,18 @@
 //!
 //! ```sh
 //! export STARLETTE_SECRET=… SESSION_SECRET=$(openssl rand -hex 32)
-//! cargo run --example starlette --features starlette -- migrate   # the old app no longer runs
-//! cargo run --example starlette --features starlette -- dual      # the old app may still run
-//! cargo run --example starlette --features starlette -- share     # both apps use the old cookie
+//! cargo run --example starlette --features starlette -- migrate   # the legacy app no longer runs
+//! cargo run --example starlette --features starlette -- dual      # the legacy app may still run
+//! cargo run --example starlette --features starlette -- share     # both apps use the legacy cookie
 //!
 //! curl -b "session=$OLD_COOKIE" -c jar http://localhost:3000/
 //! curl -b jar -c jar -X POST 'http://localhost:3000/set?key=theme&value=dark'
 //! curl -b jar -c jar -X POST http://localhost:3000/logout
 //! ```
 //!
-//! Environment variables: `PORT` (default 3000), `STARLETTE_SECRET` (the old app's `secret_key`),
-//! `STARLETTE_MAX_AGE` (its `max_age`, default 1209600 seconds), `SESSION_SECRET` (default: a
-//! random secret, lost at exit; not used by `share`).
+//! Environment variables: `PORT` (default 3000), `STARLETTE_SECRET` (the legacy app's
+//! `secret_key`), `STARLETTE_MAX_AGE` (its `max_age`, default 1209600 seconds), `SESSION_SECRET`
+//! (default: a random secret, lost at exit; not used by `share`).
 
 use std::{collections::BTreeMap, env, time::Duration};
 
@@ -37,7 +37,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .with_writer(std::io::stderr)
         .init();
     let secret = env::var("STARLETTE_SECRET")
-        .map_err(|_| "set STARLETTE_SECRET to the old app's secret_key")?;
+        .map_err(|_| "set STARLETTE_SECRET to the legacy app's secret_key")?;
     let max_age = env::var("STARLETTE_MAX_AGE").map_or(Ok(1_209_600), |seconds| seconds.parse())?;
     let max_age = Duration::from_secs(max_age);
     let old = LegacyCookie::new(Starlette::new([secret])?, max_age).name("session");
@@ -45,7 +45,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let until = OffsetDateTime::now_utc() + max_age;
     let sealed = || -> Result<SessionLayerBuilder, Box<dyn std::error::Error>> {
         Ok(SessionLayerBuilder::from_env_or_ephemeral()?
-            // must differ from the old cookie's name even without the prefix `__Host-`
+            // must differ from the legacy cookie's name even without the prefix `__Host-`
             .name("sealed_session")
             .idle_timeout(max_age)
             .absolute_timeout(4 * max_age))

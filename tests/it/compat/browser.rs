@@ -10,7 +10,7 @@ use crate::{
     support::SECRET,
 };
 
-/// nginx with the old app under `/old/` and ours at `/`.
+/// nginx with the legacy app under `/old/` and ours at `/`.
 struct Proxy {
     _nginx: Process,
     _folder: Folder,
@@ -94,24 +94,24 @@ async fn both_apps_share_the_session(mode: &str, cookies: &[&str]) -> Outcome {
     let proxy = Proxy::before(&old, &ours);
     let site = Browser::at_origin(proxy.origin.clone()).await?;
 
-    // login in the old app is visible here
+    // login in the legacy app is visible here
     site.open("/old/").await?;
     site.wait_for("You are not logged in.").await?;
     log_in(&site, "ada").await?;
     site.open("/").await?;
     site.wait_for(r#"{"user":"ada"}"#).await?;
-    // a value set here is visible in the old app
+    // a value set here is visible in the legacy app
     post(&site, "/set?key=theme&value=dark").await?;
     site.open("/old/").await?;
     site.wait_for("The theme is dark.").await?;
     assert_eq!(site.cookie_names().await?, cookies);
-    // logout here is a logout in the old app
+    // logout here is a logout in the legacy app
     post(&site, "/logout").await?;
     site.open("/old/").await?;
     site.wait_for("You are not logged in.").await?;
     assert_eq!(site.cookie_names().await?, [""; 0]);
 
-    // login here, logout in the old app
+    // login here, logout in the legacy app
     post(&site, "/set?key=user&value=bob").await?;
     site.open("/old/").await?;
     site.wait_for("Hello, bob.").await?;
@@ -121,7 +121,7 @@ async fn both_apps_share_the_session(mode: &str, cookies: &[&str]) -> Outcome {
     site.wait_for("{}").await?;
     assert_eq!(site.cookie_names().await?, [""; 0]);
 
-    // login in the old app again, after a logout there
+    // login in the legacy app again, after a logout there
     site.open("/old/").await?;
     log_in(&site, "eve").await?;
     site.open("/").await?;

@@ -71,8 +71,8 @@ fn invalid_legacy_cookie_settings_are_rejected() {
     }
 }
 
-/// The browser must send the old cookie with every request that sends ours. Without it, a visitor
-/// counts as logged out in the old app.
+/// The browser must send the legacy cookie with every request that sends ours. Without it, a
+/// visitor counts as logged out in the legacy app.
 #[test]
 fn old_cookie_must_cover_the_scope_of_ours() {
     let until = moment(START) + DAY;

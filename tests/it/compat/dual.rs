@@ -1,4 +1,4 @@
-//! Dual mode: the old app still runs, or may have to run again.
+//! Dual mode: the legacy app still runs, or may have to run again.
 
 use super::*;
 use crate::support::{Events, keys};
@@ -10,7 +10,7 @@ fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// The old app answers a request at this time and sets its cookie.
+/// The legacy app answers a request at this time and sets its cookie.
 fn old_app_writes(visitor: &mut Visitor, json: &str, seconds: i64) {
     visitor
         .jar
@@ -69,7 +69,7 @@ async fn later_writes_of_the_old_app_are_read_even_within_one_second() {
     assert_eq!(
         sets(&answer),
         ["+__Host-session"],
-        "the old cookie already has the contents"
+        "the legacy cookie already has the contents"
     );
     for (n, wait) in [0, 0, 1, 500, 0, 1000, 9000].into_iter().enumerate() {
         clock.advance(Duration::from_millis(wait));
@@ -111,7 +111,7 @@ async fn clock_of_the_old_app_may_be_one_minute_behind() {
     }
 }
 
-/// A slow read must not make a parallel write of the old app look outdated.
+/// A slow read must not make a parallel write of the legacy app look outdated.
 #[tokio::test]
 async fn reads_do_not_hide_parallel_writes_of_the_old_app() {
     let (app, clock) = dual();
@@ -152,7 +152,7 @@ async fn logout_in_the_old_app_is_a_logout_here() {
             let late = copy.clone().post(&app, "/set?key=a&value=b").await;
             assert!(late.sets_nothing(), "{first}");
         }
-        // if the old app removes the user only, the visitor is logged out here too
+        // if the legacy app removes the user only, the visitor is logged out here too
         let (app, _) = dual();
         let mut visitor = Visitor::default();
         visitor.post(&app, "/login?user=ada").await;
@@ -188,7 +188,7 @@ async fn login_in_the_old_app_is_a_login_here_with_a_new_id() {
     assert_eq!(visitor.body(&app, "/created").await, created.to_string());
 }
 
-/// A host of the same domain may plant an old cookie of someone else. It is not mixed with the
+/// A host of the same domain may plant a legacy cookie of someone else. It is not mixed with the
 /// current session.
 #[tokio::test]
 async fn old_cookie_without_known_owner_is_not_merged_into_a_login() {
@@ -251,8 +251,8 @@ async fn visitor_is_anonymous_after_the_idle_timeout_with_either_cookie() {
     }
 }
 
-/// The old app keeps signing its cookie again. Our session still ends a day after its beginning if
-/// both cookies are sent. Both cookies that we set have the same `Max-Age`.
+/// The legacy app keeps signing its cookie again. Our session still ends a day after its beginning
+/// if both cookies are sent. Both cookies that we set have the same `Max-Age`.
 #[tokio::test]
 async fn absolute_timeout_holds_although_the_old_app_keeps_signing() {
     let (builder, clock) = builder();
@@ -292,11 +292,11 @@ async fn missing_old_cookie_of_other_instances_is_no_logout() {
 
     let mut visitor = Visitor::default();
     visitor.post(&dual, "/login?user=ada").await;
-    // the migrating instance reads the session; its first write removes the old cookie
+    // the migrating instance reads the session; its first write removes the legacy cookie
     assert_eq!(visitor.body(&migrating, "/owner").await, "ada");
     let answer = visitor.post(&migrating, "/set?key=a&value=1").await;
     assert_eq!(sets(&answer), ["+__Host-session", "-session"]);
-    // a dual instance then keeps the session and sets the old cookie again
+    // a dual instance then keeps the session and sets the legacy cookie again
     let answer = visitor.get(&dual, "/").await;
     assert_eq!(answer.body, r#"{"a":"1","user":"ada"}"#);
     assert_eq!(sets(&answer), ["+__Host-session", "+session"]);
@@ -312,7 +312,7 @@ async fn missing_old_cookie_of_other_instances_is_no_logout() {
     assert_eq!(sets(&answer), ["+__Host-session", "+session"]);
     assert_eq!(visitor.old().expect("one").0, answer.body);
 
-    // if the old cookie already has the same contents, only ours is set, and only once
+    // if the legacy cookie already has the same contents, only ours is set, and only once
     let mut equal = visitor;
     equal.jar.remove("session");
     equal.post(&plain, "/set?key=a&value=equal").await;
@@ -323,7 +323,7 @@ async fn missing_old_cookie_of_other_instances_is_no_logout() {
     assert_eq!(equal.body(&dual, "/").await, "{}");
 }
 
-/// The old cookie is present but cannot be opened. The old app may have a new secret.
+/// The old cookie is present but cannot be opened. The legacy app may have a new secret.
 #[tokio::test]
 async fn unreadable_old_cookie_is_no_logout_and_is_not_replaced() {
     let (app, _) = dual();
@@ -364,7 +364,7 @@ async fn after_the_end_date_only_our_cookie_is_used() {
 async fn changes_too_large_for_the_old_cookie_are_refused() {
     let (app, _) = dual();
     let mut visitor = Visitor::default();
-    // JSON escapes each quote with one more byte; the old cookie also quotes the key
+    // JSON escapes each quote with one more byte; the legacy cookie also quotes the key
     let fits = |n: usize| format!("/set?key={}&value={}", "%22".repeat(200), "x".repeat(n));
     let mut largest = 0;
     for n in (2000..3000).rev() {
@@ -411,7 +411,7 @@ async fn both_cookies_are_removed_when_an_outer_layer_fails() {
     assert_eq!(sets(&answer), ["-__Host-session", "-session"]);
 }
 
-/// Browsers drop the old cookie after the old `max_age`. From then on its absence is no logout.
+/// Browsers drop the legacy cookie after the old `max_age`. From then on its absence is no logout.
 #[tokio::test]
 async fn session_outlives_the_old_cookie() {
     let (builder, clock) = builder();

@@ -1,4 +1,4 @@
-//! Migrate mode: the old app no longer runs.
+//! Migrate mode: the legacy app no longer runs.
 
 use std::time::Duration;
 
@@ -76,7 +76,7 @@ async fn our_cookie_takes_precedence() {
     assert_eq!(answer.body, r#"{"a":"ours"}"#);
     assert!(answer.sets_nothing());
     assert_eq!(events.drain(), [""; 0]);
-    // the next write removes the old cookie
+    // the next write removes the legacy cookie
     let answer = visitor.post(&app, "/set?key=a&value=more").await;
     assert_eq!(sets(&answer), ["+__Host-session", "-session"]);
 }
@@ -120,7 +120,7 @@ async fn logout_removes_both_cookies_even_if_the_old_one_was_not_sent() {
     }
 }
 
-/// Our limits apply to the old cookie, counted from its signature.
+/// Our limits apply to the legacy cookie, counted from its signature.
 #[tokio::test]
 async fn our_timeouts_apply_to_migrated_sessions() {
     let hour = Duration::from_secs(3600);
@@ -146,7 +146,7 @@ async fn our_timeouts_apply_to_migrated_sessions() {
             events.drain(),
             ["rejected expired", "legacy_rejected expired"]
         );
-        // the same with the old cookie only
+        // the same with the legacy cookie only
         visitor.jar.remove(OURS);
         assert_eq!(visitor.body(&app, "/").await, "{}");
     }

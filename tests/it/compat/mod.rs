@@ -52,12 +52,12 @@ fn user(entries: &LegacyEntries<'_>) -> Option<String> {
     entries.get("user")
 }
 
-/// The cookie value that the old app would set.
+/// The cookie value that the legacy app would set.
 fn old_value(json: &str, seconds: i64) -> String {
     starlette().seal(json, moment(seconds))
 }
 
-/// A visitor with the old cookie only.
+/// A visitor with the legacy cookie only.
 fn with_old(json: &str, seconds: i64) -> Visitor {
     let mut visitor = Visitor::default();
     visitor
@@ -144,7 +144,7 @@ impl Visitor {
         self.get(app, path).await.body
     }
 
-    /// The contents of the old cookie: the JSON and the time of its signature.
+    /// The contents of the legacy cookie: the JSON and the time of its signature.
     fn old(&self) -> Option<(String, i64)> {
         let value = self.jar.get("session")?;
         let signed = starlette().open(value.as_bytes()).expect("authentic");

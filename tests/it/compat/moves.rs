@@ -1,5 +1,5 @@
-//! Rolling migrations under load, one instance at a time: old app → dual → ours only, and back from
-//! dual.
+//! Rolling migrations under load, one instance at a time: legacy app → dual → ours only, and back
+//! from dual.
 
 use std::{
     sync::{

@@ -1,4 +1,4 @@
-//! Share mode: both apps use the old cookie.
+//! Share mode: both apps use the legacy cookie.
 
 use super::*;
 use crate::support::Events;

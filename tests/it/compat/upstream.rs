@@ -16,7 +16,7 @@ const LANES: usize = 8;
 pub(super) const NEWEST: &str = "starlette/requirements-newest.txt";
 pub(super) const BEFORE_1: &str = "starlette/requirements-old.txt";
 
-/// The old app.
+/// The legacy app.
 pub(super) fn old_app(requirements: &str) -> Server {
     Server::run(
         Command::new(python(requirements))

@@ -186,7 +186,7 @@ async fn cookies_from_before_the_move_never_bypass_the_store(backend: Backend) {
         assert_eq!(answer.status == StatusCode::OK, goes_on, "after {end}");
     }
 
-    // a logout with the old cookie still ends the whole session
+    // a logout with the legacy cookie still ends the whole session
     let (mut visitor, mut inline) = start().await;
     let ticket = visitor.clone();
     visitor.get(&instances[0], "/renew").await;
@@ -237,7 +237,7 @@ async fn delete_owner_ends_all_sessions_of_an_owner(backend: Backend) {
         assert_eq!(
             ada.get(&instances[1], "/who").await.body,
             "",
-            "the old cookie is ended too"
+            "the legacy cookie is ended too"
         );
     }
     assert_eq!(bob.get(&instances[1], "/who").await.body, "bob");
@@ -479,7 +479,7 @@ async fn sessions_of_an_old_system_migrate_directly_into_a_store() {
     assert_eq!(
         visitor.jar.keys().collect::<Vec<_>>(),
         [NAME],
-        "the old cookie is removed"
+        "the legacy cookie is removed"
     );
     assert!(is_ticket(&visitor));
     visitor.get(&migrating, "/logout").await;
@@ -487,7 +487,7 @@ async fn sessions_of_an_old_system_migrate_directly_into_a_store() {
         assert_eq!(
             copy.get(&migrating, "/who").await.body,
             "",
-            "a logout also ends copies of the old cookie"
+            "a logout also ends copies of the legacy cookie"
         );
     }
     let dual = SessionLayer::builder(keys())
