@@ -47,13 +47,13 @@ use super::{Answer, Contestant, OK, Size, is_known};
 
 pub const LIMIT: Contestant = Contestant {
     name: "limit",
-    cookie: "__Host-session",
+    cookie: "__Host-Http-session",
     app: |size| app(size, Keys::new(None)),
 };
 
 pub const HEDGED: Contestant = Contestant {
     name: "limit, hedged IV",
-    cookie: "__Host-session",
+    cookie: "__Host-Http-session",
     app: |size| app(size, Keys::new(Some(random()))),
 };
 
@@ -68,7 +68,7 @@ fn app(size: Size, keys: Keys) -> Router {
         .layer(LimitLayer(Arc::new(keys)))
 }
 
-const NAME: &[u8] = b"__Host-session=";
+const NAME: &[u8] = b"__Host-Http-session=";
 const ATTRIBUTES: &[u8] = b"; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=3600";
 const HEAD: [u8; 5] = *b"\x01kkid";
 const IV: usize = HEAD.len();

@@ -9,7 +9,7 @@ use super::{Answer, Contestant, Large, Medium, OK, Size, Small, Values, is_known
 
 pub const OURS: Contestant = Contestant {
     name: "tower-sealed-session",
-    cookie: "__Host-session",
+    cookie: "__Host-Http-session",
     app: |size| {
         let layer = SessionLayer::new(KeyRing::ephemeral().expect("entropy"));
         match size {

@@ -6,14 +6,19 @@
 /// let layer = || SessionLayer::builder(KeyRing::ephemeral().unwrap());
 /// let name = |layer: SessionLayerBuilder| layer.build().unwrap().cookie_name().to_owned();
 ///
-/// assert_eq!(name(layer()), "__Host-session");
-/// assert_eq!(name(layer().name("sid")), "__Host-sid");
+/// assert_eq!(name(layer()), "__Host-Http-session");
+/// assert_eq!(name(layer().name("sid")), "__Host-Http-sid");
+/// assert_eq!(name(layer().name("sid").prefix(Prefix::Host)), "__Host-sid");
 /// assert_eq!(name(layer().name("sid").domain("example.com")), "__Secure-sid");
 /// assert_eq!(name(layer().name("sid").prefix(Prefix::None)), "sid");
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Prefix {
+    /// `__Host-Http-`: the rules of `__Host-`, and only a response can set the cookie, never a
+    /// script. Browsers that do not know this prefix apply the rules of `__Host-`, since the name
+    /// begins with it.
+    HostHttp,
     /// `__Host-`: only HTTPS, only this host, every path. No other host can plant the cookie.
     Host,
     /// `__Secure-`: only HTTPS. Other hosts of the domain can plant the cookie.
@@ -25,6 +30,7 @@ pub enum Prefix {
 impl Prefix {
     pub(crate) fn as_str(self) -> &'static str {
         match self {
+            Self::HostHttp => "__Host-Http-",
             Self::Host => "__Host-",
             Self::Secure => "__Secure-",
             Self::None => "",
@@ -60,8 +66,9 @@ mod tests {
 
     #[test]
     fn names_are_tokens() {
-        let name = |name| CookieName::new(Prefix::Host, name).map(|name| name.as_str().to_owned());
-        assert_eq!(name("session").as_deref(), Some("__Host-session"));
+        let name =
+            |name| CookieName::new(Prefix::HostHttp, name).map(|name| name.as_str().to_owned());
+        assert_eq!(name("session").as_deref(), Some("__Host-Http-session"));
         for bad in [
             "",
             "a b",
@@ -71,7 +78,7 @@ mod tests {
             "a\r\nb",
             "a,b",
             "\"a\"",
-            &"a".repeat(122),
+            &"a".repeat(117),
         ] {
             assert_eq!(name(bad), None, "{bad:?}");
         }

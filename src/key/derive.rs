@@ -15,11 +15,11 @@ pub(crate) struct Purpose(pub(crate) &'static str);
 impl Purpose {
     pub(crate) const COOKIE: Self = Self("cookie");
     /// A cookie that is set together with a legacy cookie.
-    pub(crate) const PAIRED: Self = Self("cookie with a twin");
+    pub(crate) const PAIRED: Self = Self("cookie, paired");
     /// A row of a store.
     pub(crate) const STORE: Self = Self("store");
     /// A row with the new place of a session that was in its cookie before.
-    pub(crate) const MOVED: Self = Self("store, from a cookie");
+    pub(crate) const MOVED: Self = Self("store, moved");
     /// The tags of owners in a store's index.
     pub(crate) const OWNER: Self = Self("owner");
 }

@@ -33,7 +33,7 @@ use crate::{
 ///     .name("sid")
 ///     .idle_timeout(Duration::from_secs(30 * 60))
 ///     .build()?;
-/// assert_eq!(sessions.cookie_name(), "__Host-sid");
+/// assert_eq!(sessions.cookie_name(), "__Host-Http-sid");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[must_use = "a builder does nothing before `build`"]
@@ -68,7 +68,7 @@ impl SessionLayerBuilder {
     }
 
     /// The cookie's name without its [`prefix`](Self::prefix). Default: `session`, which gives
-    /// `__Host-session`.
+    /// `__Host-Http-session`.
     ///
     /// Keys are bound to the full name: changing it ends all sessions.
     pub fn name(mut self, name: impl Into<String>) -> Self {
@@ -78,7 +78,7 @@ impl SessionLayerBuilder {
 
     /// The prefix of the name. Default: the strictest prefix that the other settings allow. With
     /// `insecure_http`, that is none. With a `domain` or another `path`, it is `__Secure-`.
-    /// Otherwise it is `__Host-`.
+    /// Otherwise it is `__Host-Http-`.
     pub fn prefix(mut self, prefix: Prefix) -> Self {
         self.cookie.prefix = Some(prefix);
         self
@@ -272,7 +272,7 @@ fn warn_of_prefix(prefix: Prefix, insecure_http: bool, cookie: &str) {
     match prefix {
         _ if insecure_http => Event::Insecure { cookie }.emit(),
         Prefix::None => Event::Unprefixed { cookie }.emit(),
-        Prefix::Host | Prefix::Secure => {}
+        Prefix::HostHttp | Prefix::Host | Prefix::Secure => {}
     }
 }
 

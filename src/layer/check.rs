@@ -67,24 +67,24 @@ impl CookieSettings {
         let whole_host = self.path == "/" && self.domain.is_none();
         let default = match (self.insecure_http, whole_host) {
             (true, _) => Prefix::None,
-            (false, true) => Prefix::Host,
+            (false, true) => Prefix::HostHttp,
             (false, false) => Prefix::Secure,
         };
         let prefix = self.prefix.unwrap_or(default);
         let conflict = |other, reason| ConfigError::conflict("prefix", other, reason);
         match prefix {
-            Prefix::Host | Prefix::Secure if self.insecure_http => conflict(
+            Prefix::HostHttp | Prefix::Host | Prefix::Secure if self.insecure_http => conflict(
                 "insecure_http",
                 "browsers accept prefixed cookies only with `Secure`; \
                  note that `SESSION_INSECURE_HTTP=1` also sets `insecure_http`",
             ),
-            Prefix::Host if self.domain.is_some() => conflict(
+            Prefix::HostHttp | Prefix::Host if self.domain.is_some() => conflict(
                 "domain",
-                "`__Host-` cookies belong to one host; use `Prefix::Secure`, or no domain",
+                "cookies with a `__Host-` prefix belong to one host; use `Prefix::Secure`, or no domain",
             ),
-            Prefix::Host if self.path != "/" => conflict(
+            Prefix::HostHttp | Prefix::Host if self.path != "/" => conflict(
                 "path",
-                "`__Host-` cookies have the path `/`; use `Prefix::Secure`, or no path",
+                "cookies with a `__Host-` prefix have the path `/`; use `Prefix::Secure`, or no path",
             ),
             _ => Ok(prefix),
         }

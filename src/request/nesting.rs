@@ -75,7 +75,7 @@ impl Session {
     ///
     /// // in axum, `http::Extensions` is an extractor
     /// async fn handler(extensions: Extensions) -> Result<(), Error> {
-    ///     let admin = Session::named(&extensions, "__Host-admin").await?;
+    ///     let admin = Session::named(&extensions, "__Host-Http-admin").await?;
     ///     admin.renew();
     ///     Ok(())
     /// }

@@ -52,7 +52,7 @@ fn genuine() -> &'static Genuine {
     GENUINE.get_or_init(|| {
         let keys = ring().derive(Context {
             purpose: Purpose::COOKIE,
-            cookie_name: "__Host-session",
+            cookie_name: "__Host-Http-session",
             audience: "",
         });
         let tokens = [1, 2].map(|fill| {
@@ -121,7 +121,7 @@ fn plain_values<'a>(header: &'a [u8], name: &str) -> Vec<&'a [u8]> {
 /// Scans a header. The scan finds the same values as `plain_values`.
 pub fn cookie_header(data: &[u8]) {
     let (kind, header) = choice(data);
-    let name = ["__Host-session", "session", "a", "!"][usize::from(kind % 4)];
+    let name = ["__Host-Http-session", "session", "a", "!"][usize::from(kind % 4)];
     let found: Vec<_> = scan::values(header, name).collect();
     assert_eq!(found, plain_values(header, name));
 }
@@ -316,7 +316,7 @@ pub fn layer(data: &[u8]) {
     assert!(set.len() <= 1);
     let removes = set
         .first()
-        .is_some_and(|line| line.as_bytes().starts_with(b"__Host-session=;"));
+        .is_some_and(|line| line.as_bytes().starts_with(b"__Host-Http-session=;"));
     let received = testing::received(layer, headers);
     // entries that the handler saw are still there
     let keeps = |received: &Session| received.contains_key("genuine") == saw_genuine;
@@ -457,7 +457,8 @@ pub fn set_cookie(data: &[u8]) {
     };
     builder = match more >> 4 {
         0..4 => builder,
-        4..8 => builder.prefix(Prefix::Host),
+        4..6 => builder.prefix(Prefix::Host),
+        6..8 => builder.prefix(Prefix::HostHttp),
         8..12 => builder.prefix(Prefix::Secure),
         _ => builder.prefix(Prefix::None),
     };

@@ -191,7 +191,7 @@ fn no_bad_source_repeats_an_iv_for_different_records() {
     let secret = Secret::unchecked("k2Jc0fTqJHn8e0UQ3xq2v0Vd8mYb1sO4l5rXwZtA9gE=");
     let keys = KeyRing::new(secret).derive(Context {
         purpose: Purpose::COOKIE,
-        cookie_name: "__Host-session",
+        cookie_name: "__Host-Http-session",
         audience: "",
     });
     for (source, records) in [

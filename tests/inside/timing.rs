@@ -76,7 +76,7 @@ fn rejection_time_does_not_depend_on_the_position_of_the_wrong_byte() {
         let secret = Secret::unchecked(&format!("k2Jc0fTqJHn8e0UQ3xq2v0Vd8mYb1sO4l5rXw{n:03}"));
         KeyRing::new(secret).derive(Context {
             purpose: Purpose::COOKIE,
-            cookie_name: "__Host-session",
+            cookie_name: "__Host-Http-session",
             audience: "",
         })
     };

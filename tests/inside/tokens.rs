@@ -18,7 +18,7 @@ const ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz01
 fn context(purpose: Purpose) -> Context<'static> {
     Context {
         purpose,
-        cookie_name: "__Host-session",
+        cookie_name: "__Host-Http-session",
         audience: "",
     }
 }

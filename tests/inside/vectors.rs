@@ -42,11 +42,14 @@ impl Vector {
 
     fn context(&self) -> Context<'_> {
         let purpose = match self.0["purpose"].as_str() {
-            Some("store") => Purpose("store"),
-            Some("cookie") => Purpose::COOKIE,
-            None if self.0.get("owner_tag").is_some() => Purpose("owner"),
+            Some("store") => Purpose::STORE,
+            None if self.0.get("owner_tag").is_some() => Purpose::OWNER,
             _ => Purpose::COOKIE,
         };
+        self.context_of(purpose)
+    }
+
+    fn context_of(&self, purpose: Purpose) -> Context<'_> {
         let audience = self.0["audience"].as_str().unwrap_or_default();
         Context {
             purpose,
@@ -102,14 +105,35 @@ fn tokens() -> Vec<Vector> {
     tokens
 }
 
+fn derives(vector: &Vector, context: Context<'_>) {
+    let raw = RawKey::derive(&vector.secret(), context);
+    assert_eq!(raw.enc[..], vector.hex("enc"), "{}", vector.comment());
+    assert_eq!(raw.mac[..], vector.hex("mac"), "{}", vector.comment());
+    assert_eq!(raw.iv[..], vector.hex("iv"), "{}", vector.comment());
+    assert_eq!(raw.id.0[..], vector.hex("kid"), "{}", vector.comment());
+}
+
 #[test]
 fn keys_match_the_vectors() {
     for vector in tokens() {
-        let raw = RawKey::derive(&vector.secret(), vector.context());
-        assert_eq!(raw.enc[..], vector.hex("enc"), "{}", vector.comment());
-        assert_eq!(raw.mac[..], vector.hex("mac"), "{}", vector.comment());
-        assert_eq!(raw.iv[..], vector.hex("iv"), "{}", vector.comment());
-        assert_eq!(raw.id.0[..], vector.hex("kid"), "{}", vector.comment());
+        derives(&vector, vector.context());
+    }
+}
+
+#[test]
+fn keys_of_every_purpose_match_the_vectors() {
+    let purposes = [
+        Purpose::COOKIE,
+        Purpose::PAIRED,
+        Purpose::STORE,
+        Purpose::MOVED,
+        Purpose::OWNER,
+    ];
+    let vectors = vectors("purposes");
+    assert_eq!(vectors.len(), purposes.len());
+    for (vector, purpose) in vectors.iter().zip(purposes) {
+        assert_eq!(vector.str("purpose"), purpose.0);
+        derives(vector, vector.context_of(purpose));
     }
 }
 

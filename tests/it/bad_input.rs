@@ -306,31 +306,32 @@ const STRANGE: [&str; 38] = [
 ];
 
 /// Names that some parsers confuse with ours.
-const LOOK_ALIKES: [&str; 24] = [
-    "%5F%5FHost-session",
-    "__%48ost-session",
-    "%5f_Host-session",
-    "__Host-%73ession",
-    "__Host-session%00",
-    "__Host%2Dsession",
-    "__HOST-SESSION",
-    "__host-session",
-    "__Host-Session",
-    "__Host_session",
-    "__Host.session",
-    "__Host session",
-    "Host-session",
-    "_Host-session",
-    "___Host-session",
-    "__Host-sessio",
-    "__Host-session2",
-    "__Host-session[]",
-    "__Host-session.",
+const LOOK_ALIKES: [&str; 25] = [
+    "%5F%5FHost-Http-session",
+    "__%48ost-Http-session",
+    "%5f_Host-Http-session",
+    "__Host-Http-%73ession",
+    "__Host-Http-session%00",
+    "__Host-Http%2Dsession",
+    "__HOST-HTTP-SESSION",
+    "__host-http-session",
+    "__Host-Http-Session",
+    "__Host_Http_session",
+    "__Host.Http.session",
+    "__Host Http session",
+    "Host-Http-session",
+    "_Host-Http-session",
+    "___Host-Http-session",
+    "__Host-Http-sessio",
+    "__Host-Http-session2",
+    "__Host-Http-session[]",
+    "__Host-Http-session.",
     "__Secure-session",
-    "__Host-Http-session",
+    "__Host-session",
+    "__Http-session",
     "__Host-",
     "session",
-    "\u{5f}\u{203f}Host-session",
+    "\u{5f}\u{203f}Host-Http-session",
 ];
 
 /// A sibling host can set all of these. None is accepted as ours, and none hides ours.
@@ -407,7 +408,7 @@ async fn several_cookie_lines_are_read_as_one() {
     let scene = Scene::new();
     let pair = |value: String| format!("{NAME}={value}").into_bytes();
     let (a, b) = (pair(scene.value("a")), pair(scene.value("b")));
-    let (other, bad) = (&b"x=1; y=2"[..], &b"\xff; __Host-session"[..]);
+    let (other, bad) = (&b"x=1; y=2"[..], &b"\xff; __Host-Http-session"[..]);
     for lines in [[&a[..], other, bad], [other, &a, bad], [bad, other, &a]] {
         scene.shows(&lines, r#"["a"]"#, &[]).await;
         scene

@@ -110,7 +110,7 @@ async fn scripts_cannot_read_the_cookie() -> Outcome {
     let [cookie] = &cookies[..] else {
         panic!("not one cookie: {cookies:?}");
     };
-    assert_eq!(cookie.name(), "__Host-session");
+    assert_eq!(cookie.name(), "__Host-Http-session");
     assert_eq!(cookie.path(), Some("/"));
     assert_eq!(cookie.http_only(), Some(true));
     assert_eq!(cookie.secure(), Some(true));
@@ -139,7 +139,7 @@ async fn browser_accepts_every_cookie() -> Outcome {
 
 #[tokio::test]
 async fn refused_cookies_are_detected() -> Outcome {
-    let careless = || async { ([(SET_COOKIE, "__Host-x=1")], Html("<p>Take it.")) };
+    let careless = || async { ([(SET_COOKIE, "__Host-Http-x=1")], Html("<p>Take it.")) };
     let site = Browser::at(Router::new().route("/", get(careless))).await?;
     site.open("/").await?;
     site.wait_for("Take it.").await?;
@@ -147,7 +147,7 @@ async fn refused_cookies_are_detected() -> Outcome {
     let refusal = |seen: &Response| !seen.blocked_cookies.is_empty();
     let seen = site.responses_until(1, refusal).await?;
     let first = refused(&seen)[0];
-    assert_eq!(first["cookieLine"], "__Host-x=1");
+    assert_eq!(first["cookieLine"], "__Host-Http-x=1");
     assert_eq!(first["blockedReasons"], json!(["InvalidPrefix"]));
     Ok(())
 }
@@ -346,7 +346,7 @@ impl Response {
     /// The `Set-Cookie` line of the session, after the name and `=`.
     fn session(&self) -> Option<&str> {
         let line = self.headers.get("set-cookie")?;
-        line.strip_prefix("__Host-session=")
+        line.strip_prefix("__Host-Http-session=")
     }
 }
 

@@ -35,7 +35,7 @@ const METHODS: [(&str, Effect, Effect, Act); 37] = [
         again.expect("at once").expect("the same");
     }),
     ("named", Look, Look, |_, extensions| {
-        let named = Session::named(extensions, "__Host-session").now_or_never();
+        let named = Session::named(extensions, "__Host-Http-session").now_or_never();
         named.expect("at once").expect("the same");
     }),
     ("named", Look, Look, |_, extensions| {
@@ -487,7 +487,7 @@ async fn nested_layers_do_not_weaken_each_other() {
     ] {
         let both = move |session: Session, extensions: Extensions| async move {
             session.len();
-            let outer = Session::named(&extensions, "__Host-outer").await?;
+            let outer = Session::named(&extensions, "__Host-Http-outer").await?;
             outer.insert("a", 1)?;
             let said = said.map(|said| (CACHE_CONTROL, HeaderValue::from_static(said)));
             Ok::<_, Error>(HeaderMap::from_iter(said))

@@ -14,12 +14,13 @@ fn build(set: Set) -> Result<SessionLayer, ConfigError> {
 
 #[test]
 fn strictest_possible_prefix_is_chosen() {
-    let cases: [(Set, &str); 8] = [
-        (|b| b, "__Host-session"),
-        (|b| b.name("sid"), "__Host-sid"),
+    let cases: [(Set, &str); 9] = [
+        (|b| b, "__Host-Http-session"),
+        (|b| b.name("sid"), "__Host-Http-sid"),
         (|b| b.path("/app"), "__Secure-session"),
         (|b| b.domain("example.com"), "__Secure-session"),
         (|b| b.insecure_http(), "session"),
+        (|b| b.prefix(Prefix::Host), "__Host-session"),
         (|b| b.prefix(Prefix::Secure), "__Secure-session"),
         (|b| b.prefix(Prefix::None), "session"),
         (|b| b.name("sid").path("/app").prefix(Prefix::None), "sid"),
@@ -31,7 +32,7 @@ fn strictest_possible_prefix_is_chosen() {
 
 #[test]
 fn errors_name_both_conflicting_settings() {
-    let cases: [(Set, [&str; 2]); 6] = [
+    let cases: [(Set, [&str; 2]); 9] = [
         (
             |b| b.prefix(Prefix::Host).domain("example.com"),
             ["prefix", "domain"],
@@ -39,6 +40,18 @@ fn errors_name_both_conflicting_settings() {
         (|b| b.prefix(Prefix::Host).path("/app"), ["prefix", "path"]),
         (
             |b| b.prefix(Prefix::Host).insecure_http(),
+            ["prefix", "insecure_http"],
+        ),
+        (
+            |b| b.prefix(Prefix::HostHttp).domain("example.com"),
+            ["prefix", "domain"],
+        ),
+        (
+            |b| b.prefix(Prefix::HostHttp).path("/app"),
+            ["prefix", "path"],
+        ),
+        (
+            |b| b.prefix(Prefix::HostHttp).insecure_http(),
             ["prefix", "insecure_http"],
         ),
         (
@@ -75,7 +88,7 @@ fn invalid_values_are_rejected() {
         (|b| b.name("a;b"), "name"),
         (|b| b.name("a\r\nb"), "name"),
         (|b| b.name("n".repeat(122)), "name"),
-        (|b| b.name("__Host-sid"), "name"),
+        (|b| b.name("__Host-Http-sid"), "name"),
         (|b| b.name("__secure-sid"), "name"),
         (|b| b.path("app"), "path"),
         (|b| b.path(""), "path"),

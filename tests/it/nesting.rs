@@ -116,7 +116,7 @@ async fn cookies_of_inner_layers_are_sent_when_an_outer_layer_fails() {
         move |session: Session, extensions: Extensions, what: axum::extract::Path<String>| {
             let clock = clock.clone();
             async move {
-                for name in ["__Host-outer", "__Host-outermost"] {
+                for name in ["__Host-Http-outer", "__Host-Http-outermost"] {
                     Session::named(&extensions, name).await?.insert("a", 1)?;
                 }
                 clock.set(time::OffsetDateTime::UNIX_EPOCH - time::Duration::SECOND);
@@ -150,8 +150,8 @@ async fn cookies_of_inner_layers_are_sent_when_an_outer_layer_fails() {
 #[tokio::test]
 async fn layers_with_different_names_are_independent() {
     async fn three(session: Session, extensions: Extensions) -> Result<String, Error> {
-        let admin = Session::named(&extensions, "__Host-admin").await?;
-        let shop = Session::named(&extensions, "__Host-shop").await?;
+        let admin = Session::named(&extensions, "__Host-Http-admin").await?;
+        let shop = Session::named(&extensions, "__Host-Http-shop").await?;
         let missing = Session::named(&extensions, "shop")
             .await
             .expect_err("no such layer");
@@ -178,7 +178,7 @@ async fn layers_with_different_names_are_independent() {
         .map(|cookie| cookie.name().to_owned())
         .collect();
     names.sort();
-    assert_eq!(names, ["__Host-admin", "__Host-inner"]);
+    assert_eq!(names, ["__Host-Http-admin", "__Host-Http-inner"]);
     assert_eq!(answer.header("vary"), ["Cookie"]);
     assert_eq!(answer.header("cache-control"), ["no-store"]);
     assert_eq!(visitor.get(&app, "/three").await.body, "2 0");

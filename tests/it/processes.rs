@@ -336,9 +336,9 @@ fn malformed_cookies_over_a_real_socket_are_treated_as_anonymous() {
     let (server, curl) = (Server::start("counter", &[]), Curl::new());
     let huge = format!("Cookie: {}", "a=1; ".repeat(13_000));
     for odd in [
-        "Cookie: __Host-session=garbage",
-        "Cookie: =__Host-session=x; ;;; =",
-        "Cookie: __Host-session",
+        "Cookie: __Host-Http-session=garbage",
+        "Cookie: =__Host-Http-session=x; ;;; =",
+        "Cookie: __Host-Http-session",
         &huge,
     ] {
         let (body, headers) = curl.get(&server, &["--header", odd]);

@@ -550,7 +550,7 @@ fn subscriber_may_extract_the_session_during_its_opening() {
         Ok::<_, Infallible>(Response::new(()))
     };
     let request = Request::get("/")
-        .header("cookie", "__Host-session=garbage")
+        .header("cookie", "__Host-Http-session=garbage")
         .body(());
     let service = layer().layer(service_fn(opens));
     let response = service.oneshot(request.expect("a request")).now_or_never();

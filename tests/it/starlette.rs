@@ -491,7 +491,9 @@ mod not_tested_upstream {
         let mut all = String::new();
         client.read_to_string(&mut all).await.expect("text");
         let (head, after) = all.split_once("\r\n\r\n").expect("a head");
-        assert!(head.starts_with("HTTP/1.1 101 ") && head.contains("set-cookie: __Host-session="));
+        assert!(
+            head.starts_with("HTTP/1.1 101 ") && head.contains("set-cookie: __Host-Http-session=")
+        );
         assert_eq!(after, "Late true");
     }
 

@@ -16,7 +16,7 @@ use tower_sealed_session::{
 
 pub(crate) const SECRET: &str = "k2Jc0fTqJHn8e0UQ3xq2v0Vd8mYb1sO4l5rXwZtA9gE=";
 pub(crate) const OTHER_SECRET: &str = "QmZ4c1l0d3hHb2pTa3VqN3BFd2V5bE5pRlR4c2tBnO0=";
-pub(crate) const NAME: &str = "__Host-session";
+pub(crate) const NAME: &str = "__Host-Http-session";
 
 pub(crate) fn secret(text: &str) -> Secret {
     Secret::new(text).expect("a good secret")

@@ -40,7 +40,7 @@ fn tink_opens_the_counters_cookies() {
     curl.get(&server, &[]);
     let (_, headers) = curl.get(&server, &[]);
     let (_, value) = headers
-        .split_once("set-cookie: __Host-session=")
+        .split_once("set-cookie: __Host-Http-session=")
         .expect("a cookie");
     let token = value.split(';').next().expect("a value");
     let session: Value =

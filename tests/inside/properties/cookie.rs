@@ -16,7 +16,7 @@ use crate::{
 /// A part of a cookie header. Some parts resemble the cookie's name.
 fn fragment() -> impl Strategy<Value = Vec<u8>> {
     let known: [&[u8]; 26] = [
-        b"__Host-session",
+        b"__Host-Http-session",
         b"__host-session",
         b"%5F%5FHost-session",
         b"__Host-",
@@ -128,10 +128,10 @@ proptest! {
     #[test]
     fn other_cookies_do_not_hide_ours(before in line(0..12), value in bytes(0..8), after in line(0..12)) {
         let ours: Vec<u8> = value.into_iter().filter(|byte| !b"; \t".contains(byte)).collect();
-        let line = [&before, &b";__Host-session="[..], &ours, b";", &after].concat();
-        let found: Vec<_> = scan::values(&line, "__Host-session").collect();
-        let first = scan::values(&before, "__Host-session").count();
-        let last = scan::values(&after, "__Host-session").count();
+        let line = [&before, &b";__Host-Http-session="[..], &ours, b";", &after].concat();
+        let found: Vec<_> = scan::values(&line, "__Host-Http-session").collect();
+        let first = scan::values(&before, "__Host-Http-session").count();
+        let last = scan::values(&after, "__Host-Http-session").count();
         prop_assert_eq!(found.len(), first + 1 + last);
         prop_assert_eq!(found[first], ours);
     }

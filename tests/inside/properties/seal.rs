@@ -20,7 +20,7 @@ fn keys(secrets: &[u8]) -> Keys {
     let ring = KeyRing::new(secrets.next().expect("one is current"));
     secrets.fold(ring, KeyRing::fallback).derive(Context {
         purpose: Purpose::COOKIE,
-        cookie_name: "__Host-session",
+        cookie_name: "__Host-Http-session",
         audience: "",
     })
 }

@@ -79,7 +79,7 @@ async fn apps_that_share_a_cookie_share_the_session() -> Outcome {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn apps_with_a_cookie_each_share_the_session() -> Outcome {
-    both_apps_share_the_session("dual", &["__Host-sealed_session", "session"]).await
+    both_apps_share_the_session("dual", &["__Host-Http-sealed_session", "session"]).await
 }
 
 async fn both_apps_share_the_session(mode: &str, cookies: &[&str]) -> Outcome {

@@ -27,7 +27,11 @@ async fn both_cookies_are_written_with_the_same_contents() {
         .enumerate()
     {
         let answer = visitor.post(&app, path).await;
-        assert_eq!(sets(&answer), ["+__Host-session", "+session"], "{path}");
+        assert_eq!(
+            sets(&answer),
+            ["+__Host-Http-session", "+session"],
+            "{path}"
+        );
         let lines = answer.header("set-cookie");
         assert!(
             lines[1].contains("; HttpOnly; SameSite=Lax; Path=/; Max-Age=1209"),
@@ -46,17 +50,17 @@ async fn both_cookies_are_written_with_the_same_contents() {
     // a refresh sets both cookies
     clock.advance(seconds(300));
     let answer = visitor.get(&app, "/").await;
-    assert_eq!(sets(&answer), ["+__Host-session", "+session"]);
+    assert_eq!(sets(&answer), ["+__Host-Http-session", "+session"]);
     assert_eq!(visitor.old().expect("one").1, START + 330);
 
     let answer = visitor.post(&app, "/clear").await;
     assert_eq!(
         sets(&answer),
-        ["+__Host-session", "+session"],
+        ["+__Host-Http-session", "+session"],
         "the session still has an owner"
     );
     let answer = visitor.post(&app, "/logout").await;
-    assert_eq!(sets(&answer), ["-__Host-session", "-session"]);
+    assert_eq!(sets(&answer), ["-__Host-Http-session", "-session"]);
     assert!(visitor.jar.is_empty());
 }
 
@@ -68,7 +72,7 @@ async fn later_writes_of_the_old_app_are_read_even_within_one_second() {
     assert_eq!(answer.body, ADA);
     assert_eq!(
         sets(&answer),
-        ["+__Host-session"],
+        ["+__Host-Http-session"],
         "the legacy cookie already has the contents"
     );
     for (n, wait) in [0, 0, 1, 500, 0, 1000, 9000].into_iter().enumerate() {
@@ -136,7 +140,7 @@ async fn logout_in_the_old_app_is_a_logout_here() {
         let events = Events::capture();
         let answer = visitor.get(&app, "/").await;
         assert_eq!(answer.body, "{}");
-        assert_eq!(sets(&answer), ["-__Host-session"]);
+        assert_eq!(sets(&answer), ["-__Host-Http-session"]);
         assert_eq!(answer.header("cache-control"), ["no-store"]);
         assert_eq!(events.drain(), ["legacy_logged_out", "removed"]);
         // a request in flight does not undo it
@@ -220,7 +224,7 @@ async fn use_of_the_old_app_keeps_the_session_alive() {
     // ours was sealed more than an hour ago; it is set again
     let answer = visitor.get(&app, "/owner").await;
     assert_eq!(answer.body, "ada");
-    assert_eq!(sets(&answer), ["+__Host-session"]);
+    assert_eq!(sets(&answer), ["+__Host-Http-session"]);
     assert_eq!(visitor.body(&app, "/created").await, created);
 }
 
@@ -295,11 +299,11 @@ async fn missing_old_cookie_of_other_instances_is_no_logout() {
     // the migrating instance reads the session; its first write removes the legacy cookie
     assert_eq!(visitor.body(&migrating, "/owner").await, "ada");
     let answer = visitor.post(&migrating, "/set?key=a&value=1").await;
-    assert_eq!(sets(&answer), ["+__Host-session", "-session"]);
+    assert_eq!(sets(&answer), ["+__Host-Http-session", "-session"]);
     // a dual instance then keeps the session and sets the legacy cookie again
     let answer = visitor.get(&dual, "/").await;
     assert_eq!(answer.body, r#"{"a":"1","user":"ada"}"#);
-    assert_eq!(sets(&answer), ["+__Host-session", "+session"]);
+    assert_eq!(sets(&answer), ["+__Host-Http-session", "+session"]);
     assert_eq!(visitor.old().expect("one").0, answer.body);
     assert!(visitor.get(&dual, "/").await.sets_nothing());
 
@@ -309,7 +313,7 @@ async fn missing_old_cookie_of_other_instances_is_no_logout() {
     assert_eq!(visitor.old().expect("one").0, r#"{"a":"1","user":"ada"}"#);
     let answer = visitor.get(&dual, "/").await;
     assert_eq!(answer.body, r#"{"a":"2","user":"ada"}"#);
-    assert_eq!(sets(&answer), ["+__Host-session", "+session"]);
+    assert_eq!(sets(&answer), ["+__Host-Http-session", "+session"]);
     assert_eq!(visitor.old().expect("one").0, answer.body);
 
     // if the legacy cookie already has the same contents, only ours is set, and only once
@@ -317,7 +321,7 @@ async fn missing_old_cookie_of_other_instances_is_no_logout() {
     equal.jar.remove("session");
     equal.post(&plain, "/set?key=a&value=equal").await;
     old_app_writes(&mut equal, r#"{"a":"equal","user":"ada"}"#, START + 2);
-    assert_eq!(sets(&equal.get(&dual, "/").await), ["+__Host-session"]);
+    assert_eq!(sets(&equal.get(&dual, "/").await), ["+__Host-Http-session"]);
     assert!(equal.get(&dual, "/").await.sets_nothing());
     equal.jar.remove("session");
     assert_eq!(equal.body(&dual, "/").await, "{}");
@@ -355,7 +359,7 @@ async fn after_the_end_date_only_our_cookie_is_used() {
     visitor.jar.remove("session");
     assert_eq!(visitor.body(&app, "/owner").await, "ada");
     let answer = visitor.post(&app, "/set?key=a&value=b").await;
-    assert_eq!(sets(&answer), ["+__Host-session"]);
+    assert_eq!(sets(&answer), ["+__Host-Http-session"]);
     assert_eq!(with_old(ADA, START + 86_400).body(&app, "/").await, "{}");
 }
 
@@ -393,7 +397,7 @@ async fn both_cookies_are_removed_when_an_outer_layer_fails() {
         let clock = clock.clone();
         async move {
             session.logout();
-            Session::named(&extensions, "__Host-outer")
+            Session::named(&extensions, "__Host-Http-outer")
                 .await?
                 .insert("a", 1)?;
             clock.set(moment(-1));
@@ -408,7 +412,7 @@ async fn both_cookies_are_removed_when_an_outer_layer_fails() {
         .get(&app, "/")
         .await;
     assert_eq!(answer.status, 500);
-    assert_eq!(sets(&answer), ["-__Host-session", "-session"]);
+    assert_eq!(sets(&answer), ["-__Host-Http-session", "-session"]);
 }
 
 /// Browsers drop the legacy cookie after the old `max_age`. From then on its absence is no logout.
@@ -429,7 +433,7 @@ async fn session_outlives_the_old_cookie() {
         let answer = visitor.get(&app, "/owner").await;
         assert_eq!(answer.body, owner, "{days}");
         if owner == "ada" {
-            assert_eq!(sets(&answer), ["+__Host-session", "+session"]);
+            assert_eq!(sets(&answer), ["+__Host-Http-session", "+session"]);
             assert_eq!(visitor.old().expect("one").1, START + 15 * 86_400);
         }
     }

@@ -17,7 +17,7 @@ async fn old_session_is_migrated_once() {
     let events = Events::capture();
     let answer = visitor.get(&app, "/").await;
     assert_eq!(answer.body, SHOWN);
-    assert_eq!(sets(&answer), ["+__Host-session", "-session"]);
+    assert_eq!(sets(&answer), ["+__Host-Http-session", "-session"]);
     assert_eq!(answer.header("cache-control"), ["no-store"]);
     assert_eq!(events.drain(), ["legacy_read", "refreshed"]);
     assert!(visitor.has_ours() && visitor.old().is_none());
@@ -45,7 +45,7 @@ async fn write_migrates_the_session_too() {
     let (app, _) = migrating();
     let mut visitor = with_old(ADA, START);
     let answer = visitor.post(&app, "/set?key=n&value=x").await;
-    assert_eq!(sets(&answer), ["+__Host-session", "-session"]);
+    assert_eq!(sets(&answer), ["+__Host-Http-session", "-session"]);
     assert_eq!(visitor.body(&app, "/").await, r#"{"n":"x","user":"ada"}"#);
 }
 
@@ -78,7 +78,7 @@ async fn our_cookie_takes_precedence() {
     assert_eq!(events.drain(), [""; 0]);
     // the next write removes the legacy cookie
     let answer = visitor.post(&app, "/set?key=a&value=more").await;
-    assert_eq!(sets(&answer), ["+__Host-session", "-session"]);
+    assert_eq!(sets(&answer), ["+__Host-Http-session", "-session"]);
 }
 
 #[tokio::test]
@@ -112,8 +112,8 @@ async fn logout_removes_both_cookies_even_if_the_old_one_was_not_sent() {
         let answer = visitor.post(&app, "/logout").await;
         // the removal of a cookie that was sent comes last
         match came {
-            true => assert_eq!(sets(&answer), ["-__Host-session", "-session"]),
-            false => assert_eq!(sets(&answer), ["-session", "-__Host-session"]),
+            true => assert_eq!(sets(&answer), ["-__Host-Http-session", "-session"]),
+            false => assert_eq!(sets(&answer), ["-session", "-__Host-Http-session"]),
         }
         assert!(visitor.jar.is_empty());
         assert_eq!(visitor.body(&app, "/").await, "{}");

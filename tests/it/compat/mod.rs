@@ -31,7 +31,7 @@ pub(crate) const OLD_SECRET: &str = "v8Kq1Zt4Xo2Rm7Yc0Ue5Hs9Jw3Pb6NfQ";
 const DAY: Duration = Duration::from_secs(24 * 3600);
 const FORTNIGHT: Duration = Duration::from_secs(14 * 24 * 3600);
 /// The name of our own cookie.
-const OURS: &str = "__Host-session";
+const OURS: &str = "__Host-Http-session";
 
 /// The start of the test clock, in whole seconds.
 const START: i64 = 1_800_000_000;
