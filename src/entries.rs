@@ -108,6 +108,28 @@ impl<'a> Entries<'a> {
     }
 }
 
+/// The offsets of all entries, so that a key is found without a walk.
+pub(crate) struct Index(Vec<u32>);
+
+impl Index {
+    pub(crate) fn new(entries: Entries<'_>) -> Self {
+        let offset = |at| u32::try_from(at).expect("no cookie or row is that long");
+        Self(entries.walk().map(|(at, _)| offset(at)).collect())
+    }
+
+    /// The value of a key in the entries that the index was made for.
+    pub(crate) fn get<'a>(&self, entries: Entries<'a>, key: &str) -> Option<&'a [u8]> {
+        let entry = |at: u32| {
+            let entry = entry_at(entries.0, at as usize).ok().flatten();
+            entry.expect("an entry begins at each offset")
+        };
+        let found = self
+            .0
+            .binary_search_by(|&at| entry(at).key.cmp(key.as_bytes()));
+        found.ok().map(|n| entry(self.0[n]).value)
+    }
+}
+
 /// A planned change of one entry. Its size is known before it is applied.
 pub(crate) struct Splice<'a> {
     entries: Entries<'a>,
@@ -131,7 +153,7 @@ impl<'a> Splice<'a> {
 
     /// The length of the entries after the change.
     pub(crate) fn len(&self) -> usize {
-        let entry = self.value.map_or(0, |value| encoded_len(self.key, value));
+        let entry = self.value.map_or(0, |value| entry_len(self.key, value));
         self.entries.0.len() - self.range.len() + entry
     }
 
@@ -184,7 +206,7 @@ impl<'a> Merge<'a> {
 
     /// The length of the entries after the change.
     pub(crate) fn len(&self) -> usize {
-        let lengths = self.0.iter().map(|(key, value)| encoded_len(key, value));
+        let lengths = self.0.iter().map(|(key, value)| entry_len(key, value));
         lengths.sum()
     }
 
@@ -206,7 +228,8 @@ impl<'a> Merge<'a> {
     }
 }
 
-fn encoded_len(key: &str, value: &[u8]) -> usize {
+/// The length of an entry's encoding.
+pub(crate) fn entry_len(key: &str, value: &[u8]) -> usize {
     1 + key.len() + Leb128::len_of(value.len()) + value.len()
 }
 
@@ -376,6 +399,24 @@ mod tests {
         assert!(sizes("b", Some("4444")).eq(["a1", "b4"]));
         assert!(sizes("c", Some("333")).eq(["a1", "b2", "c3"]));
         assert!(sizes("a", None).eq(["b2"]));
+    }
+
+    #[test]
+    fn index_finds_what_a_walk_finds() {
+        let mut bytes = Vec::new();
+        for n in 0..200 {
+            bytes = set(&bytes, &format!("k{}", n * 7 % 400), Some(&n.to_string()));
+        }
+        let entries = Entries::trusted(&bytes);
+        let index = Index::new(entries);
+        for n in 0..400 {
+            let key = format!("k{n}");
+            assert_eq!(index.get(entries, &key), entries.get(&key), "{key}");
+        }
+        assert_eq!(
+            Index::new(Entries::default()).get(Entries::default(), "k"),
+            None
+        );
     }
 
     #[test]

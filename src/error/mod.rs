@@ -46,7 +46,7 @@ pub enum ErrorKind {
     TooLarge,
     /// An entry does not deserialize as the requested type.
     WrongType,
-    /// A value does not serialize to JSON. Nothing was changed.
+    /// A value does not serialize to JSON, or cannot be read from it again. Nothing was changed.
     Encoding,
     /// An entry's key is empty or longer than 255 bytes. Nothing was changed.
     InvalidKey,
@@ -81,6 +81,7 @@ enum Detail {
     Entry {
         key: Option<String>,
         type_name: &'static str,
+        reason: Option<&'static str>,
     },
     Layer {
         cookie_name: String,
@@ -130,11 +131,11 @@ impl Error {
     /// The error of a value with another type. serde's own messages quote the value, so they are
     /// not kept.
     pub(crate) fn wrong_type<T>(key: Option<&str>) -> Self {
-        Self::with(ErrorKind::WrongType, Detail::entry::<T>(key))
+        Self::with(ErrorKind::WrongType, Detail::entry::<T>(key, None))
     }
 
-    pub(crate) fn encoding<T: ?Sized>(key: Option<&str>) -> Self {
-        Self::with(ErrorKind::Encoding, Detail::entry::<T>(key))
+    pub(crate) fn encoding<T: ?Sized>(key: Option<&str>, reason: Option<&'static str>) -> Self {
+        Self::with(ErrorKind::Encoding, Detail::entry::<T>(key, reason))
     }
 
     pub(crate) fn missing_layer(cookie_name: &str) -> Self {
@@ -167,10 +168,11 @@ impl Error {
 }
 
 impl Detail {
-    fn entry<T: ?Sized>(key: Option<&str>) -> Self {
+    fn entry<T: ?Sized>(key: Option<&str>, reason: Option<&'static str>) -> Self {
         Self::Entry {
             key: key.map(str::to_owned),
             type_name: std::any::type_name::<T>(),
+            reason,
         }
     }
 }
@@ -185,7 +187,11 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.detail.as_deref() {
             Some(Detail::TooLarge(sizes)) => sizes.fmt(f),
-            Some(Detail::Entry { key, type_name }) => {
+            Some(Detail::Entry {
+                key,
+                type_name,
+                reason,
+            }) => {
                 match key {
                     Some(key) => write!(f, "the entry {key:?} ")?,
                     None => f.write_str("the session as a whole ")?,
@@ -194,7 +200,11 @@ impl fmt::Display for Error {
                     ErrorKind::WrongType => "does not deserialize as",
                     _ => "does not serialize to JSON from",
                 };
-                write!(f, "{fault} {type_name}")
+                write!(f, "{fault} {type_name}")?;
+                match reason {
+                    Some(reason) => write!(f, ": {reason}"),
+                    None => Ok(()),
+                }
             }
             Some(Detail::Layer { cookie_name }) => write!(
                 f,

@@ -1,6 +1,12 @@
+use std::sync::Arc;
+
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{Session, fields, journal::Op};
+use super::{
+    Session, fields,
+    journal::Journal,
+    json::{self, Refused},
+};
 use crate::error::{Error, ErrorKind};
 
 /// # Entries
@@ -32,7 +38,15 @@ impl Session {
     /// If the JSON is equal to the present one, the session is not changed and no cookie is sent.
     /// Use a `BTreeMap` rather than a `HashMap`, whose order differs each time.
     ///
-    /// `None` and `NaN` become JSON's `null`, which [`get`](Self::get) reads only as an `Option`.
+    /// # What can be read again
+    ///
+    /// Every finite `f32` and `f64` comes back with the same bits. Values that `serde_json` would
+    /// write but not read are refused: `NaN`, infinity, and more than 126 nested lists and objects.
+    ///
+    /// Some types cannot be read from JSON at all, whatever their value, since serde keeps the value
+    /// in between: 128-bit integers and maps with keys other than strings inside
+    /// `#[serde(untagged)]`, `#[serde(flatten)]` or `#[serde(tag = "…")]`. `insert` cannot detect
+    /// this, and [`get`](Self::get) then fails. `None` inside `Some` comes back as `None`.
     ///
     /// # Errors
     ///
@@ -73,10 +87,10 @@ impl Session {
                 return Ok(None);
             };
             let value = from_json(key, &before)?;
-            let op = || Op::Remove(key.into());
+            let log = |journal: &mut Journal, value| journal.set(key, value);
             let taken = self
                 .state()
-                .replace(self.rules(), key, Some(&before), None, op);
+                .replace(self.rules(), key, Some(&before), None, log);
             // if it is too late to remove the entry, it can still be shown
             if !matches!(self.change("take", taken), Ok(Some(false))) {
                 return Ok(Some(value));
@@ -125,18 +139,17 @@ impl Session {
             };
             let before = self.state().value(key);
             let (value, json) = computed(key, before.as_deref(), compute)?;
-            let op = || {
+            let log = |journal: &mut Journal, json| {
                 let (f, owned) = (f.take(), Box::<str>::from(key));
-                let key = owned.clone();
                 let compute = move |before: Option<&[u8]>| match &f {
                     Some(f) => computed(&owned, before, f).map(|(_, json)| json),
                     None => unreachable!("`f` is taken once"),
                 };
-                Op::Update(key, Box::new(compute))
+                journal.update(key, Arc::new(compute), json);
             };
             let replaced =
                 self.state()
-                    .replace(self.rules(), key, before.as_deref(), Some(&json), op);
+                    .replace(self.rules(), key, before.as_deref(), Some(json), log);
             if self.change("update", replaced)? != Some(false) {
                 return Ok(value);
             }
@@ -145,7 +158,7 @@ impl Session {
 
     /// Whether there is an entry with that key.
     pub fn contains_key(&self, key: &str) -> bool {
-        self.state().inspect(|entries| entries.get(key).is_some())
+        self.state().contains_key(key)
     }
 
     /// The keys of all entries, sorted.
@@ -202,10 +215,13 @@ impl Session {
     /// [`ErrorKind::WrongType`] if the entries do not deserialize as a `T`.
     pub fn read<T: DeserializeOwned>(&self) -> Result<T, Error> {
         let object = self.state().inspect(fields::to_object);
-        serde_json::from_slice(&object).map_err(|_| Error::wrong_type::<T>(None))
+        json::parse(&object).ok_or_else(|| Error::wrong_type::<T>(None))
     }
 
     /// Sets an entry for each field of a struct or each pair of a map. On an error, none is set.
+    ///
+    /// A map's keys can be all that [`insert`](Self::insert) accepts as keys of a map inside a value:
+    /// text, numbers, `bool`, `char` and variants without fields.
     ///
     /// Entries with other names stay. A field that `skip_serializing_if` skips is removed, so that
     /// [`read`](Self::read) returns the struct that was written. (serde does not report skipped
@@ -216,7 +232,8 @@ impl Session {
     /// The errors of [`insert`](Self::insert), and [`ErrorKind::Encoding`] if the value is neither
     /// a struct nor a map.
     pub fn write<T: Serialize + ?Sized>(&self, whole: &T) -> Result<(), Error> {
-        let fields = fields::to_fields(whole).map_err(|_| Error::encoding::<T>(None))?;
+        let fields = fields::to_fields(whole)
+            .map_err(|Refused(reason)| Error::encoding::<T>(None, reason))?;
         fields.iter().try_for_each(|(key, _)| check_key(key))?;
         let fields = fields.iter().collect();
         self.change("write", self.state().set_all(self.rules(), fields))?;
@@ -243,9 +260,12 @@ fn check_key(key: &str) -> Result<(), Error> {
 }
 
 fn to_json<T: Serialize>(key: &str, value: &T) -> Result<Vec<u8>, Error> {
-    serde_json::to_vec(value).map_err(|_| Error::encoding::<T>(Some(key)))
+    let mut json = Vec::with_capacity(128);
+    json::append(&mut json, value)
+        .map_err(|Refused(reason)| Error::encoding::<T>(Some(key), reason))?;
+    Ok(json)
 }
 
 fn from_json<T: DeserializeOwned>(key: &str, json: &[u8]) -> Result<T, Error> {
-    serde_json::from_slice(json).map_err(|_| Error::wrong_type::<T>(Some(key)))
+    json::parse(json).ok_or_else(|| Error::wrong_type::<T>(Some(key)))
 }

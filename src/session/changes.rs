@@ -1,11 +1,12 @@
 //! The changes of a request, and the session under its lock.
 
-use std::sync::{Arc, MutexGuard};
+use std::sync::MutexGuard;
 
 use super::{
     incoming::{Incoming, Origin},
-    journal::Op,
+    journal::Journal,
     outcome::{Comparison, Content, Outcome},
+    pending::Pending,
     progress::{Progress, SavedSession},
     rules::Rules,
 };
@@ -22,12 +23,16 @@ pub(super) struct Changes {
     pub(super) times: Times,
     pub(super) owner: Option<Box<str>>,
     pub(super) entries: Option<Vec<u8>>,
+    /// Changes of `entries` that are not made yet. There are none while `entries` is `None`.
+    pub(super) pending: Pending,
     pub(super) logged_in: bool,
     /// The session could not be sent, or another request ended it.
     pub(super) lost: bool,
-    /// The changes of entries since the session was opened or last saved, to be replayed on what
-    /// another request saved.
-    pub(super) log: Vec<Arc<Op>>,
+    /// The changes of entries to replay on what another request saved: those since the session was
+    /// opened, or last saved, or since the last draft was made.
+    pub(super) journal: Journal,
+    /// The earlier ones, which are in a draft that was not saved yet.
+    pub(super) drafted: Journal,
     /// What this request has saved to the store so far.
     pub(super) progress: Option<Box<Progress>>,
 }
@@ -46,7 +51,32 @@ pub(super) struct Locked<'a> {
 }
 
 impl Locked<'_> {
-    pub(super) fn entries(&self) -> Entries<'_> {
+    /// The entries, after all pending changes are made.
+    pub(super) fn entries(&mut self) -> Entries<'_> {
+        self.merge();
+        self.merged()
+    }
+
+    /// The owner, and the entries after all pending changes are made.
+    pub(super) fn content(&mut self) -> (Option<&str>, Entries<'_>) {
+        self.merge();
+        (self.owner(), self.merged())
+    }
+
+    /// The value of one entry. Pending changes stay pending.
+    pub(super) fn value(&self, key: &str) -> Option<&[u8]> {
+        self.changes.pending.value(self.merged(), key)
+    }
+
+    fn merge(&mut self) {
+        if !self.changes.pending.is_empty() {
+            let bytes = self.changes.pending.merge(self.merged(), None).apply();
+            self.changes.set_entries(bytes);
+        }
+    }
+
+    /// The entries without the pending changes.
+    fn merged(&self) -> Entries<'_> {
         match self.changes.entries.as_deref() {
             Some(bytes) => Entries::trusted(bytes),
             None => entries_of(self.incoming),
@@ -73,7 +103,8 @@ impl Locked<'_> {
     }
 
     /// Decides what the response has to do, from what changed.
-    pub(super) fn outcome(&self) -> Outcome {
+    pub(super) fn outcome(&mut self) -> Outcome {
+        self.merge();
         let changes = &*self.changes;
         if changes.logged_out() {
             return Outcome::LOGGED_OUT;
@@ -92,7 +123,7 @@ impl Locked<'_> {
             id: changes.id,
             times: changes.times,
             owner: self.owner(),
-            entries: self.entries(),
+            entries: self.merged(),
             content_was_set,
             logged_in: changes.logged_in,
             shared: self
@@ -146,11 +177,19 @@ impl Changes {
             times,
             owner: None,
             entries: None,
+            pending: Pending::default(),
             logged_in: false,
             lost: false,
-            log: Vec::new(),
+            journal: Journal::default(),
+            drafted: Journal::default(),
             progress: None,
         }
+    }
+
+    /// Sets all entries at once.
+    pub(super) fn set_entries(&mut self, bytes: Vec<u8>) {
+        self.pending = Pending::default();
+        self.entries = Some(bytes);
     }
 
     pub(super) fn logged_out(&self) -> bool {

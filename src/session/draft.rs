@@ -1,11 +1,9 @@
 //! A copy of the session, to be saved to a store. If another request saved first, the changes are
 //! applied again to what it saved.
 
-use std::sync::Arc;
-
 use super::{
     incoming::RowRef,
-    journal::{Op, replay},
+    journal::Journal,
     outcome::{Change, Outcome},
     progress::{Previous, SavedSession},
     rules::Rules,
@@ -26,7 +24,7 @@ pub(crate) struct Draft {
     pub(crate) owner: Option<Box<str>>,
     pub(crate) entries: Vec<u8>,
     /// The changes of entries.
-    pub(super) ops: Vec<Arc<Op>>,
+    journal: Journal,
     /// The lifetime that `remember` set.
     remember: Option<Times>,
     logged_in: bool,
@@ -51,13 +49,17 @@ impl Draft {
         let remembered = |before: Head| {
             (before.times.remembered, before.times.lifetime) != (times.remembered, times.lifetime)
         };
+        let (owner, entries) = session.content();
+        let (owner, entries) = (owner.map(Into::into), entries.as_bytes().to_vec());
+        let changes = &mut *session.changes;
+        changes.drafted.extend(std::mem::take(&mut changes.journal));
         let draft = Self {
             outcome,
             previous,
             head: Head { id, times },
-            owner: session.owner().map(Into::into),
-            entries: session.entries().as_bytes().to_vec(),
-            ops: session.changes.log.clone(),
+            owner,
+            entries,
+            journal: changes.drafted.clone(),
             remember: was.is_some_and(remembered).then_some(times),
             logged_in: session.changes.logged_in,
             seen: session.changes.times,
@@ -71,26 +73,20 @@ impl Draft {
     /// for `unsent`.
     pub(crate) fn note_saved(self, state: &State, row: Option<RowRef>, unsent: Option<Change>) {
         let draft = self;
-        let replayed = draft.ops.len();
-        let entries_after = |rest: &[Arc<Op>]| {
-            rest.iter().fold(draft.entries.clone(), |bytes, op| {
-                // a change that can no longer be applied is left out
-                replay(std::slice::from_ref(op), Entries::trusted(&bytes)).unwrap_or(bytes)
-            })
-        };
         loop {
             // changes that other tasks made after the draft; replayed outside the lock, since a
             // replay runs code of the user
-            let rest = state.lock().changes.log[replayed..].to_vec();
-            let entries = entries_after(&rest);
+            let later = state.lock().changes.journal.clone();
+            // a change that can no longer be applied is left out
+            let entries = later.replay_possible(Entries::trusted(&draft.entries));
             let mut session = state.lock();
             let changes = &mut *session.changes;
-            if changes.log.len() != replayed + rest.len() {
+            if changes.journal.count() != later.count() {
                 continue;
             }
-            changes.log = rest;
+            changes.drafted = Journal::default();
             if !changes.logged_out() {
-                changes.entries = Some(entries);
+                changes.set_entries(entries);
             }
             if changes.times == draft.seen {
                 changes.times = draft.head.times;
@@ -125,7 +121,7 @@ impl Draft {
         record: &Record,
         row: RowRef,
     ) -> Result<(), Error> {
-        self.entries = replay(&self.ops, record.entries())?;
+        self.entries = self.journal.replay(record.entries())?;
         if !self.logged_in {
             self.owner = record.owner().map(Into::into);
             self.head.times = record.head.times;
@@ -153,7 +149,7 @@ impl Draft {
     /// Applies the changes again to an empty session, for a login whose previous session has ended.
     pub(crate) fn orphan(&mut self, rules: &Rules) -> Result<(), Error> {
         self.previous = None;
-        self.entries = replay(&self.ops, Entries::default())?;
+        self.entries = self.journal.replay(Entries::default())?;
         self.check_size(rules)
     }
 

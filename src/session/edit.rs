@@ -1,11 +1,11 @@
 //! The changes that handlers make to a session, under its lock. No code of the user that could
 //! reach the session runs here.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use super::{
-    changes::{Locked, Phase},
-    journal::Op,
+    changes::{Changes, Locked, Phase, entries_of},
+    journal::Journal,
     rules::Rules,
     state::State,
 };
@@ -59,8 +59,8 @@ impl State {
             .limits
             .check(Some(owner), entries.as_bytes().len(), || entries.sizes())?;
         if !keeps {
-            session.set_entries(Vec::new());
-            session.log(rules, || Op::Clear);
+            session.changes.set_entries(Vec::new());
+            session.log(rules, Journal::clear);
         }
         session.changes.id = None;
         session.changes.times = times;
@@ -89,62 +89,54 @@ impl State {
             session => session?,
         };
         session.changes.phase = Phase::LoggedOut;
-        session.set_entries(Vec::new());
+        session.changes.set_entries(Vec::new());
         Ok(())
     }
 
     pub(super) fn clear(&self, rules: &Rules) -> Result<(), Refused> {
         let mut session = self.edit()?;
-        session.set_entries(Vec::new());
-        session.log(rules, || Op::Clear);
+        session.changes.set_entries(Vec::new());
+        session.log(rules, Journal::clear);
         Ok(())
     }
 
     /// Sets an entry to a value that was serialized outside the lock.
     pub(super) fn set(&self, rules: &Rules, key: &str, value: Vec<u8>) -> Result<(), Refused> {
         let mut session = self.edit()?;
-        let splice = Splice::new(session.entries(), key, Some(&value));
-        session.check_splice(rules, &splice)?;
-        let bytes = splice.apply();
-        session.set_entries(bytes);
-        session.log(rules, || Op::Set(key.into(), value));
+        let logged = rules.logs_changes.then(|| value.clone());
+        session.set_entry(rules, key, Some(value))?;
+        session.log(rules, |journal| journal.set(key, logged));
         Ok(())
     }
 
-    /// Sets or removes an entry if its value still is `before`; otherwise returns `false`.
+    /// Sets or removes an entry if its value still is `before`; otherwise returns `false`. `log`
+    /// gets the new value.
     pub(super) fn replace(
         &self,
         rules: &Rules,
         key: &str,
         before: Option<&[u8]>,
-        value: Option<&[u8]>,
-        op: impl FnOnce() -> Op,
+        value: Option<Vec<u8>>,
+        log: impl FnOnce(&mut Journal, Option<Vec<u8>>),
     ) -> Result<bool, Refused> {
         let mut session = self.edit()?;
-        let entries = session.entries();
-        if entries.get(key) != before {
+        if session.value(key) != before {
             return Ok(false);
         }
-        let splice = Splice::new(entries, key, value);
-        if value.is_some() {
-            session.check_splice(rules, &splice)?;
-        }
-        let bytes = splice.apply();
-        session.set_entries(bytes);
-        session.log(rules, op);
+        let logged = rules.logs_changes.then(|| value.clone()).flatten();
+        session.set_entry(rules, key, value)?;
+        session.log(rules, |journal| log(journal, logged));
         Ok(true)
     }
 
     /// Removes an entry. Returns whether there was one.
     pub(super) fn remove(&self, rules: &Rules, key: &str) -> Result<bool, Refused> {
         let mut session = self.edit()?;
-        let entries = session.entries();
-        if entries.get(key).is_none() {
+        if session.value(key).is_none() {
             return Ok(false);
         }
-        let bytes = Splice::new(entries, key, None).apply();
-        session.set_entries(bytes);
-        session.log(rules, || Op::Remove(key.into()));
+        session.set_entry(rules, key, None)?;
+        session.log(rules, |journal| journal.set(key, None));
         Ok(true)
     }
 
@@ -155,38 +147,65 @@ impl State {
         values: Vec<(&str, Option<&[u8]>)>,
     ) -> Result<(), Refused> {
         let mut session = self.edit()?;
-        let entries = session.entries();
+        let (owner, entries) = session.content();
         // an equal value is not logged: its replay would undo a change by another request
-        let op = rules.logs_changes.then(|| {
-            let changed = |(key, value): &&(&str, Option<&[u8]>)| entries.get(key) != *value;
-            Op::set_all(values.iter().filter(changed))
-        });
+        let changed = |(key, value): &&(&str, Option<&[u8]>)| entries.get(key) != *value;
+        let owned = |(key, value): &(&str, Option<&[u8]>)| {
+            (Box::<str>::from(*key), value.map(<[u8]>::to_vec))
+        };
+        let logged: Vec<_> = match rules.logs_changes {
+            true => values.iter().filter(changed).map(owned).collect(),
+            false => Vec::new(),
+        };
         let merge = Merge::new(entries, values);
-        rules
-            .limits
-            .check(session.owner(), merge.len(), || merge.sizes())?;
+        rules.limits.check(owner, merge.len(), || merge.sizes())?;
         let bytes = merge.apply();
-        session.set_entries(bytes);
-        session.changes.log.extend(op.map(Arc::new));
+        session.changes.set_entries(bytes);
+        session.log(rules, |journal| {
+            for (key, value) in logged {
+                journal.set(&key, value);
+            }
+        });
         Ok(())
     }
 }
 
 impl Locked<'_> {
-    fn set_entries(&mut self, bytes: Vec<u8>) {
-        self.changes.entries = Some(bytes);
-    }
-
-    /// Adds a change to the log if it may have to be replayed.
-    fn log(&mut self, rules: &Rules, op: impl FnOnce() -> Op) {
-        if rules.logs_changes {
-            self.changes.log.push(Arc::new(op()));
+    /// Sets or removes one entry. The first change of a request is made at once. Later ones wait, so
+    /// that they are merged together.
+    fn set_entry(&mut self, rules: &Rules, key: &str, value: Option<Vec<u8>>) -> Result<(), Error> {
+        let (limits, owner) = (&rules.limits, self.owner());
+        let Some(bytes) = &self.changes.entries else {
+            let splice = Splice::new(entries_of(self.incoming), key, value.as_deref());
+            if value.is_some() {
+                limits.check(owner, splice.len(), || splice.sizes())?;
+            }
+            let bytes = splice.apply();
+            self.changes.entries = Some(bytes);
+            return Ok(());
+        };
+        let (entries, pending) = (Entries::trusted(bytes), &self.changes.pending);
+        if let Some(value) = &value {
+            let len = pending.len_with(entries, key, value);
+            let more = (key, Some(&**value));
+            limits.check(owner, len, || pending.merge(entries, Some(more)).sizes())?;
         }
+        let Changes {
+            entries: Some(bytes),
+            pending,
+            ..
+        } = &mut *self.changes
+        else {
+            unreachable!("there are entries")
+        };
+        pending.set(Entries::trusted(bytes), key, value);
+        Ok(())
     }
 
-    fn check_splice(&self, rules: &Rules, splice: &Splice<'_>) -> Result<(), Error> {
-        rules
-            .limits
-            .check(self.owner(), splice.len(), || splice.sizes())
+    /// Adds a change to the journal if it may have to be replayed.
+    fn log(&mut self, rules: &Rules, note: impl FnOnce(&mut Journal)) {
+        if rules.logs_changes {
+            note(&mut self.changes.journal);
+        }
     }
 }

@@ -4,10 +4,10 @@ use std::{borrow::Cow, ops::Range};
 
 use serde::{
     Serialize, Serializer,
-    ser::{Error as _, Impossible, SerializeMap, SerializeStruct},
+    ser::{Impossible, SerializeMap, SerializeStruct},
 };
-use serde_json::{Error, Value};
 
+use super::json::{self, Refused};
 use crate::entries::Entries;
 
 /// Fields as entries: each key with its JSON, or with `None` for a skipped field.
@@ -27,9 +27,9 @@ impl Fields {
         &mut self,
         key: Cow<'static, str>,
         value: &T,
-    ) -> Result<(), Error> {
+    ) -> Result<(), Refused> {
         let start = self.json.len();
-        serde_json::to_writer(&mut self.json, value)?;
+        json::append(&mut self.json, value)?;
         self.list.push((key, Some(start..self.json.len())));
         Ok(())
     }
@@ -53,7 +53,7 @@ pub(super) fn to_object(entries: Entries<'_>) -> Vec<u8> {
 /// The fields of a struct, or the pairs of a map. Any other value is an error.
 ///
 /// This needs its own serializer: `serde_json` does not report skipped fields.
-pub(super) fn to_fields<T: Serialize + ?Sized>(whole: &T) -> Result<Fields, Error> {
+pub(super) fn to_fields<T: Serialize + ?Sized>(whole: &T) -> Result<Fields, Refused> {
     whole.serialize(Collect::default())
 }
 
@@ -65,78 +65,71 @@ struct Collect {
 
 impl SerializeStruct for Collect {
     type Ok = Fields;
-    type Error = Error;
+    type Error = Refused;
 
     fn serialize_field<T: Serialize + ?Sized>(
         &mut self,
         key: &'static str,
         value: &T,
-    ) -> Result<(), Error> {
+    ) -> Result<(), Refused> {
         self.fields.push(key.into(), value)
     }
 
-    fn skip_field(&mut self, key: &'static str) -> Result<(), Error> {
+    fn skip_field(&mut self, key: &'static str) -> Result<(), Refused> {
         self.fields.list.push((key.into(), None));
         Ok(())
     }
 
-    fn end(self) -> Result<Fields, Error> {
+    fn end(self) -> Result<Fields, Refused> {
         Ok(self.fields)
     }
 }
 
 impl SerializeMap for Collect {
     type Ok = Fields;
-    type Error = Error;
+    type Error = Refused;
 
-    fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), Error> {
-        self.key = match serde_json::to_value(key)? {
-            Value::String(key) => Some(key),
-            Value::Number(key) => Some(key.to_string()),
-            _ => return Err(Error::custom("the keys of a session must be strings")),
-        };
+    fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), Refused> {
+        self.key = Some(json::key(key)?);
         Ok(())
     }
 
-    fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Error> {
-        let key = self
-            .key
-            .take()
-            .ok_or_else(|| Error::custom("a value without a key"))?;
+    fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Refused> {
+        let key = self.key.take().ok_or(Refused(None))?;
         self.fields.push(key.into(), value)
     }
 
-    fn end(self) -> Result<Fields, Error> {
+    fn end(self) -> Result<Fields, Refused> {
         Ok(self.fields)
     }
 }
 
-fn not_a_struct<T>() -> Result<T, Error> {
-    Err(Error::custom("the session must be a struct or a map"))
+fn not_a_struct<T>() -> Result<T, Refused> {
+    Err(Refused(Some("it is neither a struct nor a map")))
 }
 
 macro_rules! refuse {
     ($($method:ident($($argument:ty),*) -> $ok:ty;)*) => {
-        $(fn $method(self, $(_: $argument),*) -> Result<$ok, Error> { not_a_struct() })*
+        $(fn $method(self, $(_: $argument),*) -> Result<$ok, Refused> { not_a_struct() })*
     };
 }
 
 impl Serializer for Collect {
     type Ok = Fields;
-    type Error = Error;
-    type SerializeSeq = Impossible<Fields, Error>;
-    type SerializeTuple = Impossible<Fields, Error>;
-    type SerializeTupleStruct = Impossible<Fields, Error>;
-    type SerializeTupleVariant = Impossible<Fields, Error>;
+    type Error = Refused;
+    type SerializeSeq = Impossible<Fields, Refused>;
+    type SerializeTuple = Impossible<Fields, Refused>;
+    type SerializeTupleStruct = Impossible<Fields, Refused>;
+    type SerializeTupleVariant = Impossible<Fields, Refused>;
     type SerializeMap = Self;
     type SerializeStruct = Self;
-    type SerializeStructVariant = Impossible<Fields, Error>;
+    type SerializeStructVariant = Impossible<Fields, Refused>;
 
-    fn serialize_struct(self, _: &'static str, _: usize) -> Result<Self, Error> {
+    fn serialize_struct(self, _: &'static str, _: usize) -> Result<Self, Refused> {
         Ok(self)
     }
 
-    fn serialize_map(self, _: Option<usize>) -> Result<Self, Error> {
+    fn serialize_map(self, _: Option<usize>) -> Result<Self, Refused> {
         Ok(self)
     }
 
@@ -144,12 +137,12 @@ impl Serializer for Collect {
         self,
         _: &'static str,
         value: &T,
-    ) -> Result<Fields, Error> {
+    ) -> Result<Fields, Refused> {
         value.serialize(self)
     }
 
-    fn serialize_some<T: Serialize + ?Sized>(self, _: &T) -> Result<Fields, Error> {
-        not_a_struct()
+    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<Fields, Refused> {
+        value.serialize(self)
     }
 
     fn serialize_newtype_variant<T: Serialize + ?Sized>(
@@ -158,7 +151,7 @@ impl Serializer for Collect {
         _: u32,
         _: &'static str,
         _: &T,
-    ) -> Result<Fields, Error> {
+    ) -> Result<Fields, Refused> {
         not_a_struct()
     }
 

@@ -78,11 +78,12 @@ impl State {
         let session = self.lock();
         match &session.changes.entries {
             None => entries_of(self.incoming()).get(key).map(Cow::Borrowed),
-            Some(bytes) => {
-                let value = Entries::trusted(bytes).get(key);
-                value.map(|value| Cow::Owned(value.to_vec()))
-            }
+            Some(_) => session.value(key).map(|value| Cow::Owned(value.to_vec())),
         }
+    }
+
+    pub(super) fn contains_key(&self, key: &str) -> bool {
+        self.lock().value(key).is_some()
     }
 
     /// Reads the entries under the lock. `read` must not run code of the user.
@@ -117,7 +118,7 @@ impl State {
     /// When the session expires if it is not used again. If the response would seal it again, the
     /// new time of use counts.
     pub(super) fn end(&self, rules: &Rules) -> Millis {
-        let session = self.lock();
+        let mut session = self.lock();
         let mut times = session.changes.times;
         if let (Phase::Open, Some(opened)) = (session.changes.phase, self.opened())
             && (session.outcome() != Outcome::NoChange || self.refresh_due(rules, opened))
@@ -180,7 +181,7 @@ impl State {
         let mut session = self.lock();
         let mut head = session.head(rules)?;
         head.times.issue(now);
-        let (owner, entries) = (session.owner(), session.entries());
+        let (owner, entries) = session.content();
         let len = entries.as_bytes().len();
         rules.limits.check(owner, len, || entries.sizes())?;
         let bytes = record::encode(head, owner, entries, headroom, tail);
@@ -230,9 +231,9 @@ impl State {
 
     /// The length of a cookie, name and value, that holds the session.
     pub(crate) fn cookie_len(&self, rules: &Rules) -> usize {
-        let session = self.lock();
-        let entries = session.entries().as_bytes().len();
-        rules.limits.cookie_len(session.owner(), entries)
+        let mut session = self.lock();
+        let (owner, entries) = session.content();
+        rules.limits.cookie_len(owner, entries.as_bytes().len())
     }
 
     /// Notes that the store did not answer.

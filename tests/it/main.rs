@@ -18,6 +18,7 @@ mod processes;
 #[path = "../python/mod.rs"]
 mod python;
 mod races;
+mod round_trip;
 mod secrets;
 mod set_cookie;
 mod shape;
