@@ -2,7 +2,7 @@
 
 use axum::{Router, body::Body, http::Request, routing::get};
 use tower::{ServiceExt as _, layer::util::Identity};
-use tower_sealed_session::{Error, Session, testing};
+use tower_sealed_session::{Error, Session, SessionLayer, testing};
 
 use crate::support::{Events, NAME, Visitor, get_with, layer};
 
@@ -89,6 +89,43 @@ fn read_costs_four_allocations_and_write_eight_at_any_size() {
             }
         }
     }
+}
+
+/// The bytes that `n` inserts allocate, in total and at most at one time.
+fn bytes_for_inserts(layer: &SessionLayer, keys: &[String]) -> (u64, u64) {
+    let session = testing::session(layer);
+    let info = allocation_counter::measure(|| {
+        for key in keys {
+            session.insert(key, 1).expect("it fits");
+        }
+        assert!(!session.keys().is_empty());
+    });
+    (info.bytes_total, info.bytes_max)
+}
+
+#[test]
+fn inserts_allocate_what_they_add() {
+    let keys: Vec<String> = (0..300).map(|n| format!("k{n:03}")).collect();
+    let of = |n| bytes_for_inserts(&layer(), &keys[..n]).0;
+    let (few, many) = (of(30), of(300));
+    println!("30 inserts: {few} bytes, 300 inserts: {many} bytes");
+    assert!(few <= 12_000, "{few}");
+    assert!(many <= 12 * few, "{few} {many}");
+}
+
+#[cfg(feature = "memory")]
+#[test]
+fn inserts_into_a_stored_session_allocate_what_they_add() {
+    let layer = layer().store(tower_sealed_session::store::MemoryStore::new());
+    let keys: Vec<String> = (0..8000).map(|n| format!("k{n:04}")).collect();
+    let of = |n| bytes_for_inserts(&layer, &keys[..n]).0;
+    let (few, many) = (of(400), of(8000));
+    println!("400 inserts: {few} bytes, 8000 inserts: {many} bytes");
+    assert!(many <= 24 * few, "{few} {many}");
+
+    let one_key = vec!["k".to_owned(); 100_000];
+    let (_, at_most) = bytes_for_inserts(&layer, &one_key);
+    assert!(at_most < 8000, "{at_most}");
 }
 
 #[tokio::test]
