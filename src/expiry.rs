@@ -1,9 +1,22 @@
 //! Session lifetimes: pure functions of a record's times and the current time.
 
+use std::time::Duration;
+
 use crate::{clock::Millis, record::Times};
 
 /// How far ahead the clock of another instance may be.
 pub(crate) const SKEW: Millis = 60_000;
+
+/// Whether `moment` is at most `limit` ago. It may be up to 60 s ahead.
+///
+/// ```text
+/// moment ≤ now + 60 s
+/// now − moment ≤ limit
+/// ```
+pub(crate) fn is_within(moment: Millis, limit: Duration, now: Millis) -> bool {
+    moment <= now.saturating_add(SKEW)
+        && u128::from(now.saturating_sub(moment)) <= limit.as_millis()
+}
 
 /// Browsers keep no cookie longer (RFC 6265bis).
 const MAX_AGE_LIMIT: Millis = 400 * 24 * 3600 * 1000;

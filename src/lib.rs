@@ -129,5 +129,5 @@ pub use self::{
     layer::{ConfigError, SessionLayer, SessionLayerBuilder},
     record::SessionId,
     service::SessionService,
-    session::Session,
+    session::{Session, SessionView},
 };

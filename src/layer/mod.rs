@@ -7,6 +7,7 @@ mod constructors;
 mod error;
 #[cfg(feature = "starlette")]
 mod legacy;
+mod open;
 mod session_layer;
 #[cfg(feature = "starlette")]
 mod signed;

@@ -1,17 +1,19 @@
 use std::{fmt, sync::Arc};
 
+use http::HeaderMap;
 use tower_layer::Layer;
 
 use super::{companion::resolve, error::ConfigError};
 use crate::{
     clock::{self, Clock},
     compat::LegacyCookie,
+    error::Error,
     event::Event,
     random,
-    request::{Codec, Config, Value},
+    request::{Codec, Config, Slot, Value},
     revocation::EndedIds,
     service::SessionService,
-    session::{Limits, Measure, Rules},
+    session::{Limits, Measure, Rules, SessionView},
 };
 
 /// Keeps each visitor's session in the cookie of another system, so that both systems read and
@@ -92,6 +94,16 @@ impl SignedSessionLayer {
         Ok(Self {
             config: Arc::new(config),
         })
+    }
+
+    /// Opens the session that the `Cookie` headers bring, only to read it; see
+    /// [`SessionLayer::open`](crate::SessionLayer::open).
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Entropy`](crate::ErrorKind::Entropy) if the system's random source fails.
+    pub async fn open(&self, headers: &HeaderMap) -> Result<SessionView, Error> {
+        Slot::view(self.config.clone(), headers).await
     }
 
     /// The name of the cookie.

@@ -17,10 +17,11 @@ use super::{
     respond::Reply,
 };
 use crate::{
+    clock::Millis,
     cookie::cache,
     error::{Error, ErrorKind},
     event::{DropReason, Event},
-    session::{Answer, Arrival, Outcome, RequestContext, Rules, Session, State},
+    session::{Answer, Arrival, Outcome, RequestContext, Rules, Session, SessionView, State},
     store::Lane,
     stored::Rows,
 };
@@ -70,6 +71,16 @@ impl Slot {
             self.load(rows).await;
         }
         self.open_now()
+    }
+
+    /// Opens the session that these headers bring, only to read it: there is no response.
+    pub(crate) async fn view(
+        config: Arc<Config>,
+        headers: &HeaderMap,
+    ) -> Result<SessionView, Error> {
+        let slot = Self::new(config, headers, None);
+        slot.mark_done();
+        Ok(SessionView::new(slot.open().await?))
     }
 
     /// Opens the session without a call to the store.
@@ -224,6 +235,14 @@ impl RequestContext for Slot {
             Some(Ok(state)) => state,
             _ => unreachable!("only an opened slot makes a session"),
         }
+    }
+
+    fn now(&self) -> Option<Millis> {
+        self.config.clock.now()
+    }
+
+    fn reads_legacy(&self) -> bool {
+        self.config.companion.is_some()
     }
 
     fn commit(&self) -> Answer<'_, ()> {

@@ -11,8 +11,10 @@ use super::{
     rules::Rules,
 };
 use crate::{
+    clock::Millis,
     entries::Entries,
     error::Error,
+    key::Age,
     record::{Head, SessionId, Times},
 };
 
@@ -26,6 +28,8 @@ pub(super) struct Changes {
     /// Changes of `entries` that are not made yet. There are none while `entries` is `None`.
     pub(super) pending: Pending,
     pub(super) logged_in: bool,
+    /// The request is no activity: it does not extend the idle deadline.
+    pub(super) passive: bool,
     /// The session could not be sent, or another request ended it.
     pub(super) lost: bool,
     /// The changes of entries to replay on what another request saved: those since the session was
@@ -133,6 +137,19 @@ impl Locked<'_> {
         comparison.outcome()
     }
 
+    /// See [`State::refresh_due`](super::State::refresh_due).
+    pub(super) fn refresh_due(&self, rules: &Rules, opened: Millis) -> bool {
+        let Some(incoming) = self.incoming.filter(|_| !self.changes.passive) else {
+            return false;
+        };
+        let (times, timeouts) = (incoming.record.head.times, &rules.timeouts);
+        if let Some(row) = incoming.row() {
+            return timeouts.touch_due(times, row.expires, opened);
+        }
+        let fallback = incoming.age == Age::Fallback || incoming.origin.expects_legacy_cookie();
+        !incoming.is_vacant() && timeouts.refresh_due(times, fallback, opened)
+    }
+
     /// The session as it came in, or as this request saved it.
     fn before(&self) -> Option<Content<'_>> {
         if let Some(saved) = self.saved() {
@@ -179,6 +196,7 @@ impl Changes {
             entries: None,
             pending: Pending::default(),
             logged_in: false,
+            passive: false,
             lost: false,
             journal: Journal::default(),
             drafted: Journal::default(),

@@ -82,6 +82,17 @@ impl State {
         Ok(())
     }
 
+    /// Marks the request as no activity. After a logout this has no meaning.
+    pub(super) fn passive(&self) -> Result<(), Refused> {
+        match self.edit() {
+            Err(Refused::LoggedOut) => Ok(()),
+            session => {
+                session?.changes.passive = true;
+                Ok(())
+            }
+        }
+    }
+
     /// Ends the session. A second logout changes nothing.
     pub(super) fn logout(&self) -> Result<(), Refused> {
         let mut session = match self.edit() {

@@ -2,10 +2,15 @@ use std::{fmt, time::Duration};
 
 use time::OffsetDateTime;
 
-use super::Session;
+use super::{
+    Session,
+    incoming::{Incoming, Origin},
+    state::State,
+};
 use crate::{
-    clock::moment,
+    clock::{Millis, moment},
     error::{Error, ErrorKind},
+    expiry::is_within,
     record::SessionId,
 };
 
@@ -41,6 +46,57 @@ impl Session {
     #[doc(alias = "user_id")]
     pub fn owner(&self) -> Option<String> {
         self.state().lock().owner().map(str::to_owned)
+    }
+
+    /// Whether the owner logged in at most `limit` ago: for a page that asks for the password again
+    /// before a change that matters.
+    ///
+    /// The layer's clock is read at each call. `false` if there is no owner, and after a logout.
+    /// [`login`](Self::login) counts from now on, also if the same owner logs in again. `renew` and
+    /// the use of the session do not count.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tower_sealed_session::{Error, Session};
+    ///
+    /// async fn delete_account(session: Session) -> &'static str {
+    ///     if !session.logged_in_within(Duration::from_secs(10 * 60)) {
+    ///         return "please enter your password again";
+    ///     }
+    ///     "deleted"
+    /// }
+    ///
+    /// // of the form with the password, after the password was checked
+    /// async fn confirm(session: Session) -> Result<(), Error> {
+    ///     let owner = session.owner().unwrap_or_default();
+    ///     session.login(owner)
+    /// }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Error> {
+    /// # let session = tower_sealed_session::testing::example();
+    /// # assert_eq!(delete_account(session.clone()).await, "please enter your password again");
+    /// # session.login("ada")?;
+    /// # confirm(session.clone()).await?;
+    /// # assert_eq!(delete_account(session).await, "deleted");
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Security
+    ///
+    /// A legacy cookie says when the legacy app signed it, not when its visitor logged in. So this
+    /// is `false` for a session that began with a legacy cookie (`migrate`, `dual_write`,
+    /// `SignedSessionLayer`), until `login` is called here. A layer with `migrate` or `dual_write`
+    /// recognizes such a session because it was created at a whole second. One login in a thousand
+    /// is too, so it has to be repeated. Keep the setting for longer than `limit` after its
+    /// `until`.
+    #[doc(alias = "sudo")]
+    #[doc(alias = "step_up")]
+    pub fn logged_in_within(&self, limit: Duration) -> bool {
+        let login = self.state().login_time(self.request.reads_legacy());
+        let (Some(login), Some(now)) = (login, self.request.now()) else {
+            return false;
+        };
+        is_within(login, limit, now)
     }
 
     /// Logs `owner` in: the session gets a new id, and its life begins now.
@@ -97,6 +153,37 @@ impl Session {
         let _ = self.change("remember", self.state().remember(lifetime));
     }
 
+    /// Marks this request as no activity of the visitor, so that it does not extend the session: for
+    /// a page that polls, or that shows how much time is left.
+    ///
+    /// The idle timeout goes on as if the request had not come, and
+    /// [`expires_at`](Self::expires_at) returns the end without this request. So call this method
+    /// first. It holds for the whole request, and for this session only if there are several layers
+    /// around the handler.
+    ///
+    /// A change is sent all the same, and is activity. A session that comes in a legacy cookie, or
+    /// that is to move to a store, moves as ever and keeps the time of its last use. A cookie that
+    /// was sealed with a fallback secret stays as it is.
+    ///
+    /// ```
+    /// use std::time::SystemTime;
+    /// use tower_sealed_session::Session;
+    ///
+    /// /// The page asks for it once a minute.
+    /// async fn seconds_left(session: Session) -> String {
+    ///     session.passive();
+    ///     let left = session.expires_at() - SystemTime::now();
+    ///     left.whole_seconds().to_string()
+    /// }
+    /// # let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    /// # let left = runtime.block_on(seconds_left(tower_sealed_session::testing::example()));
+    /// # assert!(["3599", "3600"].contains(&&*left), "{left}");
+    /// ```
+    #[doc(alias = "no_refresh")]
+    pub fn passive(&self) {
+        let _ = self.change("passive", self.state().passive());
+    }
+
     /// Ends the session. It is empty from now on, and the response removes the cookie.
     ///
     /// Later changes in this request have no effect and emit an event, and `login` fails. To change
@@ -146,5 +233,24 @@ impl Session {
     /// if the store cannot be reached.
     pub async fn still_valid(&self) -> Result<bool, Error> {
         self.request.still_valid().wait().await
+    }
+}
+
+impl State {
+    /// When the owner logged in. `None` if there is no owner, or if the login is not known.
+    ///
+    /// A session that began with a legacy cookie was created at the whole second of its signature.
+    fn login_time(&self, reads_legacy: bool) -> Option<Millis> {
+        let session = self.lock();
+        session.owner()?;
+        let created = session.changes.times.created;
+        let unknown = |incoming: &Incoming| match incoming.origin {
+            Origin::Shared => true,
+            _ => {
+                reads_legacy && created % 1000 == 0 && created == incoming.record.head.times.created
+            }
+        };
+        let known = session.changes.logged_in || !self.incoming().is_some_and(unknown);
+        known.then_some(created)
     }
 }

@@ -16,10 +16,12 @@ mod pending;
 mod progress;
 mod rules;
 mod state;
+mod view;
 
 use std::{fmt, pin::Pin, sync::Arc};
 
 use self::edit::Refused;
+pub use self::view::SessionView;
 pub(crate) use self::{
     draft::Draft,
     incoming::{Arrival, Incoming, Origin, RowRef, Tombstone},
@@ -30,6 +32,7 @@ pub(crate) use self::{
     state::State,
 };
 use crate::{
+    clock::Millis,
     error::{Error, ErrorKind},
     event::Event,
 };
@@ -38,6 +41,10 @@ use crate::{
 pub(crate) trait RequestContext: Send + Sync {
     fn rules(&self) -> &Rules;
     fn state(&self) -> &State;
+    /// The current time by the layer's clock. `None` before 1970.
+    fn now(&self) -> Option<Millis>;
+    /// Whether sessions of the layer can come from a legacy cookie.
+    fn reads_legacy(&self) -> bool;
     fn commit(&self) -> Answer<'_, ()>;
     fn still_valid(&self) -> Answer<'_, bool>;
 }

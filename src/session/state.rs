@@ -17,7 +17,6 @@ use crate::{
     clock::Millis,
     entries::Entries,
     error::{Error, ErrorKind},
-    key::Age,
     record::{self, Head, SessionId, Times},
 };
 
@@ -121,7 +120,7 @@ impl State {
         let mut session = self.lock();
         let mut times = session.changes.times;
         if let (Phase::Open, Some(opened)) = (session.changes.phase, self.opened())
-            && (session.outcome() != Outcome::NoChange || self.refresh_due(rules, opened))
+            && (session.outcome() != Outcome::NoChange || session.refresh_due(rules, opened))
         {
             times.issue(opened);
         }
@@ -130,15 +129,12 @@ impl State {
 
     /// Whether an unchanged session has to be sealed again, or its row has to be touched.
     pub(crate) fn refresh_due(&self, rules: &Rules, opened: Millis) -> bool {
-        let Some(incoming) = self.incoming() else {
-            return false;
-        };
-        let (times, timeouts) = (incoming.record.head.times, &rules.timeouts);
-        if let Some(row) = incoming.row() {
-            return timeouts.touch_due(times, row.expires, opened);
-        }
-        let fallback = incoming.age == Age::Fallback || incoming.origin.expects_legacy_cookie();
-        !incoming.is_vacant() && timeouts.refresh_due(times, fallback, opened)
+        self.lock().refresh_due(rules, opened)
+    }
+
+    /// Whether the request is no activity.
+    pub(crate) fn is_passive(&self) -> bool {
+        self.lock().changes.passive
     }
 
     /// Decides what the response has to do. Later changes are refused.

@@ -27,7 +27,7 @@ impl StoreCommit<'_> {
         let Some(row) = row else {
             return self.move_in(head).await;
         };
-        if rules.timeouts.touch_due(head.times, row.expires, self.now) {
+        if !state.is_passive() && rules.timeouts.touch_due(head.times, row.expires, self.now) {
             let mut times = head.times;
             times.issue(self.now);
             let end = rules.timeouts.end(times);
@@ -49,6 +49,9 @@ impl StoreCommit<'_> {
         let rules = self.rows.rules;
         let mut draft = Draft::new(self.state, rules, self.now)?;
         draft.head.id = rules.draw_id()?;
+        if self.state.is_passive() {
+            draft.head.times = head.times;
+        }
         let Ok(Some(version)) = self.rows.create(&draft).await else {
             return Ok(Saved::Same);
         };

@@ -29,7 +29,7 @@ type Act = fn(&Session, &Extensions);
 
 /// Method, its effect on a visitor with a session (owner `ada`, entry `a` = 1), and its effect on a
 /// visitor without one.
-const METHODS: [(&str, Effect, Effect, Act); 37] = [
+const METHODS: [(&str, Effect, Effect, Act); 39] = [
     ("from_extensions", Look, Look, |_, extensions| {
         let again = Session::from_extensions(extensions).now_or_never();
         again.expect("at once").expect("the same");
@@ -67,6 +67,10 @@ const METHODS: [(&str, Effect, Effect, Act); 37] = [
     }),
     ("expires_at", Look, Look, |s, _| {
         s.expires_at();
+    }),
+    ("passive", Look, Look, |s, _| s.passive()),
+    ("logged_in_within", Look, Look, |s, _| {
+        s.logged_in_within(Duration::MAX);
     }),
     ("owner", Look, Look, |s, _| drop(s.owner())),
     ("still_valid", Look, Look, |s, _| {
@@ -355,7 +359,7 @@ async fn every_method_sets_the_right_headers_on_every_kind_of_response() {
     }
 }
 
-/// A read then sends our cookie, unless the response is public.
+/// A read then sends our cookie, unless the response is public or the request is passive.
 #[tokio::test]
 async fn every_method_sets_the_right_headers_when_a_refresh_is_due() {
     let (builder, clock) = on_a_clock();
@@ -364,7 +368,7 @@ async fn every_method_sets_the_right_headers_when_a_refresh_is_due() {
         for kind in &KINDS {
             let cookie = Some(cookie(&layer));
             clock.advance(Duration::from_secs(600));
-            let effect = if with == Look && !kind.public {
+            let effect = if with == Look && !kind.public && name != "passive" {
                 Cookie
             } else {
                 with

@@ -14,10 +14,13 @@ mod failures;
 mod http_client;
 mod lifetimes;
 mod nesting;
+mod passive;
 mod processes;
 #[path = "../python/mod.rs"]
 mod python;
 mod races;
+
+mod recent_login;
 mod round_trip;
 mod secrets;
 mod set_cookie;
@@ -29,3 +32,4 @@ mod starlette;
 mod stores;
 mod support;
 mod tink;
+mod view;
