@@ -312,6 +312,17 @@ mod tests {
     }
 
     #[test]
+    fn a_moment_is_within_a_limit_up_to_a_minute_ahead() {
+        let within = |moment, limit| is_within(moment, Duration::from_millis(limit), NOW);
+        assert!(within(NOW - MINUTE, MINUTE) && !within(NOW - MINUTE, MINUTE - 1));
+        assert!(within(NOW, 0) && !within(NOW - 1, 0));
+        assert!(within(NOW + SKEW, 0) && !within(NOW + SKEW + 1, 0));
+        assert!(is_within(0, Duration::MAX, Millis::MAX));
+        assert!(!is_within(0, Duration::ZERO, Millis::MAX));
+        assert!(is_within(Millis::MAX, Duration::ZERO, Millis::MAX));
+    }
+
+    #[test]
     fn extreme_times_do_not_overflow() {
         let last = Times {
             created: crate::clock::MAX_MILLIS,

@@ -30,6 +30,9 @@
 //! | you want to | look at |
 //! |---|---|
 //! | read and change a session | [`Session`] |
+//! | read a session where there is no response: sockets, gRPC, workers | [`SessionLayer::open`] |
+//! | let a page poll without keeping its visitor logged in | [`Session::passive`] |
+//! | ask for the password again | [`Session::logged_in_within`] |
 //! | choose names and timeouts | [`SessionLayerBuilder`] |
 //! | configure and rotate the secret | [`KeyRing`] |
 //! | know what is promised and what is not | [`guide::security`] |

@@ -9,8 +9,8 @@ impl SessionLayer {
     ///
     /// The cookies are checked as in a request, with the same events. A visitor without a valid one
     /// has an empty session. Nothing is changed: no cookie is set, and the session is neither
-    /// extended nor moved. With a store, this is one call. A session that is read from a legacy
-    /// cookie counts in `legacy_reads`.
+    /// extended nor moved. With a store, it costs the calls of a request that only reads. A session
+    /// that is read from a legacy cookie counts in `legacy_reads`.
     ///
     /// ```
     /// use http::{HeaderMap, header::COOKIE};

@@ -109,6 +109,9 @@ async fn types_errors_and_events_show_no_secret() {
     session.login(OWNER).expect("short");
     session.insert("k", VALUE).expect("small");
     output.debug(&session);
+    let own = testing::cookie(&layer, &session).expect("a cookie");
+    let headers = axum::http::HeaderMap::from_iter([(header::COOKIE, own)]);
+    output.debug(&layer.open(&headers).await.expect("it opens"));
     assert_eq!(
         format!("{session:?}"),
         "Session { entries: 1, owned: true, .. }"

@@ -6,6 +6,7 @@ mod dual;
 mod formats;
 mod migrate;
 mod moves;
+mod passive;
 mod share;
 mod upstream;
 mod vectors;

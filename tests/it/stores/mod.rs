@@ -9,6 +9,7 @@ mod lost_answers;
 mod modes;
 #[cfg(feature = "redis")]
 mod outage;
+mod passive;
 #[cfg(feature = "redis")]
 mod processes;
 #[cfg(feature = "redis")]
