@@ -196,9 +196,9 @@ impl Locked<'_> {
             return Ok(());
         };
         let (entries, pending) = (Entries::trusted(bytes), &self.changes.pending);
-        if let Some(value) = &value {
-            let len = pending.len_with(entries, key, value);
-            let more = (key, Some(&**value));
+        let len = pending.len_with(entries, key, value.as_deref());
+        if value.is_some() {
+            let more = (key, value.as_deref());
             limits.check(owner, len, || pending.merge(entries, Some(more)).sizes())?;
         }
         let Changes {
@@ -209,7 +209,7 @@ impl Locked<'_> {
         else {
             unreachable!("there are entries")
         };
-        pending.set(Entries::trusted(bytes), key, value);
+        pending.set(Entries::trusted(bytes), key, value, len);
         Ok(())
     }
 

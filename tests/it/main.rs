@@ -19,7 +19,6 @@ mod processes;
 #[path = "../python/mod.rs"]
 mod python;
 mod races;
-
 mod recent_login;
 mod round_trip;
 mod secrets;
