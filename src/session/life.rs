@@ -247,7 +247,9 @@ impl State {
         let unknown = |incoming: &Incoming| match incoming.origin {
             Origin::Shared => true,
             _ => {
-                reads_legacy && created % 1000 == 0 && created == incoming.record.head.times.created
+                reads_legacy
+                    && created.is_multiple_of(1000)
+                    && created == incoming.record.head.times.created
             }
         };
         let known = session.changes.logged_in || !self.incoming().is_some_and(unknown);
