@@ -41,6 +41,8 @@ use time::OffsetDateTime;
 pub trait Format: Send + Sync + 'static {
     /// Returns the content of an authentic value. Does not check whether it has expired.
     ///
+    /// The value is as the client sent it. If it is in double quotes, they are part of it.
+    ///
     /// # Errors
     ///
     /// [`Unreadable`] is the reason for a refusal. The visitor then has no session.

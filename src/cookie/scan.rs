@@ -3,8 +3,21 @@
 //! A parser that percent-decodes or trims names lets a sibling host forge the `__Host-` prefix. A
 //! parser that requires UTF-8 lets another cookie hide ours. This parser splits on `;`, trims space
 //! and tab, splits at the first `=`, and compares the bytes of the name. It decodes nothing.
+//!
+//! Some clients put a value in double quotes, such as Java's `CookieManager` (RFC 6265 §4.1.1).
+//! [`tokens`] takes off one pair of quotes, and nothing else. [`values`] does not, because a legacy
+//! format has its own rule for quotes.
 
-/// The values of all cookies with exactly that name in one `Cookie` header, in order.
+/// The values of all cookies with exactly that name in one `Cookie` header, in order, each without
+/// the quotes around it.
+pub(crate) fn tokens<'a>(header: &'a [u8], name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+    values(header, name).map(|value| match value {
+        [b'"', inside @ .., b'"'] => inside,
+        _ => value,
+    })
+}
+
+/// The values of all cookies with exactly that name in one `Cookie` header, in order, as they are.
 pub(crate) fn values<'a>(header: &'a [u8], name: &'a str) -> impl Iterator<Item = &'a [u8]> {
     pairs(header).filter_map(move |pair| value_of(pair, name.as_bytes()))
 }
@@ -62,7 +75,7 @@ mod tests {
     use super::*;
 
     fn found(header: &[u8]) -> Vec<&[u8]> {
-        values(header, "__Host-session").collect()
+        tokens(header, "__Host-session").collect()
     }
 
     #[test]
@@ -140,8 +153,32 @@ mod tests {
             [b"AY"]
         );
         assert_eq!(found(b"q=\"a; __Host-session=AY; b\""), [b"AY"]);
-        assert_eq!(found(b"__Host-session=\"AY\""), [b"\"AY\""]);
         assert_eq!(found(b"__Host-session=A%59=Z"), [b"A%59=Z"]);
+    }
+
+    #[test]
+    fn one_pair_of_quotes_around_a_token_is_taken_off() {
+        for (value, token) in [
+            (&b"\"AY\""[..], &b"AY"[..]),
+            (b" \t\"AY\"\t ", b"AY"),
+            (b"\"\"", b""),
+            (b"\"\"AY\"\"", b"\"AY\""),
+            (b"\" AY\"", b" AY"),
+            (b"\"A\\\"Y\"", b"A\\\"Y"),
+            (b"\"%41Y\"", b"%41Y"),
+            // not a pair
+            (b"\"", b"\""),
+            (b"\"AY", b"\"AY"),
+            (b"AY\"", b"AY\""),
+            (b"A\"\"Y", b"A\"\"Y"),
+            (b"'AY'", b"'AY'"),
+        ] {
+            let header = [b"a=1; __Host-session=", value, b"; b=2"].concat();
+            let found: Vec<_> = tokens(&header, "__Host-session").collect();
+            assert_eq!(found, [token], "{}", header.escape_ascii());
+            let raw: Vec<_> = values(&header, "__Host-session").collect();
+            assert_eq!(raw, [value.trim_ascii()]);
+        }
     }
 
     #[test]

@@ -79,7 +79,7 @@ impl Reader<'_> {
     fn find(&mut self, keys: &Keys, now: Millis) -> Result<Option<Incoming>, Ambiguous> {
         let Config { codec, rules, .. } = self.config;
         let headers = self.cookies.iter();
-        let tokens = headers.flat_map(|header| scan::values(header.as_bytes(), codec.name()));
+        let tokens = headers.flat_map(|header| scan::tokens(header.as_bytes(), codec.name()));
         let mut found: Option<Incoming> = None;
         let mut foreign = None;
         let mut tried = [&b""[..]; MAX_TRIED];

@@ -118,12 +118,24 @@ fn plain_values<'a>(header: &'a [u8], name: &str) -> Vec<&'a [u8]> {
     pairs.collect()
 }
 
-/// Scans a header. The scan finds the same values as `plain_values`.
+/// The same values, each without one pair of quotes around it.
+fn plain_tokens<'a>(header: &'a [u8], name: &str) -> Vec<&'a [u8]> {
+    let unquoted = |value: &'a [u8]| {
+        let inside = value.strip_prefix(b"\"")?;
+        inside.strip_suffix(b"\"")
+    };
+    let values = plain_values(header, name).into_iter();
+    values.map(|value| unquoted(value).unwrap_or(value)).collect()
+}
+
+/// Scans a header. The scan finds the same values and tokens as the plain rules.
 pub fn cookie_header(data: &[u8]) {
     let (kind, header) = choice(data);
     let name = ["__Host-Http-session", "session", "a", "!"][usize::from(kind % 4)];
     let found: Vec<_> = scan::values(header, name).collect();
     assert_eq!(found, plain_values(header, name));
+    let found: Vec<_> = scan::tokens(header, name).collect();
+    assert_eq!(found, plain_tokens(header, name));
 }
 
 /// Parses the input as the content of an authentic token, then uses it as a series of changes.
@@ -286,7 +298,7 @@ pub fn layer(data: &[u8]) {
     };
     let mut others = headers
         .values()
-        .flat_map(|line| plain_values(line.as_bytes(), layer.cookie_name()));
+        .flat_map(|line| plain_tokens(line.as_bytes(), layer.cookie_name()));
     let no_conflict = !others.any(|token| is_known(&token));
     if has_genuine {
         // a session that an earlier run ended is no longer accepted, so each run makes its own

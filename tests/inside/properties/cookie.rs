@@ -133,7 +133,18 @@ proptest! {
         let first = scan::values(&before, "__Host-Http-session").count();
         let last = scan::values(&after, "__Host-Http-session").count();
         prop_assert_eq!(found.len(), first + 1 + last);
-        prop_assert_eq!(found[first], ours);
+        prop_assert_eq!(found[first], &ours[..]);
+    }
+
+    #[test]
+    fn quotes_around_a_token_change_nothing(before in line(0..12), token in "[A-Za-z0-9_-]{0,40}", after in line(0..12)) {
+        let with = |value: &str| {
+            let pair = format!(";__Host-Http-session={value};");
+            [&before[..], pair.as_bytes(), &after].concat()
+        };
+        let (plain, quoted) = (with(&token), with(&format!("\"{token}\"")));
+        let tokens = |line| scan::tokens(line, "__Host-Http-session").collect::<Vec<_>>();
+        prop_assert_eq!(tokens(&plain), tokens(&quoted));
     }
 
     #[test]
