@@ -35,10 +35,11 @@ pub(crate) fn mark<B>(response: &mut Response<B>, exposure: Exposure, nested: bo
         headers.append(VARY, HeaderValue::from_static("Cookie"));
     }
     if exposure == Exposure::Opened {
-        if unset {
-            headers.append(CACHE_CONTROL, HeaderValue::from_static("private"));
+        let added = unset || !Said::by(headers).names_an_audience();
+        if added {
+            add_private(headers);
         }
-        if nested && (unset || ours) {
+        if nested && (added || ours) {
             response.extensions_mut().insert(OurPrivate);
         }
         return;
@@ -46,39 +47,70 @@ pub(crate) fn mark<B>(response: &mut Response<B>, exposure: Exposure, nested: bo
     if overridden {
         remove_overrides(headers);
     }
-    if exposure == Exposure::Login || unset || ours || !is_private(headers) {
+    if exposure == Exposure::Login || unset || ours || !Said::by(headers).is_private() {
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
 }
 
-/// Whether the response explicitly allows shared caches to store it.
+/// Whether a mere refresh must not make the response `no-store`: shared caches may store it, or
+/// browsers should keep it for long.
 pub(crate) fn is_public(headers: &HeaderMap) -> bool {
-    has_directive(headers, &["public", "s-maxage", "immutable"]) && !is_private(headers)
+    let said = Said::by(headers);
+    said.public || said.immutable && !said.private
 }
 
-/// Whether no shared cache stores the response. `no-cache` alone is not enough: a cache may store
-/// the response, revalidate it, and send it to another visitor together with its `Set-Cookie`.
-fn is_private(headers: &HeaderMap) -> bool {
-    has_directive(headers, &["private", "no-store"])
-        && !has_directive(headers, &["public", "s-maxage"])
+/// The directives of `Cache-Control` that say who may store the response.
+#[derive(Default)]
+struct Said {
+    /// `public` or `s-maxage`.
+    public: bool,
+    /// `private` or `no-store`, each for the whole response.
+    private: bool,
+    immutable: bool,
 }
 
-/// Whether `Cache-Control` has one of these directives. A directive with field names, as in
-/// `private="x-name"`, covers only those fields and does not count.
-fn has_directive(headers: &HeaderMap, wanted: &[&str]) -> bool {
-    let values = headers.get_all(CACHE_CONTROL).into_iter();
-    let mut directives = values.flat_map(|value| directives(value.as_bytes()));
-    directives.any(|directive| {
-        let mut halves = directive.splitn(2, |&b| b == b'=').map(<[u8]>::trim_ascii);
-        let (name, value) = (
-            halves.next().unwrap_or_default(),
-            halves.next().unwrap_or_default(),
-        );
-        !value.starts_with(b"\"")
-            && wanted
-                .iter()
-                .any(|wanted| name.eq_ignore_ascii_case(wanted.as_bytes()))
-    })
+impl Said {
+    fn by(headers: &HeaderMap) -> Self {
+        let mut said = Self::default();
+        let values = headers.get_all(CACHE_CONTROL).into_iter();
+        for directive in values.flat_map(|value| directives(value.as_bytes())) {
+            let mut halves = directive.splitn(2, |&b| b == b'=').map(<[u8]>::trim_ascii);
+            let name = halves.next().unwrap_or_default();
+            let is = |known: &str| name.eq_ignore_ascii_case(known.as_bytes());
+            // `private="x-name"` covers only that field (RFC 9111 §5.2.2.7)
+            let whole = halves.next().is_none();
+            said.private |= whole && (is("private") || is("no-store"));
+            said.public |= is("public") || is("s-maxage");
+            said.immutable |= is("immutable");
+        }
+        said
+    }
+
+    /// `max-age` or `no-cache` alone is not enough: a shared cache may store the response, and it
+    /// may ignore `Vary`.
+    fn names_an_audience(&self) -> bool {
+        self.public || self.private
+    }
+
+    /// Whether no shared cache stores the response. `no-cache` alone is not enough: a cache may
+    /// store the response, revalidate it, and send it to another visitor together with its
+    /// `Set-Cookie`.
+    fn is_private(&self) -> bool {
+        self.private && !self.public
+    }
+}
+
+/// Puts `private` first, where a quoted string without an end cannot hide it.
+fn add_private(headers: &mut HeaderMap) {
+    let private = HeaderValue::from_static("private");
+    match headers.get_mut(CACHE_CONTROL) {
+        None => drop(headers.insert(CACHE_CONTROL, private)),
+        Some(said) if said.is_empty() => *said = private,
+        Some(said) => {
+            let both = [b"private, ", said.as_bytes()].concat();
+            *said = HeaderValue::from_bytes(&both).expect("both are header values");
+        }
+    }
 }
 
 /// Splits at commas outside quotes. In quotes, a backslash escapes the next byte (RFC 9110 §5.6.4).
@@ -173,72 +205,64 @@ mod tests {
     }
 
     #[test]
-    fn the_applications_cache_control_is_kept_unless_our_cookie_is_sent() {
+    fn the_applications_cache_control_is_kept_as_far_as_it_is_safe() {
         use Exposure::{Cookie, Login, Opened};
-        for (before, opened, cookie, login) in [
-            (
-                "public, max-age=60",
-                "public, max-age=60",
-                "no-store",
-                "no-store",
-            ),
-            ("max-age=60", "max-age=60", "no-store", "no-store"),
+        // after a read, and with our cookie; with a login it is always `no-store`
+        for (before, opened, cookie) in [
+            ("public, max-age=60", "public, max-age=60", "no-store"),
+            ("s-maxage=\"60\"", "s-maxage=\"60\"", "no-store"),
+            ("public, no-cache", "public, no-cache", "no-store"),
+            ("private, public", "private, public", "no-store"),
             (
                 "private, max-age=60",
                 "private, max-age=60",
                 "private, max-age=60",
-                "no-store",
             ),
-            ("no-cache", "no-cache", "no-store", "no-store"),
+            ("Private", "Private", "Private"),
+            ("no-store", "no-store", "no-store"),
             (
-                "public, no-cache",
-                "public, no-cache",
-                "no-store",
-                "no-store",
+                "a=\"\\\\\", private",
+                "a=\"\\\\\", private",
+                "a=\"\\\\\", private",
             ),
-            ("private, public", "private, public", "no-store", "no-store"),
+            (
+                "a=\"x, y\", private",
+                "a=\"x, y\", private",
+                "a=\"x, y\", private",
+            ),
+            ("max-age=60", "private, max-age=60", "no-store"),
+            ("no-cache", "private, no-cache", "no-store"),
+            ("must-revalidate", "private, must-revalidate", "no-store"),
+            ("immutable", "private, immutable", "no-store"),
+            ("", "private", "no-store"),
             (
                 "a=\"x, private, y\", max-age=60",
-                "a=\"x, private, y\", max-age=60",
-                "no-store",
+                "private, a=\"x, private, y\", max-age=60",
                 "no-store",
             ),
             (
                 "a=\"\\\", private, \\\"\"",
-                "a=\"\\\", private, \\\"\"",
-                "no-store",
-                "no-store",
-            ),
-            (
-                "a=\"\\\\\", private",
-                "a=\"\\\\\", private",
-                "a=\"\\\\\", private",
+                "private, a=\"\\\", private, \\\"\"",
                 "no-store",
             ),
-            (
-                "a=\"x, y\", private",
-                "a=\"x, y\", private",
-                "a=\"x, y\", private",
-                "no-store",
-            ),
-            ("Private", "Private", "Private", "no-store"),
-            ("no-store", "no-store", "no-store", "no-store"),
+            // the string has no end, so a cache reads the rest as part of it
+            ("a=\"x, private", "private, a=\"x, private", "no-store"),
             (
                 "private=\"x-name\"",
-                "private=\"x-name\"",
-                "no-store",
+                "private, private=\"x-name\"",
                 "no-store",
             ),
+            ("private=x-name", "private, private=x-name", "no-store"),
+            ("no-store=x", "private, no-store=x", "no-store"),
             (
                 "no-cache=\"set-cookie\"",
-                "no-cache=\"set-cookie\"",
-                "no-store",
+                "private, no-cache=\"set-cookie\"",
                 "no-store",
             ),
         ] {
             assert_eq!(cache_control(before, Opened), opened);
             assert_eq!(cache_control(before, Cookie), cookie, "{before}");
-            assert_eq!(cache_control(before, Login), login);
+            assert_eq!(cache_control(before, Login), "no-store");
         }
         assert_eq!(
             marked(&[], Opened),
@@ -247,6 +271,27 @@ mod tests {
                 ("vary".to_owned(), "Cookie".to_owned())
             ]
         );
+    }
+
+    #[test]
+    fn private_is_added_once_to_several_lines() {
+        let lines = |before: &[&'static str]| -> Vec<String> {
+            let before: Vec<_> = before.iter().map(|line| ("cache-control", *line)).collect();
+            let after = marked(&before, Exposure::Opened).into_iter();
+            let lines = after.filter(|(name, _)| name == "cache-control");
+            lines.map(|(_, value)| value).collect()
+        };
+        assert_eq!(
+            lines(&["max-age=60", "must-revalidate"]),
+            ["must-revalidate", "private, max-age=60"]
+        );
+        for kept in [
+            ["max-age=60", "private"],
+            ["max-age=60", "public"],
+            ["max-age=60", "no-store"],
+        ] {
+            assert_eq!(lines(&kept), kept);
+        }
     }
 
     #[test]
@@ -271,6 +316,7 @@ mod tests {
             )]))
         };
         assert!(public("public") && public("max-age=1, s-maxage=60") && public("immutable"));
+        assert!(public("private, public") && public("s-maxage=\"60\""));
         assert!(!public("max-age=60") && !public("private") && !public("no-store"));
         assert!(!public("private, immutable"));
     }

@@ -125,7 +125,9 @@ fn plain_tokens<'a>(header: &'a [u8], name: &str) -> Vec<&'a [u8]> {
         inside.strip_suffix(b"\"")
     };
     let values = plain_values(header, name).into_iter();
-    values.map(|value| unquoted(value).unwrap_or(value)).collect()
+    values
+        .map(|value| unquoted(value).unwrap_or(value))
+        .collect()
 }
 
 /// Scans a header. The scan finds the same values and tokens as the plain rules.

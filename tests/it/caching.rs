@@ -134,7 +134,7 @@ struct Kind {
     /// `Cache-Control` with our cookie.
     cookie: &'static [&'static str],
     vary: &'static [&'static str],
-    /// Shared caches may store it, so no refresh is sent with it.
+    /// Shared caches may store it, or it is `immutable`: no refresh is sent with it.
     public: bool,
 }
 
@@ -185,31 +185,46 @@ const fn varying(
     }
 }
 
-const KINDS: [Kind; 26] = [
+const KINDS: [Kind; 30] = [
     kind(&[], &["private"]),
-    kind(&[("cache-control", "max-age=60")], &["max-age=60"]),
-    kind(&[("cache-control", "no-cache")], &["no-cache"]),
+    kind(&[("cache-control", "max-age=60")], &["private, max-age=60"]),
+    kind(&[("cache-control", "no-cache")], &["private, no-cache"]),
     kind(
         &[("cache-control", "must-revalidate")],
-        &["must-revalidate"],
+        &["private, must-revalidate"],
     ),
     kind(
         &[("cache-control", "privately, no-storex")],
-        &["privately, no-storex"],
+        &["private, privately, no-storex"],
     ),
     kind(
         &[("cache-control", "private=\"x-name\"")],
-        &["private=\"x-name\""],
+        &["private, private=\"x-name\""],
+    ),
+    kind(
+        &[("cache-control", "private=x-name")],
+        &["private, private=x-name"],
     ),
     kind(
         &[("cache-control", "no-cache=\"set-cookie\"")],
-        &["no-cache=\"set-cookie\""],
+        &["private, no-cache=\"set-cookie\""],
     ),
     kind(
         &[("cache-control", "a=\"x, private, y\"")],
-        &["a=\"x, private, y\""],
+        &["private, a=\"x, private, y\""],
     ),
-    kind(&[("cache-control", "")], &[""]),
+    kind(
+        &[("cache-control", "a=\"x, private")],
+        &["private, a=\"x, private"],
+    ),
+    kind(
+        &[
+            ("cache-control", "max-age=60"),
+            ("cache-control", "must-revalidate"),
+        ],
+        &["private, max-age=60", "must-revalidate"],
+    ),
+    kind(&[("cache-control", "")], &["private"]),
     public(&[("cache-control", "public")], &["public"]),
     public(
         &[("cache-control", "public, max-age=60")],
@@ -218,8 +233,12 @@ const KINDS: [Kind; 26] = [
     public(&[("cache-control", "PUBLIC")], &["PUBLIC"]),
     public(&[("cache-control", "s-maxage=60")], &["s-maxage=60"]),
     public(
+        &[("cache-control", "s-maxage=\"60\"")],
+        &["s-maxage=\"60\""],
+    ),
+    public(
         &[("cache-control", "max-age=60,immutable")],
-        &["max-age=60,immutable"],
+        &["private, max-age=60,immutable"],
     ),
     public(
         &[("cache-control", "max-age=60"), ("cache-control", "public")],
@@ -487,6 +506,7 @@ async fn nested_layers_do_not_weaken_each_other() {
     for (said, wanted) in [
         (None, "no-store"),
         (Some("private, max-age=60"), "private, max-age=60"),
+        (Some("max-age=60"), "no-store"),
         (Some("public"), "no-store"),
     ] {
         let both = move |session: Session, extensions: Extensions| async move {
