@@ -1,5 +1,5 @@
-//! A shop in one file: a cart that works before and after a login, "remember me", a members' page,
-//! a one-time notice, and logout.
+//! A small shop: a cart that works before and after a login, "remember me", a members' page, a
+//! one-time notice, and logout. Its style is in `style.css`.
 //!
 //! ```sh
 //! cargo run --example login
@@ -16,7 +16,15 @@ use std::time::Duration;
 
 use axum::{
     Form, Router,
-    http::StatusCode,
+    extract::Query,
+    http::{
+        HeaderValue, StatusCode,
+        header::{
+            CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY,
+            X_CONTENT_TYPE_OPTIONS,
+        },
+    },
+    middleware::map_response,
     response::{Html, IntoResponse, Redirect, Response},
     routing::{get, post},
 };
@@ -24,7 +32,7 @@ use serde::Deserialize;
 use tower_http::csrf::CsrfLayer;
 use tower_sealed_session::{Error, ErrorKind, OffsetDateTime, Session, SessionLayer};
 
-const REMEMBERED: Duration = Duration::from_secs(30 * 24 * 3600);
+const DAY: Duration = Duration::from_secs(24 * 3600);
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -49,31 +57,61 @@ pub(crate) fn pages() -> Router {
         .route("/", get(shop))
         .route("/me", get(me))
         .route("/cart", post(add_to_cart))
-        .route("/login", post(login))
+        .route("/login", get(login_page).post(login))
         .route("/logout", post(logout))
+        .route("/style.css", get(style))
 }
 
 pub(crate) fn around(pages: Router, sessions: SessionLayer) -> Router {
     pages
         .layer(sessions)
-        // SameSite does not protect a login form, because a forged login needs no cookie. The last
-        // layer is the outermost: it rejects other sites' forms before anything else runs.
-        .layer(CsrfLayer::new())
+        // SameSite does not protect a login form, because a forged login needs no cookie. This layer
+        // is outside the sessions: it refuses other sites' forms before anything else runs.
+        .layer(CsrfLayer::new().with_rejection_response(|_| {
+            refusal(
+                StatusCode::FORBIDDEN,
+                "Another site sent this form, so it was refused.",
+            )
+        }))
+        .layer(map_response(finish))
 }
 
-async fn shop(session: Session) -> Result<Html<String>, Error> {
-    let notice = session
-        .take::<String>("notice")?
-        .map(|text| notice("note", &text));
+/// Adds the security headers to every response, and a page to an error of the session.
+async fn finish(mut response: Response) -> impl IntoResponse {
+    if response.extensions().get::<Error>().is_some() {
+        let page = refusal(
+            response.status(),
+            "Something went wrong. Please try again in a moment.",
+        );
+        // `Retry-After` and `Set-Cookie` stay
+        let headers = response.headers_mut();
+        headers.remove(CONTENT_LENGTH);
+        headers.insert(
+            CONTENT_TYPE,
+            HeaderValue::from_static("text/html; charset=utf-8"),
+        );
+        *response.body_mut() = page.into_body();
+    }
+    let policy = "default-src 'none'; style-src 'self'; form-action 'self'; frame-ancestors 'none'; \
+                  base-uri 'none'";
+    let headers = [
+        (CONTENT_SECURITY_POLICY, policy),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        // with `no-referrer`, browsers would hide the `Origin` of forms from the `CsrfLayer`
+        (REFERRER_POLICY, "same-origin"),
+    ];
+    (headers, response)
+}
+
+async fn shop(session: Session) -> Result<impl IntoResponse, Error> {
+    let notice = take_notice(&session)?;
     let cart = session.get::<Vec<String>>("cart")?.unwrap_or_default();
     let items = match cart.is_empty() {
         true => "<p class=quiet>Nothing yet.</p>".to_owned(),
-        false => format!(
-            "<ul>{}</ul>",
-            cart.iter()
-                .map(|item| format!("<li>{}</li>", escape(item)))
-                .collect::<String>()
-        ),
+        false => {
+            let items = cart.iter().map(|item| format!("<li>{}</li>", escape(item)));
+            format!("<ul>{}</ul>", items.collect::<String>())
+        }
     };
     let visitor = match session.owner() {
         Some(name) => format!(
@@ -82,43 +120,43 @@ async fn shop(session: Session) -> Result<Html<String>, Error> {
             <form method=post action=/logout><button class=second>Log out</button></form>"#,
             escape(&name)
         ),
-        None => r#"<h2>Log in</h2>
-            <p class=quiet>Any name will do. Your cart stays as it is.</p>
-            <form method=post action=/login>
-              <label>Name <input name=name required maxlength=60 autocomplete=username></label>
-              <label><input type=checkbox name=remember value=yes> Remember me for 30 days</label>
-              <button>Log in</button>
-            </form>"#
-            .to_owned(),
+        None => r#"<p><a href="/login">Log in</a> – your cart stays as it is.</p>"#.to_owned(),
     };
-    Ok(page(
-        "Tea shop",
-        &format!(
-            r#"{}
-            <section><h2>Your cart</h2>
-            {items}
-            <form method=post action=/cart class=row>
-              <input name=item required maxlength=200 placeholder="Darjeeling, 100 g" aria-label=Item>
-              <button>Add</button>
-            </form></section>
-            <section>{visitor}</section>"#,
-            notice.unwrap_or_default()
-        ),
-    ))
+    let body = format!(
+        r#"{notice}
+        <section><h2>Your cart</h2>
+        {items}
+        <form method=post action=/cart class=row>
+          <input name=item required maxlength=200 placeholder="Darjeeling, 100 g" aria-label=Item>
+          <button>Add</button>
+        </form></section>
+        <section>{visitor}</section>"#
+    );
+    Ok(page("Tea shop", &body))
 }
 
+/// The members' page. Other visitors log in first.
 async fn me(session: Session) -> Result<Response, Error> {
     let Some(name) = session.owner() else {
-        return Ok(refusal(StatusCode::UNAUTHORIZED, "You are not logged in."));
+        return Ok(Redirect::to("/login?next=/me").into_response());
     };
     let cart = session.get::<Vec<String>>("cart")?.unwrap_or_default();
+    // a session that is not remembered ends within a day, even if it is used
+    let remembered = session.expires_at() - session.created_at() > DAY;
     let body = format!(
-        r#"<section><h2>{}</h2>
-        <dl><dt>Logged in</dt><dd>{}</dd><dt>Ends if unused</dt><dd>{}</dd>
+        r#"{}
+        <section><h2>{}</h2>
+        <dl><dt>Logged in</dt><dd>{}</dd><dt>{}</dt><dd>{}</dd>
         <dt>In your cart</dt><dd>{}</dd></dl>
         <p><a href="/">To the shop</a></p></section>"#,
+        take_notice(&session)?,
         escape(&name),
         minutes(session.created_at()),
+        if remembered {
+            "Remembered until"
+        } else {
+            "Ends if unused"
+        },
         minutes(session.expires_at()),
         cart.len(),
     );
@@ -143,35 +181,80 @@ async fn add_to_cart(session: Session, Form(form): Form<Item>) -> Result<Respons
     }
 }
 
+/// Where to go after the login.
+#[derive(Deserialize)]
+struct Next {
+    #[serde(default)]
+    next: String,
+}
+
+impl Next {
+    /// A path of this site: a link to `/login` must not lead to another site after the login.
+    fn path(&self) -> &str {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-_".contains(&byte);
+        let other_site = self.next.starts_with("//");
+        match self.next.starts_with('/') && !other_site && self.next.bytes().all(plain) {
+            true => &self.next,
+            false => "/",
+        }
+    }
+}
+
+async fn login_page(Query(next): Query<Next>) -> impl IntoResponse {
+    login_form("", &next)
+}
+
+fn login_form(notice: &str, next: &Next) -> impl IntoResponse + use<> {
+    let body = format!(
+        r#"{notice}
+        <section><form method=post action=/login>
+          <input type=hidden name=next value="{}">
+          <label>Name <input name=name required maxlength=60 autocomplete=username></label>
+          <label><input type=checkbox name=remember value=yes> Remember me for 30 days</label>
+          <button>Log in</button>
+        </form></section>
+        <p class=quiet>Any name will do. <a href="/">To the shop</a></p>"#,
+        next.path()
+    );
+    page("Log in", &body)
+}
+
 #[derive(Deserialize)]
 struct Login {
     name: String,
     remember: Option<String>,
+    #[serde(flatten)]
+    next: Next,
 }
 
 async fn login(session: Session, Form(form): Form<Login>) -> Result<Response, Error> {
-    match session.login(form.name.trim()) {
+    let name = form.name.trim();
+    match session.login(name) {
         Ok(()) => {}
         Err(error) if error.kind() == ErrorKind::TooLarge => return Ok(cart_is_full()),
         Err(error) if error.kind() == ErrorKind::InvalidOwner => {
-            return Ok(refusal(
-                StatusCode::UNPROCESSABLE_ENTITY,
-                "Please enter a name.",
-            ));
+            let form = login_form(&notice("warn", "Please enter a name."), &form.next);
+            return Ok((StatusCode::UNPROCESSABLE_ENTITY, form).into_response());
         }
         Err(error) => return Err(error),
     }
     if form.remember.is_some() {
-        session.remember(REMEMBERED);
+        session.remember(30 * DAY);
     }
     // the notice may not fit beside a full cart; the login must still succeed
-    let _ = session.insert("notice", format!("Welcome, {}.", form.name.trim()));
-    Ok(Redirect::to("/").into_response())
+    let _ = session.insert("notice", format!("Welcome, {name}."));
+    Ok(Redirect::to(form.next.path()).into_response())
 }
 
 async fn logout(session: Session) -> Redirect {
     session.logout();
     Redirect::to("/")
+}
+
+/// The notice of the last request. It is shown once.
+fn take_notice(session: &Session) -> Result<String, Error> {
+    let text = session.take::<String>("notice")?;
+    Ok(text.map(|text| notice("note", &text)).unwrap_or_default())
 }
 
 fn cart_is_full() -> Response {
@@ -199,37 +282,29 @@ fn escape(text: &str) -> String {
         .replace('"', "&quot;")
 }
 
-fn page(title: &str, body: &str) -> Html<String> {
-    Html(format!(
+/// A page for one visitor. Without `no-store`, the Back button would show it after a logout.
+fn page(title: &str, body: &str) -> impl IntoResponse + use<> {
+    let html = format!(
         r#"<!doctype html>
 <html lang=en>
 <meta charset=utf-8>
 <meta name=viewport content="width=device-width, initial-scale=1">
 <title>{title}</title>
-<style>
-  body {{ font: 1.05rem/1.5 system-ui, sans-serif; color: #24302b; background: #f3f5ef; margin: 0; overflow-wrap: break-word }}
-  main {{ max-width: 30rem; margin: 3rem auto; padding: 0 1rem }}
-  h1 {{ font-size: 1.7rem; margin: 0 0 1.2rem }}
-  h2 {{ font-size: 1.15rem; margin: 0 0 .6rem }}
-  section {{ background: #fff; border: 1px solid #dde3d8; border-radius: .6rem; padding: 1.2rem 1.4rem; margin: 1rem 0 }}
-  section p, ul {{ margin: 0 0 1rem }} section > :last-child {{ margin-bottom: 0 }} ul {{ padding-left: 1.2rem }}
-  label {{ display: block; margin: 0 0 .8rem }}
-  input:not([type=checkbox]) {{ font: inherit; padding: .4rem .6rem; border: 1px solid #b7c2b3; border-radius: .4rem; width: 100%; box-sizing: border-box }}
-  button {{ font: inherit; padding: .45rem 1.1rem; border: 0; border-radius: .4rem; background: #2f6b4f; color: #fff; cursor: pointer }}
-  button.second {{ background: #e4eae0; color: #24302b }}
-  .row {{ display: flex; gap: .6rem }}
-  .quiet {{ color: #5d6b63 }}
-  .note, .warn {{ border-radius: .6rem; padding: .7rem 1.4rem; background: #dcefe2 }}
-  .warn {{ background: #f9e3d3 }}
-  dl {{ display: grid; grid-template-columns: max-content 1fr; gap: .3rem 1rem; margin: 0 0 1rem }}
-  dt {{ color: #5d6b63 }} dd {{ margin: 0 }}
-  a {{ color: #2f6b4f }}
-</style>
+<link rel=stylesheet href="/style.css">
 <main>
 <h1>{title}</h1>
 {body}
 </main>
 </html>
 "#
-    ))
+    );
+    ([(CACHE_CONTROL, "no-store")], Html(html))
+}
+
+async fn style() -> impl IntoResponse {
+    let headers = [
+        (CONTENT_TYPE, "text/css; charset=utf-8"),
+        (CACHE_CONTROL, "public, max-age=3600"),
+    ];
+    (headers, include_str!("style.css"))
 }

@@ -16,7 +16,8 @@
 //!
 //! There are also routes for scripts: GET `/set/{key}/{value}`, GET `/get/{key}` (the plain value,
 //! or 404), and GET `/sleep/{ms}/{key}/{value}`, which opens the session, waits, and then sets the
-//! value. (A real app must not change anything on GET.)
+//! value. Their keys begin with `script.`, so that they cannot replace the shop's entries by values
+//! of another type. (A real app must not change anything on GET.)
 //!
 //! Environment variables: `PORT` (default 3000) and `SESSION_SECRET`. All instances of an app need
 //! the same secret.
@@ -114,11 +115,16 @@ async fn in_store(sessions: SessionLayer, url: &str) -> Result<SessionLayer, Box
     }
 }
 
+/// The key of an entry that belongs to the routes for scripts.
+fn script(key: &str) -> String {
+    format!("script.{key}")
+}
+
 async fn set(
     session: Session,
     Path((key, value)): Path<(String, String)>,
 ) -> Result<&'static str, tower_sealed_session::Error> {
-    session.insert(&key, value)?;
+    session.insert(&script(&key), value)?;
     Ok("set\n")
 }
 
@@ -126,7 +132,8 @@ async fn read(
     session: Session,
     Path(key): Path<String>,
 ) -> Result<Result<String, StatusCode>, tower_sealed_session::Error> {
-    Ok(session.get::<String>(&key)?.ok_or(StatusCode::NOT_FOUND))
+    let value = session.get::<String>(&script(&key))?;
+    Ok(value.ok_or(StatusCode::NOT_FOUND))
 }
 
 async fn sleep_and_set(
@@ -134,6 +141,6 @@ async fn sleep_and_set(
     Path((ms, key, value)): Path<(u64, String, String)>,
 ) -> Result<&'static str, tower_sealed_session::Error> {
     tokio::time::sleep(Duration::from_millis(ms)).await;
-    session.insert(&key, value)?;
+    session.insert(&script(&key), value)?;
     Ok("set\n")
 }
