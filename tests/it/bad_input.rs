@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use axum::{Router, http::StatusCode, routing::get};
-use tower_sealed_session::{KeyRing, Session, SessionLayer, testing};
+use tower_sealed_session::{KeyRing, Prefix, Session, SessionLayer, testing};
 
 use crate::support::{Events, NAME, OTHER_SECRET, get_with, keys, on_a_clock, secret};
 
@@ -553,13 +553,15 @@ async fn ticket_without_a_store_answers_503_and_keeps_the_cookie() {
     let keys = KeyRing::new(secret(ticket["secret"].as_str().expect("text")));
     let layer = SessionLayer::builder(keys)
         .clock(clock)
+        .prefix(Prefix::Host) // the name that the vector is bound to
         .build()
         .expect("valid settings");
     let app = Router::new()
         .route("/", get(names))
         .route("/untouched", get(|| async { "fine" }))
         .layer(layer);
-    let line = format!("{NAME}={}", ticket["token"].as_str().expect("text"));
+    let name = ticket["cookie_name"].as_str().expect("text");
+    let line = format!("{name}={}", ticket["token"].as_str().expect("text"));
     let answer = get_with(&app, "/", &[line.as_bytes()]).await;
     assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(answer.header("retry-after"), ["1"]);

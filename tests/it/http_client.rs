@@ -1,7 +1,10 @@
 //! An HTTP client for servers in separate processes.
 
 use axum::body::Bytes;
-use http::{Method, Request, header::COOKIE};
+use http::{
+    Method, Request,
+    header::{CONTENT_TYPE, COOKIE},
+};
 use http_body_util::{BodyExt as _, Full};
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
@@ -33,7 +36,26 @@ impl Http {
         if !cookies.is_empty() {
             request = request.header(COOKIE, cookies);
         }
-        let request = request.body(Full::from(body)).expect("a request");
+        self.answer(request.body(Full::from(body)).expect("a request"))
+            .await
+    }
+
+    /// Sends a form.
+    #[cfg(feature = "store")]
+    pub(crate) async fn send_form(
+        &self,
+        url: &str,
+        cookies: &str,
+        form: &str,
+    ) -> (u16, String, Vec<Cookie<'static>>) {
+        let request = Request::post(url)
+            .header(COOKIE, cookies)
+            .header(CONTENT_TYPE, "application/x-www-form-urlencoded");
+        let form = Full::from(form.to_owned());
+        self.answer(request.body(form).expect("a request")).await
+    }
+
+    async fn answer(&self, request: Request<Full<Bytes>>) -> (u16, String, Vec<Cookie<'static>>) {
         let response = self.0.request(request).await.expect("it answers");
         let (head, body) = response.into_parts();
         let lines = head.headers.get_all("set-cookie").into_iter();

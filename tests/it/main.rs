@@ -3,17 +3,17 @@
 mod bad_input;
 mod browser;
 mod caching;
+mod clients;
 mod clock;
 #[cfg(feature = "starlette")]
 mod compat;
 mod config;
 mod cost;
 mod failures;
-#[cfg(any(feature = "starlette", feature = "store"))]
-#[allow(dead_code, reason = "each feature's tests use some of it")]
 mod http_client;
 mod lifetimes;
 mod nesting;
+mod nginx;
 mod passive;
 mod processes;
 #[path = "../python/mod.rs"]
@@ -24,6 +24,7 @@ mod round_trip;
 mod secrets;
 mod set_cookie;
 mod shape;
+mod shared_cache;
 mod shop;
 mod sizes;
 mod starlette;

@@ -1,13 +1,14 @@
-//! Edge cases of the login example's forms, without a browser.
+//! Edge cases of the login example's forms and pages, without a browser.
 
 use axum::{
     body::Body,
     http::{Request, StatusCode, header},
 };
+use tower_sealed_session::testing;
 
 use crate::{
     browser::login,
-    support::{Answer, Visitor, layer, send},
+    support::{Answer, Visitor, get_with, layer, send},
 };
 
 async fn post(visitor: &mut Visitor, app: &axum::Router, path: &str, form: String) -> Answer {
@@ -83,4 +84,70 @@ async fn empty_name_is_rejected() {
     let answer = post(&mut Visitor::default(), &app, "/login", "name=+".to_owned()).await;
     assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY);
     assert!(answer.sets_nothing());
+}
+
+#[tokio::test]
+async fn login_leads_to_paths_of_this_site_only() {
+    let app = login::app(layer());
+    for (next, target) in [
+        ("%2Fme", "/me"),
+        ("", "/"),
+        ("me", "/"),
+        ("%2F%2Fevil.example", "/"),
+        ("%2F%5Cevil.example", "/"),
+        ("%2F%09%2Fevil.example", "/"),
+        ("https:%2F%2Fevil.example", "/"),
+        ("%2Fme%22%3E%3Cb%3E", "/"),
+    ] {
+        let form = format!("name=Ada&next={next}");
+        let answer = post(&mut Visitor::default(), &app, "/login", form).await;
+        assert_eq!(answer.status, StatusCode::SEE_OTHER);
+        assert_eq!(answer.header("location"), [target], "{next}");
+        let mut visitor = Visitor::default();
+        let page = visitor.get(&app, &format!("/login?next={next}")).await.body;
+        assert!(page.contains(&format!("value=\"{target}\">")), "{page}");
+    }
+    let answer = Visitor::default().get(&app, "/me").await;
+    assert_eq!(answer.header("location"), ["/login?next=/me"]);
+}
+
+/// Also refusals and errors of the session.
+#[tokio::test]
+async fn every_page_has_the_security_headers_and_is_no_store() {
+    let layer = layer();
+    let app = login::app(layer.clone());
+    let mut ada = Visitor::default();
+    post(&mut ada, &app, "/login", "name=Ada".to_owned()).await;
+    let broken = testing::session(&layer);
+    broken.insert("cart", "not a list").expect("small");
+    let broken = testing::cookie(&layer, &broken).expect("a cookie");
+    let cross_site = Request::post("/login").header("sec-fetch-site", "cross-site");
+    let cross_site = cross_site.body(Body::empty()).expect("a request");
+    for (status, page) in [
+        (200, ada.get(&app, "/").await),
+        (200, ada.get(&app, "/me").await),
+        (200, ada.get(&app, "/login").await),
+        (
+            422,
+            post(&mut ada, &app, "/login", "name=+".to_owned()).await,
+        ),
+        (403, send(&app, cross_site).await),
+        (500, get_with(&app, "/", &[broken.as_bytes()]).await),
+    ] {
+        assert_eq!(page.status, status);
+        assert!(page.body.starts_with("<!doctype html>"), "{}", page.body);
+        assert!(page.body.contains(r#"href="/""#) || status == 200);
+        assert_eq!(page.header("content-type"), ["text/html; charset=utf-8"]);
+        assert_eq!(page.header("cache-control"), ["no-store"]);
+        let [policy] = page.header("content-security-policy")[..] else {
+            panic!("no policy");
+        };
+        assert!(policy.starts_with("default-src 'none'; style-src 'self'; form-action 'self'"));
+        assert!(policy.ends_with("frame-ancestors 'none'; base-uri 'none'"));
+        assert_eq!(page.header("x-content-type-options"), ["nosniff"]);
+        assert_eq!(page.header("referrer-policy"), ["same-origin"]);
+    }
+    let style = ada.get(&app, "/style.css").await;
+    assert_eq!(style.header("cache-control"), ["public, max-age=3600"]);
+    assert!(style.header("vary").is_empty() && style.sets_nothing());
 }

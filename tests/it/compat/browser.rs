@@ -1,75 +1,24 @@
-//! A FastAPI app and the example behind one nginx, used with a real Chromium.
+//! A FastAPI app and the example behind one nginx, used with a real browser.
 
-use std::{fs, net::TcpListener, process::Command, time::Duration};
+use std::process::Command;
 
 use super::{OLD_SECRET, upstream::NEWEST};
 use crate::{
     browser::{Browser, Outcome},
+    nginx::Nginx,
     processes::{Folder, Server},
     python::python,
     support::SECRET,
 };
 
 /// nginx with the legacy app under `/old/` and ours at `/`.
-struct Proxy {
-    _nginx: Process,
-    _folder: Folder,
-    origin: String,
-}
-
-struct Process(std::process::Child);
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-impl Proxy {
-    fn before(old: &Server, ours: &Server) -> Self {
-        let folder = Folder::new();
-        let free = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
-        let port = free.local_addr().expect("bound").port();
-        drop(free);
-        let path = folder.0.to_str().expect("UTF-8");
-        let config = format!(
-            "daemon off; master_process off; pid {path}/pid; error_log stderr;
-            events {{}}
-            http {{
-                access_log off;
-                client_body_temp_path {path}/b; proxy_temp_path {path}/p; fastcgi_temp_path {path}/f;
-                uwsgi_temp_path {path}/u; scgi_temp_path {path}/s;
-                server {{
-                    listen 127.0.0.1:{port};
-                    proxy_set_header Host $http_host;
-                    location /old/ {{ proxy_pass http://127.0.0.1:{}/; }}
-                    location / {{ proxy_pass http://127.0.0.1:{}; }}
-                }}
-            }}",
-            old.port, ours.port
-        );
-        let file = folder.0.join("nginx.conf");
-        fs::write(&file, config).expect("written");
-        let nginx = Command::new("nginx")
-            .arg("-p")
-            .arg(path)
-            .arg("-c")
-            .arg(&file)
-            .spawn();
-        let nginx = nginx.expect("nginx is missing: `apt-get install -y nginx-light`");
-        for _ in 0..200 {
-            if std::net::TcpStream::connect(("127.0.0.1", port)).is_ok() {
-                break;
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        Self {
-            _nginx: Process(nginx),
-            _folder: folder,
-            origin: format!("http://localhost:{port}"),
-        }
-    }
+fn proxy(old: &Server, ours: &Server) -> Nginx {
+    let locations = format!(
+        "location /old/ {{ proxy_pass http://127.0.0.1:{}/; }}
+        location / {{ proxy_pass http://127.0.0.1:{}; }}",
+        old.port, ours.port
+    );
+    Nginx::start(Folder::new(), "", "", &locations)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -91,8 +40,8 @@ async fn both_apps_share_the_session(mode: &str, cookies: &[&str]) -> Outcome {
         "/tests/starlette/shop.py"
     ));
     let old = Server::run(fastapi.env("STARLETTE_SECRET", OLD_SECRET));
-    let proxy = Proxy::before(&old, &ours);
-    let site = Browser::at_origin(proxy.origin.clone()).await?;
+    let proxy = proxy(&old, &ours);
+    let site = Browser::at_origin(format!("http://localhost:{}", proxy.port)).await?;
 
     // login in the legacy app is visible here
     site.open("/old/").await?;

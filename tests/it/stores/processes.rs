@@ -124,6 +124,21 @@ async fn url_selects_overflow_memory_or_no_store() {
     }
 }
 
+/// The shop's cart is a list, and the script sets a text with the same key.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn script_routes_do_not_replace_entries_of_the_shop() {
+    let (http, server) = (Http::new(), start("memory:"));
+    let (_, _, cookie) = ask(&http, &server, "/set/cart/x", "").await;
+    assert_eq!(ask(&http, &server, "/get/cart", &cookie).await.1, "x");
+    let url = format!("http://127.0.0.1:{}/cart", server.port);
+    let line = format!("{NAME}={cookie}");
+    let (status, ..) = http.send_form(&url, &line, "item=Assam").await;
+    assert_eq!(status, 303);
+    let (status, page, _) = ask(&http, &server, "/", &cookie).await;
+    assert!(status == 200 && page.contains("Assam"), "{status}");
+    assert_eq!(ask(&http, &server, "/get/cart", &cookie).await.1, "x");
+}
+
 #[test]
 fn unusable_store_ends_the_program_with_the_reason() {
     let folder = Folder::new();
