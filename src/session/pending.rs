@@ -93,10 +93,8 @@ mod tests {
                 let value = (n % 3 != 0).then(|| text(n * n));
                 let before = pending.value(entries, &key(n)).map(<[u8]>::to_vec);
                 assert_eq!(before.as_ref(), map.get(&key(n)));
-                let with = value
-                    .as_deref()
-                    .map(|value| pending.len_with(entries, &key(n), value));
-                pending.set(entries, &key(n), value.clone());
+                let len = pending.len_with(entries, &key(n), value.as_deref());
+                pending.set(entries, &key(n), value.clone(), len);
                 match value {
                     Some(value) => map.insert(key(n), value),
                     None => map.remove(&key(n)),
