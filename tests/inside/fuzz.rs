@@ -11,6 +11,7 @@ use std::{
     task::{Context as Task, Poll, Waker},
 };
 
+use base64::engine::{Engine as _, general_purpose::URL_SAFE_NO_PAD as SCALAR};
 use http::{
     HeaderMap, HeaderValue, Request, Response, StatusCode,
     header::{CACHE_CONTROL, COOKIE, SET_COOKIE, VARY},
@@ -95,6 +96,83 @@ pub fn token(data: &[u8]) {
         token_text == text
     });
     assert_eq!(seal::open(keys, b"", &text).is_ok(), genuine);
+}
+
+/// The alphabet of RFC 4648 §5.
+pub(crate) const BASE64URL: &[u8; 64] =
+    b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+/// Base64url without padding, computed bit by bit.
+pub(crate) fn plain_encoding(bytes: &[u8]) -> Vec<u8> {
+    let mut bits: Vec<u8> = bytes
+        .iter()
+        .flat_map(|byte| (0..8).rev().map(move |bit| byte >> bit & 1))
+        .collect();
+    bits.resize(bits.len().next_multiple_of(6), 0);
+    let value = |six: &[u8]| six.iter().fold(0, |value, bit| value << 1 | bit);
+    let letters = bits.chunks(6).map(|six| BASE64URL[usize::from(value(six))]);
+    letters.collect()
+}
+
+/// The reverse of [`plain_encoding`]. `None` for a text that it never returns.
+pub(crate) fn plain_decoding(text: &[u8]) -> Option<Vec<u8>> {
+    let mut out = Vec::with_capacity(text.len());
+    let (mut bits, mut count) = (0_u32, 0);
+    for &letter in text {
+        let value = match letter {
+            b'A'..=b'Z' => letter - b'A',
+            b'a'..=b'z' => letter - b'a' + 26,
+            b'0'..=b'9' => letter - b'0' + 52,
+            b'-' => 62,
+            b'_' => 63,
+            _ => return None,
+        };
+        (bits, count) = (bits << 6 | u32::from(value), count + 6);
+        if count >= 8 {
+            count -= 8;
+            out.push((bits >> count) as u8);
+            bits &= (1 << count) - 1;
+        }
+    }
+    (count < 6 && bits == 0).then_some(out)
+}
+
+/// Decodes with the processor's vector instructions and without them. Returns whether the text is
+/// accepted.
+pub(crate) fn decodes(text: &[u8]) -> bool {
+    let wanted = plain_decoding(text);
+    assert_eq!(seal::parse_text(text), wanted, "{text:02x?}");
+    assert_eq!(SCALAR.decode(text).ok(), wanted, "{text:02x?}");
+    wanted.is_some()
+}
+
+/// Encodes with the processor's vector instructions and without them.
+pub(crate) fn encoded(bytes: &[u8]) -> Vec<u8> {
+    let wanted = plain_encoding(bytes);
+    let mut out = b"name=".to_vec();
+    seal::append_text(bytes, &mut out);
+    assert_eq!(out, [b"name=", &wanted[..]].concat(), "{bytes:02x?}");
+    assert_eq!(SCALAR.encode(bytes).as_bytes(), wanted, "{bytes:02x?}");
+    assert_eq!(seal::text_len(bytes.len()), wanted.len());
+    wanted
+}
+
+/// Encodes the input, and decodes two texts: the input itself, and letters with one byte of the
+/// input among them.
+///
+/// The results are those of `plain_encoding` and `plain_decoding`.
+pub fn base64(data: &[u8]) {
+    assert!(decodes(&encoded(data)));
+    decodes(data);
+    let (at, rest) = choice(data);
+    let (byte, rest) = choice(rest);
+    let letters = rest.iter().map(|byte| BASE64URL[usize::from(byte % 64)]);
+    let mut text: Vec<_> = letters.collect();
+    decodes(&text);
+    if let Some(letter) = text.get_mut(usize::from(at)) {
+        *letter = byte;
+    }
+    decodes(&text);
 }
 
 /// The values that the rule of the scan gives, computed without optimisations.
@@ -541,6 +619,7 @@ pub type Target = fn(&[u8]);
 /// All targets, with the names of their folders in `tests/corpus`.
 pub const TARGETS: &[(&str, Target)] = &[
     ("token", token),
+    ("base64", base64),
     ("cookie_header", cookie_header),
     ("record", record),
     ("secret", secret),

@@ -1,6 +1,7 @@
 //! Tests of private parts. They are compiled into the library's own tests, so nothing has to be
 //! public for them.
 
+mod base64;
 mod differential;
 mod known_answers;
 mod properties;

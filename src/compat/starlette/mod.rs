@@ -2,7 +2,10 @@ mod python;
 
 use std::fmt;
 
-use base64_simd::{STANDARD, URL_SAFE_NO_PAD};
+use base64::engine::{
+    Engine as _,
+    general_purpose::{STANDARD, URL_SAFE_NO_PAD},
+};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha1::{Digest as _, Sha1};
 use time::OffsetDateTime;
@@ -107,16 +110,16 @@ impl Format for Starlette {
     }
 
     fn seal(&self, json: &str, at: OffsetDateTime) -> String {
-        let mut value = STANDARD.encode_to_string(json);
+        let mut value = STANDARD.encode(json);
         let seconds = u64::try_from(at.unix_timestamp())
             .unwrap_or(0)
             .to_be_bytes();
         let leading = seconds.iter().take_while(|&&byte| byte == 0).count();
         value.push('.');
-        URL_SAFE_NO_PAD.encode_append(&seconds[leading..], &mut value);
+        URL_SAFE_NO_PAD.encode_string(&seconds[leading..], &mut value);
         let signature = self.keys[0].clone().chain_update(&value).finalize();
         value.push('.');
-        URL_SAFE_NO_PAD.encode_append(signature.into_bytes(), &mut value);
+        URL_SAFE_NO_PAD.encode_string(signature.into_bytes(), &mut value);
         value
     }
 

@@ -4,11 +4,10 @@ use proptest::{collection::vec, prelude::*, sample::Index};
 
 use super::{bytes, config};
 use crate::{
+    fuzz::{BASE64URL, plain_encoding},
     key::{Age, Context, KeyRing, Keys, Purpose, RawKey, Secret},
     seal::{self, HEAD_LEN, HEADROOM, RANDOM_LEN, Unsealed},
 };
-
-const BASE64URL: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
 fn secret(n: u8) -> Secret {
     Secret::unchecked(&format!("k2Jc0fTqJHn8e0UQ3xq2v0Vd8mYb1sO4l5rXw{n:03}"))
@@ -34,20 +33,6 @@ fn text(sealed: &[u8]) -> Vec<u8> {
     let mut text = Vec::new();
     seal::append_text(sealed, &mut text);
     text
-}
-
-/// RFC 4648 §5 without padding, computed bit by bit.
-fn plain_base64url(bytes: &[u8]) -> Vec<u8> {
-    let mut bits: Vec<u8> = bytes
-        .iter()
-        .flat_map(|byte| (0..8).rev().map(move |bit| byte >> bit & 1))
-        .collect();
-    bits.resize(bits.len().next_multiple_of(6), 0);
-    let value = |six: &[u8]| {
-        six.iter()
-            .fold(0, |value, bit| value << 1 | usize::from(*bit))
-    };
-    bits.chunks(6).map(|six| BASE64URL[value(six)]).collect()
 }
 
 #[derive(Clone, Debug)]
@@ -111,7 +96,7 @@ proptest! {
         let bytes = sealed(&keys(&[1]), b"", &[7; RANDOM_LEN], &plaintext);
         let text = text(&bytes);
         prop_assert_eq!(text.len(), seal::token_len(plaintext.len()));
-        prop_assert_eq!(text, plain_base64url(&bytes));
+        prop_assert_eq!(text, plain_encoding(&bytes));
     }
 
     /// With the right version and key id, the reason is `Forged`.

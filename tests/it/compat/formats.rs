@@ -444,11 +444,12 @@ fn base64_is_as_lenient_as_pythons() {
 
 /// Signs any text as itsdangerous does.
 fn sign(text: &str) -> Vec<u8> {
+    use base64::engine::{Engine as _, general_purpose::URL_SAFE_NO_PAD};
     use hmac::{Hmac, KeyInit as _, Mac as _};
     use sha1::{Digest as _, Sha1};
     let key = Sha1::digest(["itsdangerous.Signersigner", OLD_SECRET].concat());
     let mac = Hmac::<Sha1>::new_from_slice(&key).expect("any length");
     let signature = mac.chain_update(text).finalize().into_bytes();
-    let signature = base64_simd::URL_SAFE_NO_PAD.encode_to_string(signature);
+    let signature = URL_SAFE_NO_PAD.encode(signature);
     format!("{text}.{signature}").into_bytes()
 }
