@@ -163,7 +163,7 @@ impl Session {
     ///
     /// A change is sent all the same, and is activity. A session that comes in a legacy cookie, or
     /// that is to move to a store, moves as ever and keeps the time of its last use. A cookie that
-    /// was sealed with a fallback secret stays as it is.
+    /// was sealed with a fallback secret may stay as it is.
     ///
     /// ```
     /// use std::time::SystemTime;
