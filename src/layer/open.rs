@@ -17,8 +17,8 @@ impl SessionLayer {
     /// use tower_sealed_session::{Error, KeyRing, SessionLayer, testing};
     ///
     /// /// The owner of a socket, from the headers of its handshake.
-    /// async fn owner(sessions: &SessionLayer, headers: &HeaderMap) -> Result<Option<String>, Error> {
-    ///     Ok(sessions.open(headers).await?.owner())
+    /// async fn owner(layer: &SessionLayer, headers: &HeaderMap) -> Result<Option<String>, Error> {
+    ///     Ok(layer.open(headers).await?.owner())
     /// }
     ///
     /// # #[tokio::main(flavor = "current_thread")]

@@ -153,8 +153,8 @@ impl Session {
         let _ = self.change("remember", self.state().remember(lifetime));
     }
 
-    /// Marks this request as no activity of the visitor, so that it does not extend the session: for
-    /// a page that polls, or that shows how much time is left.
+    /// Marks this request as no activity of the visitor, so that it does not extend the session.
+    /// Use it for a page that polls, or that shows how much time is left.
     ///
     /// The idle timeout goes on as if the request had not come, and
     /// [`expires_at`](Self::expires_at) returns the end without this request. So call this method
