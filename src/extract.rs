@@ -48,6 +48,6 @@ impl IntoResponse for Error {
                 .unwrap_or_default()
                 .to_owned(),
         };
-        self.onto(Response::new(Body::from(text)))
+        self.response(Body::from(text))
     }
 }

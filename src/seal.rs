@@ -63,7 +63,7 @@ pub(crate) enum Unsealed {
     /// Another format version.
     Version,
     /// Sealed with a key that is not on the ring.
-    UnknownKey,
+    UnknownKey(KeyId),
     /// The tag does not match.
     Forged,
 }
@@ -157,7 +157,7 @@ pub(crate) fn open_bytes(keys: &Keys, aad: &[u8], mut bytes: Vec<u8>) -> Result<
     let end = bytes.len() - TAG_LEN;
     let tag = *bytes.last_chunk().expect("the length was checked");
     bytes[end..][..8].copy_from_slice(&bits(aad));
-    let mut reason = Unsealed::UnknownKey;
+    let mut reason = Unsealed::UnknownKey(id);
     for (age, key) in keys.by_id(id) {
         if key.mac.verify([aad, &bytes[IV_START..end + 8]], tag) {
             let iv = *bytes[IV_START..]

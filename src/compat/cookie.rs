@@ -14,7 +14,7 @@ use crate::{cookie::Attributes, entries::Entries};
 pub struct LegacyCookie {
     pub(super) format: Arc<dyn Format>,
     /// In seconds.
-    pub(super) max_age: u32,
+    pub(crate) max_age: u32,
     pub(crate) name: String,
     pub(crate) attributes: Attributes,
     pub(super) browser_session: bool,
@@ -25,7 +25,7 @@ pub(super) type OwnerOf = dyn Fn(&LegacyEntries<'_>) -> Option<String> + Send + 
 
 impl LegacyCookie {
     /// A cookie in that format. Cookies older than `max_age` are refused. A fraction of a second in
-    /// `max_age` is ignored.
+    /// `max_age` is ignored; the minimum is one second.
     ///
     /// Set an age even if the legacy app had none (`max_age=None`) and its cookies never expired.
     pub fn new(format: impl Format, max_age: Duration) -> Self {

@@ -1,21 +1,19 @@
 //! The errors of a request.
 
+mod chain;
 mod too_large;
 
 use std::{fmt, sync::Arc};
 
+use http::StatusCode;
+
+pub(crate) use self::chain::Chain;
 pub use self::too_large::TooLarge;
-use http::{
-    HeaderValue, Response, StatusCode,
-    header::{CACHE_CONTROL, RETRY_AFTER},
-};
 
 /// The reason why a session could not be read, changed or saved.
 ///
 /// It is cheap to clone. It never holds a secret, a cookie, an owner or a value; it shows only
-/// names of entries and of Rust types. Under axum it is a response: `503 Service Unavailable` for
-/// [`ErrorKind::Unavailable`] and [`ErrorKind::Ended`], otherwise `500 Internal Server Error`. The
-/// response's extensions hold the error, so that outer layers can log it.
+/// names of entries and of Rust types. `Debug` prints the text of the error and of its sources.
 ///
 /// A bad cookie is not an error: the visitor is then anonymous.
 ///
@@ -30,6 +28,35 @@ use http::{
 /// assert_eq!(error.too_large().unwrap().largest(), [("essay".to_owned(), 5002)]);
 /// assert!(session.is_empty());
 /// # Ok::<(), tower_sealed_session::Error>(())
+/// ```
+///
+/// # As a response
+///
+/// Under axum an error is a response: `503 Service Unavailable` for [`ErrorKind::Unavailable`] and
+/// [`ErrorKind::Ended`], otherwise `500 Internal Server Error`. If the session cannot be saved, the
+/// layer replaces the handler's response by the same one. The event `failed` has the text of the
+/// error; see [`guide::events`](crate::guide::events). An error that a handler deals with is no
+/// event.
+///
+/// The response's extensions hold the error. So a layer around the session layer can show a page of
+/// the app:
+///
+/// ```
+/// use axum::response::{Html, IntoResponse, Response};
+/// use tower_sealed_session::Error;
+///
+/// async fn show_error(response: Response) -> Response {
+///     let Some(_) = response.extensions().get::<Error>() else { return response };
+///     let (parts, _) = response.into_parts(); // the status and the headers stay
+///     (parts, Html("<h1>Sorry, please try again</h1>")).into_response()
+/// }
+///
+/// # use axum::{Router, middleware::map_response};
+/// # use tower_sealed_session::{KeyRing, SessionLayer};
+/// # let sessions = SessionLayer::new(KeyRing::ephemeral()?);
+/// # let routes: Router = Router::new();
+/// let app = routes.layer(sessions).layer(map_response(show_error));
+/// # Ok::<(), Error>(())
 /// ```
 #[derive(Clone)]
 pub struct Error {
@@ -75,7 +102,6 @@ pub enum ErrorKind {
     MissingLayer,
 }
 
-#[derive(Debug)]
 enum Detail {
     TooLarge(TooLarge),
     Entry {
@@ -86,6 +112,7 @@ enum Detail {
     Layer {
         cookie_name: String,
     },
+    NoStore,
     Source(Box<dyn std::error::Error + Send + Sync>),
 }
 
@@ -103,18 +130,6 @@ impl Error {
             Some(Detail::TooLarge(sizes)) => Some(sizes),
             _ => None,
         }
-    }
-
-    /// Turns `response`, which is new and empty, into the response for this error.
-    pub(crate) fn onto<B>(self, mut response: Response<B>) -> Response<B> {
-        *response.status_mut() = self.status();
-        let headers = response.headers_mut();
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        if self.kind == ErrorKind::Unavailable {
-            headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
-        }
-        response.extensions_mut().insert(self);
-        response
     }
 
     pub(crate) fn status(&self) -> StatusCode {
@@ -145,6 +160,11 @@ impl Error {
 
     pub(crate) fn unavailable(source: impl std::error::Error + Send + Sync + 'static) -> Self {
         Self::with(ErrorKind::Unavailable, Detail::Source(Box::new(source)))
+    }
+
+    /// The error of a layer that has no store.
+    pub(crate) fn no_store() -> Self {
+        Self::with(ErrorKind::Unavailable, Detail::NoStore)
     }
 
     /// The source, if it is of that type.
@@ -211,6 +231,10 @@ impl fmt::Display for Error {
                 "the request did not pass through a session layer whose cookie is named {cookie_name:?}: \
                  give the full name with its prefix, see `SessionLayer::cookie_name`"
             ),
+            Some(Detail::NoStore) => f.write_str(
+                "this layer has no store: \
+                 set `store`, `overflow` or `read_from` with the store that holds the sessions",
+            ),
             Some(Detail::Source(_)) | None => self.kind.fmt(f),
         }
     }
@@ -247,10 +271,7 @@ impl fmt::Display for ErrorKind {
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Error")
-            .field("kind", &self.kind)
-            .field("detail", &self.detail)
-            .finish()
+        fmt::Display::fmt(&Chain(self), f)
     }
 }
 

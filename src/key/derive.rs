@@ -1,3 +1,5 @@
+use std::fmt;
+
 use aes::{Aes256Enc, cipher::KeyInit as _};
 use hkdf::Hkdf;
 use sha2::Sha256;
@@ -38,6 +40,13 @@ pub(crate) struct KeyId(pub(crate) [u8; KeyId::LEN]);
 
 impl KeyId {
     pub(crate) const LEN: usize = 4;
+}
+
+/// As hex.
+impl fmt::Display for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:08x}", u32::from_be_bytes(self.0))
+    }
 }
 
 /// The keys of one secret in one context, ready for use.

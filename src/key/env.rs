@@ -269,7 +269,7 @@ mod tests {
             ),
             (
                 &[("SESSION_SECRET", "hunter2")],
-                &["SESSION_SECRET ", "7 characters", "32"],
+                &["SESSION_SECRET ", "7 bytes", "32"],
             ),
             (
                 &[("SESSION_ENCRYPTION_KEY", "changeme")],
@@ -288,7 +288,7 @@ mod tests {
                     ("SESSION_SECRET", GOOD),
                     ("SESSION_SECRET_FALLBACKS", &format!("{OLD}, short")),
                 ],
-                &["SESSION_SECRET_FALLBACKS ", "secret 2 of 2", "5 characters"],
+                &["SESSION_SECRET_FALLBACKS ", "secret 2 of 2", "5 bytes"],
             ),
             (
                 &[
@@ -345,7 +345,7 @@ mod tests {
             assert_eq!(format!("{error:?}"), error.to_string());
             error.source().map(ToString::to_string)
         };
-        let short = "the secret is too short: 7 characters found, at least 32 needed";
+        let short = "the secret is too short: 7 bytes found, at least 32 needed";
         assert_eq!(source(&[]), None);
         assert_eq!(
             source(&[("SESSION_SECRET", "hunter2")]).as_deref(),

@@ -1,7 +1,7 @@
 use std::{fmt, io};
 
 use super::secret::SecretError;
-use crate::error::Error;
+use crate::error::{Chain, Error};
 
 pub(super) const SECRET: &str = "SESSION_SECRET";
 
@@ -12,8 +12,8 @@ pub(super) const MAX_FALLBACKS: usize = 8;
 ///
 /// The text names the variable, the problem, and a command that fixes it. It shows neither the
 /// variable's value nor a file name, because either may be a secret that was set by mistake.
-/// `Debug` prints the same text as `Display`: a `main` that returns the error prints it with
-/// `Debug`.
+/// `Debug` prints the same text as `Display`, with sources that are not in it: a `main` that returns
+/// the error prints it with `Debug`.
 ///
 /// ```
 /// use tower_sealed_session::{EnvProblem, SessionLayer};
@@ -144,7 +144,7 @@ impl fmt::Display for EnvError {
 
 impl fmt::Debug for EnvError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
+        fmt::Display::fmt(&Chain(self), f)
     }
 }
 

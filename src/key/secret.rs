@@ -25,8 +25,8 @@ pub struct Secret(Zeroizing<Vec<u8>>);
 
 /// The reason why a text is refused as a [`Secret`].
 ///
-/// The messages never contain the text.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The messages never contain the text. `Debug` prints the same text as `Display`.
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SecretError {
     /// The text is empty, or only white space.
@@ -40,7 +40,7 @@ pub enum SecretError {
     Separator,
     /// A sample from documentation or a template, or a text made of the words of such samples.
     Placeholder,
-    /// Too few different characters to be random.
+    /// Too few different bytes to be random.
     FewDistinct {
         /// The number of different bytes. At least 7 are needed.
         found: usize,
@@ -140,7 +140,7 @@ impl fmt::Display for SecretError {
             Self::Empty => f.write_str("the secret is empty"),
             Self::TooShort { found } => write!(
                 f,
-                "the secret is too short: {found} characters found, at least {} needed",
+                "the secret is too short: {found} bytes found, at least {} needed",
                 Secret::MIN_LEN
             ),
             Self::Separator => f.write_str(
@@ -151,7 +151,7 @@ impl fmt::Display for SecretError {
             ),
             Self::FewDistinct { found } => write!(
                 f,
-                "the secret is not random: {found} different characters found, at least {MIN_DISTINCT} needed"
+                "the secret is not random: {found} different bytes found, at least {MIN_DISTINCT} needed"
             ),
             Self::Repeats => f.write_str("the secret is not random: pieces of it repeat"),
             Self::Sequence => f.write_str(
@@ -161,6 +161,12 @@ impl fmt::Display for SecretError {
                 "the secret is a variable that was not expanded, or the location of a secret",
             ),
         }
+    }
+}
+
+impl fmt::Debug for SecretError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

@@ -4,7 +4,7 @@ use cookie::SameSite;
 
 use super::{
     check::{CookieSettings, TimeoutSettings, check_audience},
-    companion::LegacySettings,
+    companion::{LegacySettings, only},
     error::ConfigError,
     session_layer::SessionLayer,
 };
@@ -23,6 +23,9 @@ use crate::{
 };
 
 /// The settings of a [`SessionLayer`]. [`build`](Self::build) checks them together.
+///
+/// If a setting is set twice, the last value counts. Two stores, or two legacy cookies, are an
+/// error.
 ///
 /// ```
 /// use std::time::Duration;
@@ -45,7 +48,8 @@ pub struct SessionLayerBuilder {
     browser_session: bool,
     clock: clock::Source,
     ended: Arc<EndedIds>,
-    pub(super) legacy: Option<LegacySettings>,
+    /// Each legacy cookie that was set; more than one is an error.
+    pub(super) legacy: Vec<LegacySettings>,
     /// Each store that was set; more than one is an error.
     pub(super) stores: Vec<(Mode, Backend)>,
     pub(super) store_timeout: Option<Duration>,
@@ -61,7 +65,7 @@ impl SessionLayerBuilder {
             browser_session: false,
             clock: clock::Source::System,
             ended: EndedIds::of_process(),
-            legacy: None,
+            legacy: Vec::new(),
             stores: Vec::new(),
             store_timeout: None,
         }
@@ -124,7 +128,8 @@ impl SessionLayerBuilder {
     /// Whether browsers keep a separate cookie for each site that embeds this one (CHIPS). Default:
     /// `false`.
     ///
-    /// If you change it, change the [`name`](Self::name) too; see [`path`](Self::path).
+    /// Browsers send no cookie to an embedded site unless [`same_site`](Self::same_site) is `None`.
+    /// If you change this setting, change the [`name`](Self::name) too; see [`path`](Self::path).
     pub fn partitioned(mut self, partitioned: bool) -> Self {
         self.cookie.partitioned = partitioned;
         self
@@ -177,7 +182,8 @@ impl SessionLayerBuilder {
     /// The maximum life of a session that is [remembered](crate::Session::remember). Default: 30
     /// days.
     ///
-    /// Browsers keep no cookie for longer than 400 days.
+    /// It replaces the absolute timeout, even if it is shorter. Browsers keep no cookie for longer
+    /// than 400 days.
     pub fn max_remember(mut self, limit: Duration) -> Self {
         self.timeouts.max_remember = limit;
         self
@@ -218,7 +224,7 @@ impl SessionLayerBuilder {
         check_audience(&self.audience)?;
         let template = Template::new(name, &attributes);
         let name = template.name();
-        let companion = match self.legacy {
+        let companion = match only(self.legacy)? {
             Some(legacy) => Some(legacy.check(&self.timeouts, name, &attributes)?),
             None => None,
         };

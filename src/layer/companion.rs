@@ -22,7 +22,29 @@ pub(super) struct LegacySettings {
     pub(super) until: OffsetDateTime,
 }
 
+/// The legacy cookie of a builder, which has at most one.
+pub(super) fn only(legacy: Vec<LegacySettings>) -> Result<Option<LegacySettings>, ConfigError> {
+    let mut legacy = legacy.into_iter();
+    let (first, second) = (legacy.next(), legacy.next());
+    let (Some(one), Some(other)) = (&first, &second) else {
+        return Ok(first);
+    };
+    let reason = "a layer has one legacy cookie";
+    match one.mode == other.mode {
+        true => ConfigError::invalid(one.setting(), reason),
+        false => ConfigError::conflict(one.setting(), other.setting(), reason),
+    }
+}
+
 impl LegacySettings {
+    /// The name of the method that sets them.
+    fn setting(&self) -> &'static str {
+        match self.mode {
+            Mode::Migrate => "migrate",
+            Mode::Dual => "dual_write",
+        }
+    }
+
     /// Checks the settings. `name` and `ours` are the name and the attributes of our cookie.
     pub(super) fn check(
         self,
@@ -121,6 +143,12 @@ pub(super) fn resolve(cookie: LegacyCookie) -> Result<Arc<Legacy>, ConfigError> 
             "LegacyCookie::same_site",
             "LegacyCookie::https_only",
             "browsers accept `SameSite=None` only with `Secure`",
+        );
+    }
+    if cookie.max_age == 0 {
+        return ConfigError::invalid(
+            "LegacyCookie::new",
+            "the minimum of `max_age` is one second",
         );
     }
     match Legacy::new(cookie) {

@@ -1,7 +1,7 @@
 use std::fmt;
 
-/// Invalid settings of a layer.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Invalid settings of a layer. `Debug` prints the same text as `Display`.
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ConfigError {
     /// The value of a setting is invalid.
@@ -50,6 +50,12 @@ impl fmt::Display for ConfigError {
                 reason,
             } => write!(f, "`{setting}` and `{other}` cannot be combined: {reason}"),
         }
+    }
+}
+
+impl fmt::Debug for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

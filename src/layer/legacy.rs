@@ -53,7 +53,7 @@ impl SessionLayerBuilder {
     }
 
     fn with_legacy(mut self, cookie: LegacyCookie, mode: Mode, until: OffsetDateTime) -> Self {
-        self.legacy = Some(LegacySettings {
+        self.legacy.push(LegacySettings {
             cookie,
             mode,
             until,

@@ -10,6 +10,9 @@ use crate::{
     stored::{Mode, Storage},
 };
 
+/// A longer time would block a request for as long, and a commit for eight times as long.
+const LONGEST: Duration = Duration::from_secs(60);
+
 impl SessionLayer {
     /// The same layer with the store of its builder, which has at most one.
     pub(super) fn with_stores(
@@ -18,32 +21,27 @@ impl SessionLayer {
         timeout: Option<Duration>,
     ) -> Result<Self, ConfigError> {
         let mut stores = stores.into_iter();
-        let Some((mode, mut backend)) = stores.next() else {
-            return match timeout {
-                None => Ok(self),
-                Some(_) => ConfigError::invalid(
-                    "store_timeout",
-                    "there is no store; set `store`, `overflow` or `read_from` as well",
-                ),
-            };
-        };
-        if let Some((other, _)) = stores.next() {
-            let reason = "a layer has one store";
-            return match other == mode {
-                true => ConfigError::invalid(mode.setting(), reason),
-                false => ConfigError::conflict(mode.setting(), other.setting(), reason),
-            };
+        let layer = stores.try_fold(self, |layer, (mode, store)| layer.with_store(mode, store))?;
+        match timeout {
+            Some(timeout) => layer.with_store_timeout(timeout),
+            None => Ok(layer),
         }
-        if let Some(timeout) = timeout {
-            backend.set_timeout(timeout);
-        }
-        self.with_store(mode, backend)
     }
 
     /// The same layer with a store.
     pub(super) fn with_store(mut self, mode: Mode, backend: Backend) -> Result<Self, ConfigError> {
         let vault = self.vault.clone();
         let config = self.config_mut();
+        if let Some(Storage { mode: first, .. }) = config.storage {
+            return match first == mode {
+                true => ConfigError::invalid(mode.setting(), "a layer has one store"),
+                false => ConfigError::conflict(
+                    first.setting(),
+                    mode.setting(),
+                    "a layer has one store, and each mode reads what the others have stored there",
+                ),
+            };
+        }
         if let Some(companion) = &config.companion
             && companion.mode == compat::Mode::Dual
         {
@@ -64,6 +62,21 @@ impl SessionLayer {
             mode,
             vault,
         });
+        Ok(self)
+    }
+
+    /// The same layer with that time-out for its store.
+    pub(super) fn with_store_timeout(mut self, timeout: Duration) -> Result<Self, ConfigError> {
+        let Some(storage) = &mut self.config_mut().storage else {
+            return ConfigError::invalid(
+                "store_timeout",
+                "there is no store; first set `store`, `overflow` or `read_from`",
+            );
+        };
+        if !(Duration::from_millis(1)..=LONGEST).contains(&timeout) {
+            return ConfigError::invalid("store_timeout", "use one millisecond to one minute");
+        }
+        storage.backend.set_timeout(timeout);
         Ok(self)
     }
 }

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::{builder::SessionLayerBuilder, session_layer::SessionLayer};
+use super::{builder::SessionLayerBuilder, error::ConfigError, session_layer::SessionLayer};
 use crate::{
-    error::{Error, ErrorKind},
+    error::Error,
     store::{Backend, Store},
     stored::Mode,
 };
@@ -16,8 +16,8 @@ use crate::{
 /// another, and back, instance by instance and without logging anyone out; see
 /// [`guide::stores`](crate::guide::stores).
 ///
-/// The [builder](SessionLayerBuilder) has the same methods. If a method panics here, the builder
-/// returns an error instead.
+/// The [builder](SessionLayerBuilder) has the same methods, in any order. If a method panics here,
+/// [`build`](SessionLayerBuilder::build) returns an error with the same text.
 impl SessionLayer {
     /// Keeps all sessions in a store. A session can have up to 64 KiB, concurrent writes of
     /// different entries are all kept, and a logout is final. The cookie is a sealed ticket, which
@@ -36,8 +36,9 @@ impl SessionLayer {
     ///
     /// # Panics
     ///
-    /// If the layer was built with `dual_write`: the legacy app writes its sessions into its
-    /// cookie, so they cannot be in a store.
+    /// If the layer has a store already, since it can have only one. If it was built with
+    /// `dual_write`: the legacy app writes its sessions into its cookie, so they cannot be in a
+    /// store.
     #[must_use]
     #[track_caller]
     pub fn store(self, store: impl Store) -> Self {
@@ -77,15 +78,11 @@ impl SessionLayer {
     ///
     /// # Panics
     ///
-    /// If the layer has no store.
+    /// If the layer has no store yet. If the time is not between one millisecond and one minute.
     #[must_use]
     #[track_caller]
-    pub fn store_timeout(mut self, timeout: Duration) -> Self {
-        let Some(storage) = &mut self.config_mut().storage else {
-            panic!("`store_timeout` comes after `store`, `overflow` or `read_from`");
-        };
-        storage.backend.set_timeout(timeout);
-        self
+    pub fn store_timeout(self, timeout: Duration) -> Self {
+        valid(self.with_store_timeout(timeout))
     }
 
     /// Ends all sessions of an owner in the store, on every instance, and returns how many rows
@@ -105,11 +102,11 @@ impl SessionLayer {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Unavailable`] if there is no store, or it cannot be reached. Some sessions may
+    /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) if there is no store, or it cannot be reached. Some sessions may
     /// still be valid then.
     pub async fn delete_owner(&self, owner: &str) -> Result<u64, Error> {
         let Some(storage) = &self.config().storage else {
-            return Err(ErrorKind::Unavailable.into());
+            return Err(Error::no_store());
         };
         // a write during the call moves a session to the tag of the current secret, so the tags of
         // old secrets come first, and the loop runs until it finds no row
@@ -130,10 +127,15 @@ impl SessionLayer {
 
     #[track_caller]
     fn with(self, mode: Mode, store: impl Store) -> Self {
-        match self.with_store(mode, Backend::new(store)) {
-            Ok(layer) => layer,
-            Err(error) => panic!("{error}"),
-        }
+        valid(self.with_store(mode, Backend::new(store)))
+    }
+}
+
+#[track_caller]
+fn valid(layer: Result<SessionLayer, ConfigError>) -> SessionLayer {
+    match layer {
+        Ok(layer) => layer,
+        Err(error) => panic!("{error}"),
     }
 }
 

@@ -11,9 +11,9 @@ use crate::{
     error::{Error, ErrorKind},
     event::Reason,
     expiry::Untimely,
-    key::{Key, Keys, Purpose},
+    key::{Key, KeyId, Keys, Purpose},
     record::{self, Head, Record},
-    seal::{self, Sealed, Unsealed},
+    seal::{self, Sealed},
     session::{Incoming, Origin, Rules, State},
 };
 
@@ -123,6 +123,14 @@ impl Codec {
             && self.browser_session == other.browser_session
     }
 
+    /// The id of the key that seals new cookies.
+    pub(super) fn current_key(&self) -> Option<KeyId> {
+        match &self.value {
+            Value::Sealed { keys, .. } => Some(keys.current().id),
+            Value::Signed(_) => None,
+        }
+    }
+
     fn set_token(&self, sealed: &Sealed, max_age: Option<u64>) -> HeaderValue {
         let write = |out: &mut Vec<u8>| seal::append_text(sealed, out);
         let len = seal::text_len(sealed.len());
@@ -161,17 +169,6 @@ fn sign(
         return Err(ErrorKind::OwnerNotShared.into());
     }
     Ok((head, legacy.set(&state.object()?, now, Some(u64::MAX))?))
-}
-
-impl From<Unsealed> for Reason {
-    fn from(unsealed: Unsealed) -> Self {
-        match unsealed {
-            Unsealed::Garbage => Self::Garbage,
-            Unsealed::Version => Self::Version,
-            Unsealed::UnknownKey => Self::UnknownKey,
-            Unsealed::Forged => Self::Forged,
-        }
-    }
 }
 
 impl From<Untimely> for Reason {

@@ -1,6 +1,6 @@
 use std::sync::{Arc, Once};
 
-use super::codec::Codec;
+use super::{codec::Codec, strangers::Strangers};
 use crate::{
     clock,
     compat::Companion,
@@ -20,6 +20,8 @@ pub(crate) struct Config {
     pub(crate) clock: clock::Source,
     /// Ensures that the warning about an ignored layer is emitted only once.
     pub(crate) nested: Arc<Once>,
+    /// Clones of a layer share the count.
+    pub(crate) strangers: Arc<Strangers>,
 }
 
 impl Config {
@@ -32,6 +34,7 @@ impl Config {
             rules,
             clock,
             nested: Arc::new(Once::new()),
+            strangers: Arc::default(),
         }
     }
 

@@ -13,6 +13,7 @@ mod nesting;
 mod open;
 mod respond;
 mod slot;
+mod strangers;
 
 pub(crate) use self::{
     codec::{Codec, Value},

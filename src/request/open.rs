@@ -140,6 +140,6 @@ impl Reason {
     /// Whether the cookie was made with another key or by another program. Such cookies do not
     /// count towards [`MAX_TRIED`].
     fn is_foreign(self) -> bool {
-        matches!(self, Self::Garbage | Self::Version | Self::UnknownKey)
+        matches!(self, Self::Garbage | Self::Version | Self::UnknownKey(_))
     }
 }

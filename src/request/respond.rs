@@ -1,10 +1,13 @@
 //! Writes the outcome of a commit into the response. All changes of its headers begin here.
 
-use http::{HeaderMap, HeaderValue, Response, header::SET_COOKIE};
+use http::{
+    HeaderMap, HeaderValue, Response,
+    header::{CACHE_CONTROL, RETRY_AFTER, SET_COOKIE},
+};
 
 use crate::{
     cookie::cache::{self, Exposure},
-    error::Error,
+    error::{Chain, Error, ErrorKind},
     event::Event,
     session::Change,
 };
@@ -51,7 +54,6 @@ impl Reply {
                 }
             }
             Self::Error { error, cookies } => {
-                Event::Failed(error.kind()).emit();
                 replace(response, error);
                 append(response.headers_mut(), cookies);
             }
@@ -67,12 +69,42 @@ struct SetInside(Vec<HeaderValue>);
 
 /// Replaces the whole response, since it may show data of a session that could not be saved.
 fn replace<B: Default>(response: &mut Response<B>, error: Error) {
-    let inside = response.extensions_mut().remove::<SetInside>();
-    *response = error.onto(Response::new(B::default()));
+    let extensions = response.extensions_mut();
+    let inside = extensions.remove::<SetInside>();
+    *response = match extensions.get::<Error>() {
+        // an early commit failed for the same reason, and the handler returned its error
+        Some(told) if told.is_told_as(&error) => error.silent_response(B::default()),
+        _ => error.response(B::default()),
+    };
     if let Some(inside) = inside {
         let lines = inside.0.iter().map(|line| (SET_COOKIE, line.clone()));
         response.headers_mut().extend(lines);
         response.extensions_mut().insert(inside);
+    }
+}
+
+impl Error {
+    /// The response for this error, which is an event.
+    pub(crate) fn response<B>(self, body: B) -> Response<B> {
+        Event::Failed(&self).emit();
+        self.silent_response(body)
+    }
+
+    fn silent_response<B>(self, body: B) -> Response<B> {
+        let mut response = Response::new(body);
+        *response.status_mut() = self.status();
+        let headers = response.headers_mut();
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if self.kind() == ErrorKind::Unavailable {
+            headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        response.extensions_mut().insert(self);
+        response
+    }
+
+    /// Whether the event of this error tells all that the event of `other` would.
+    fn is_told_as(&self, other: &Self) -> bool {
+        self.kind() == other.kind() && Chain(self).to_string() == Chain(other).to_string()
     }
 }
 

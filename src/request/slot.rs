@@ -95,7 +95,7 @@ impl Slot {
             events = reader.events;
             self.state_of(arrival?)
         });
-        events.into_iter().for_each(Event::emit);
+        self.emit(&events);
         match opened {
             Ok(state) => {
                 // a task that outlives the request may open the session here; its changes would not
@@ -123,8 +123,22 @@ impl Slot {
             Err(error) => Err(error),
         };
         if self.opened.set(opened).is_ok() {
-            reader.events.into_iter().for_each(Event::emit);
+            self.emit(&reader.events);
         }
+    }
+
+    fn emit(&self, events: &[Event<'static>]) {
+        if events.is_empty() {
+            return;
+        }
+        events.iter().for_each(|event| event.emit());
+        let Config {
+            strangers,
+            codec,
+            clock,
+            ..
+        } = &*self.config;
+        strangers.count(events, codec, clock);
     }
 
     fn reader(&self) -> Reader<'_> {
@@ -139,7 +153,7 @@ impl Slot {
     fn state_of(&self, arrival: Arrival) -> Result<State, Error> {
         let incoming = arrival.incoming.as_ref();
         if incoming.is_some_and(|incoming| incoming.record.stored) {
-            return Err(ErrorKind::Unavailable.into());
+            return Err(Error::no_store());
         }
         Ok(State::new(&self.config.rules, arrival))
     }
@@ -187,7 +201,7 @@ impl Slot {
         let commit = self.commit_of(state);
         let saved = match self.config.rows() {
             Some(rows) => rows.commit(state, &self.lane, clock, public).await,
-            None => Err(ErrorKind::Unavailable.into()),
+            None => Err(Error::no_store()),
         };
         saved
             .and_then(|(saved, now)| commit.reply_saved(saved, now))

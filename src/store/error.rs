@@ -1,16 +1,17 @@
 use std::{error, fmt, sync::Arc};
 
-use crate::error::Error;
+use crate::error::{Chain, Error};
 
 /// The reason why a store failed.
 ///
 /// Its text says what is wrong and what to do, and contains neither a password nor a session. The
-/// error of the client library is the [`source`](error::Error::source).
+/// error of the client library is the [`source`](error::Error::source). `Debug` and the events
+/// `store_failed` and `failed` show both texts.
 #[derive(Clone)]
 pub struct StoreError {
     kind: StoreErrorKind,
     /// The text of this error. Without it, the text of `kind` is shown.
-    told: Option<Arc<str>>,
+    message: Option<Arc<str>>,
     source: Option<Arc<dyn error::Error + Send + Sync>>,
 }
 
@@ -30,7 +31,7 @@ pub enum StoreErrorKind {
     Full,
     /// The server accepts no writes: it is a replica, or its disk is read-only.
     ReadOnly,
-    /// The table or a column is missing: call `create_schema`, or run this crate's SQL file.
+    /// The table or a column is missing: call `create_schema()`, or run this crate's SQL file.
     Schema,
     /// Too many requests write at the same time, and this one gave up.
     Contended,
@@ -44,12 +45,12 @@ impl StoreError {
     pub fn new(kind: StoreErrorKind) -> Self {
         Self {
             kind,
-            told: None,
+            message: None,
             source: None,
         }
     }
 
-    /// Sets the error of the client library as the source.
+    /// Sets the error of the client library as the source. Its text must not contain a secret.
     #[must_use]
     pub fn because(mut self, source: impl error::Error + Send + Sync + 'static) -> Self {
         self.source = Some(Arc::new(source));
@@ -58,8 +59,8 @@ impl StoreError {
 
     /// Sets a text that says what is wrong and what to do. It must not contain a secret.
     #[must_use]
-    pub fn told(mut self, text: impl Into<String>) -> Self {
-        self.told = Some(text.into().into());
+    pub fn message(mut self, text: impl Into<String>) -> Self {
+        self.message = Some(text.into().into());
         self
     }
 
@@ -133,7 +134,7 @@ impl fmt::Display for StoreErrorKind {
             Self::Full => "the session store is full: increase its memory or disk space",
             Self::ReadOnly => "the session store accepts no writes: connect to its primary, or check its disk",
             Self::Schema => {
-                "the table of the session store is missing or has other columns: call `create_schema`, or run this crate's SQL file"
+                "the table of the session store is missing or has other columns: call `create_schema()` at start-up, or run this crate's SQL file"
             }
             Self::Contended => "too many requests write to the session store at the same time: retry later",
             Self::Other => "the session store failed",
@@ -143,7 +144,7 @@ impl fmt::Display for StoreErrorKind {
 
 impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.told {
+        match &self.message {
             Some(text) => f.write_str(text),
             None => self.kind.fmt(f),
         }
@@ -152,11 +153,7 @@ impl fmt::Display for StoreError {
 
 impl fmt::Debug for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("StoreError")
-            .field("kind", &self.kind)
-            .field("told", &self.told)
-            .field("source", &self.source)
-            .finish()
+        fmt::Display::fmt(&Chain(self), f)
     }
 }
 

@@ -32,6 +32,7 @@ pub async fn prune_every(interval: Duration, store: impl Operate) {
                     Event::StoreFailed {
                         call: "prune",
                         kind: error.kind().name(),
+                        error: &error,
                     }
                     .emit();
                     break;

@@ -237,5 +237,5 @@ pub(super) fn contended() -> Error {
 pub(super) fn unreadable() -> Error {
     let text = "another instance saved this session with a secret that this one does not have: \
                 add the secret to SESSION_SECRET_FALLBACKS of every instance first";
-    Error::store(StoreError::new(StoreErrorKind::Other).told(text))
+    Error::store(StoreError::new(StoreErrorKind::Other).message(text))
 }

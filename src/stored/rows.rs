@@ -178,8 +178,12 @@ impl Rows<'_> {
             }
             Ok(Content::Moved(head)) => Found::Moved(head),
             Ok(Content::Ended(successor)) => Found::Ended(successor),
-            Err(Unreadable) => {
-                Event::Unreadable(id).emit();
+            Err(Unreadable(reason)) => {
+                Event::Unreadable {
+                    session: id,
+                    reason,
+                }
+                .emit();
                 Found::Unreadable
             }
         }

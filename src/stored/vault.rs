@@ -3,6 +3,7 @@
 use sha2::{Digest as _, Sha256};
 
 use crate::{
+    event::Reason,
     key::{Context, Key, KeyRing, Keys, Purpose},
     record::{self, Head, Record, SessionId},
     seal::{self, RANDOM_LEN, Sealed},
@@ -28,8 +29,8 @@ pub(crate) enum Content {
     Ended(Head),
 }
 
-/// A row that was sealed with another key, or for another store key.
-pub(crate) struct Unreadable;
+/// Why a row does not open. `Forged`: it was changed, or sealed for another store key.
+pub(crate) struct Unreadable(pub(super) Reason);
 
 impl Vault {
     pub(crate) fn derive(ring: &KeyRing, cookie_name: &str, audience: &str) -> Self {
@@ -90,14 +91,16 @@ impl Vault {
     }
 
     pub(crate) fn open(&self, key: StoreKey, bytes: Vec<u8>) -> Result<Content, Unreadable> {
-        let opened = seal::open_bytes(&self.rows, key.as_bytes(), bytes).map_err(|_| Unreadable)?;
+        let opened = seal::open_bytes(&self.rows, key.as_bytes(), bytes)
+            .map_err(|unsealed| Unreadable(unsealed.into()))?;
         let plaintext = opened.plaintext();
-        let record = Record::parse(opened.bytes, plaintext).map_err(|_| Unreadable)?;
+        let record =
+            Record::parse(opened.bytes, plaintext).map_err(|_| Unreadable(Reason::Malformed))?;
         match (record.stored, opened.purpose) {
             (false, Purpose::STORE) => Ok(Content::Live(record)),
             (true, Purpose::STORE) => Ok(Content::Ended(record.head)),
             (true, _) => Ok(Content::Moved(record.head)),
-            (false, _) => Err(Unreadable),
+            (false, _) => Err(Unreadable(Reason::Malformed)),
         }
     }
 }

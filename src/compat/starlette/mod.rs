@@ -78,12 +78,19 @@ impl Starlette {
 /// The legacy app's secret is missing or empty.
 ///
 /// Without a secret, no old session can be read. With an empty one, anyone can make sessions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// `Debug` prints the same text as `Display`.
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct EmptySecret;
 
 impl fmt::Display for EmptySecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("the legacy app's secret is missing or empty: pass its `secret_key`")
+    }
+}
+
+impl fmt::Debug for EmptySecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

@@ -71,7 +71,7 @@ pub(super) fn number(value: Value) -> Result<u64, StoreError> {
 }
 
 pub(super) fn unexpected() -> StoreError {
-    let told =
+    let message =
         "unexpected answer from redis: check that the server is redis or valkey, not a proxy";
-    StoreError::new(StoreErrorKind::Other).told(told)
+    StoreError::new(StoreErrorKind::Other).message(message)
 }

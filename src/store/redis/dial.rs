@@ -69,7 +69,7 @@ impl Dialer {
 
     fn explain(&self, error: StoreError) -> StoreError {
         let at = self.client.get_connection_info().addr();
-        let told = match error.kind() {
+        let message = match error.kind() {
             StoreErrorKind::Denied => {
                 format!("redis at {at} refuses the user or the password: check them in the URL")
             }
@@ -84,15 +84,15 @@ impl Dialer {
                 FIRST.as_secs()
             ),
             _ => {
-                let told = format!(
+                let message = format!(
                     "redis at {at} rejects settings in the URL: check the database number and the options"
                 );
                 return StoreError::new(StoreErrorKind::Config)
                     .because(error)
-                    .told(told);
+                    .message(message);
             }
         };
-        error.told(told)
+        error.message(message)
     }
 }
 
@@ -114,7 +114,7 @@ pub(super) async fn ping(connection: &mut MultiplexedConnection) -> Result<(), R
 }
 
 fn client(url: &str) -> Result<Client, StoreError> {
-    let config = |told: &str| StoreError::new(StoreErrorKind::Config).told(told);
+    let config = |message: &str| StoreError::new(StoreErrorKind::Config).message(message);
     if has_raw_password(url) {
         return Err(config(
             "invalid redis URL: it has an `@` after the host; in a password, write / ? # @ as %2F %3F %23 %40",
@@ -189,8 +189,8 @@ async fn check_version(connection: &mut impl ConnectionLike) -> Result<(), Store
         return Ok(());
     }
     let [major, minor] = version;
-    let told = format!("redis {major}.{minor} is too old: use redis 6.2 or newer, or valkey");
-    Err(StoreError::new(StoreErrorKind::Config).told(told))
+    let message = format!("redis {major}.{minor} is too old: use redis 6.2 or newer, or valkey");
+    Err(StoreError::new(StoreErrorKind::Config).message(message))
 }
 
 fn version(info: &str) -> Option<[u32; 2]> {

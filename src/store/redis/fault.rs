@@ -2,9 +2,22 @@ use redis::{ErrorKind, RedisError};
 
 use super::super::error::{StoreError, StoreErrorKind};
 
-/// Maps an error of Redis to its kind.
+/// The text of the error if a key has a value that is not a row.
+pub(super) const FOREIGN: &str =
+    "a key of the session store has a value of another app: give sessions their own prefix";
+
+/// Maps an error of Redis to its kind, and to a text if that of the kind does not say what to do.
 pub(super) fn translate(error: RedisError) -> StoreError {
-    StoreError::new(kind(&error)).because(error)
+    let failed = StoreError::new(kind(&error));
+    let failed = match (error.code(), error.detail()) {
+        (Some("WRONGTYPE"), _) => failed.message(FOREIGN),
+        (Some("ERR"), Some(detail)) if detail.starts_with("unknown command") => failed.message(
+            "the session store lacks a command: use redis 6.2 or newer, or valkey, \
+             without renamed commands and without a proxy",
+        ),
+        _ => failed,
+    };
+    failed.because(error)
 }
 
 /// Whether the connection is unusable after this error.
@@ -63,6 +76,16 @@ mod tests {
         assert_eq!(of("WRONGPASS", "invalid"), StoreErrorKind::Denied);
         assert_eq!(of("BUSY", "running a script"), StoreErrorKind::Unreachable);
         assert_eq!(of("NEW", "unknown"), StoreErrorKind::Other);
+    }
+
+    #[test]
+    fn errors_without_a_kind_say_what_to_do() {
+        let told = |code: &str, detail: &str| {
+            translate(make_extension_error(code.into(), Some(detail.into()))).to_string()
+        };
+        assert!(told("WRONGTYPE", "Operation against a key").contains("own prefix"));
+        assert!(told("ERR", "unknown command 'EVALSHA'").contains("redis 6.2 or newer"));
+        assert_eq!(told("ERR", "other"), "the session store failed");
     }
 
     #[test]

@@ -99,10 +99,8 @@ impl RedisStore {
         const DEFAULT: &str = "redis://localhost:6379/0";
         match std::env::var("REDIS_URL") {
             Ok(url) if !url.is_empty() => Self::connect(&url).await,
-            Err(std::env::VarError::NotUnicode(_)) => {
-                Err(StoreError::new(StoreErrorKind::Config)
-                    .told("invalid REDIS_URL: it is not UTF-8"))
-            }
+            Err(std::env::VarError::NotUnicode(_)) => Err(StoreError::new(StoreErrorKind::Config)
+                .message("invalid REDIS_URL: it is not UTF-8")),
             _ => {
                 Event::StoreDefault { url: DEFAULT }.emit();
                 Self::connect(DEFAULT).await

@@ -1,8 +1,11 @@
 use time::OffsetDateTime;
 
-use super::super::{
-    contract::{OwnerTag, Stored, Version},
-    error::{StoreError, StoreErrorKind},
+use super::{
+    super::{
+        contract::{OwnerTag, Stored, Version},
+        error::{StoreError, StoreErrorKind},
+    },
+    fault::FOREIGN,
 };
 use crate::clock::{self, Millis};
 
@@ -27,9 +30,7 @@ pub(super) fn decode(mut value: Vec<u8>) -> Result<Stored, StoreError> {
     let (Some(version), Some(expires), true) =
         (number(&value, 0), number(&value, 8), value.len() >= HEAD)
     else {
-        let told =
-            "a key of the session store has a value of another app: give sessions their own prefix";
-        return Err(StoreError::new(StoreErrorKind::Other).told(told));
+        return Err(StoreError::new(StoreErrorKind::Other).message(FOREIGN));
     };
     value.drain(..HEAD);
     Ok(Stored {

@@ -62,15 +62,37 @@ where
     }
 }
 
+/// The kind's text speaks of a server, but the store is a file.
 fn failed(error: sqlx::Error) -> StoreError {
-    failure(error, kind)
+    let damaged = error.as_database_error().map(code).is_some_and(is_damaged);
+    let failed = failure(error, kind);
+    match failed.kind() {
+        StoreErrorKind::Unreachable => failed.message(
+            "the SQLite file of the session store cannot be read or written: \
+             check the file, its folder and the disk",
+        ),
+        _ if damaged => failed.message(
+            "the SQLite file of the session store is damaged or not a database: restore a backup",
+        ),
+        _ => failed,
+    }
 }
 
-/// Maps a result code of SQLite. Its lowest byte is the primary code.
-fn kind(error: &dyn DatabaseError) -> StoreErrorKind {
+/// The primary result code of SQLite: the lowest byte of the code.
+fn code(error: &dyn DatabaseError) -> u32 {
     let code = error.code();
-    let code = code.and_then(|code| code.parse::<u32>().ok()).unwrap_or(0);
-    match code & 0xff {
+    let code = code.and_then(|code| code.parse::<u32>().ok());
+    code.unwrap_or(0) & 0xff
+}
+
+/// CORRUPT, NOTADB
+fn is_damaged(code: u32) -> bool {
+    matches!(code, 11 | 26)
+}
+
+/// Maps a result code of SQLite.
+fn kind(error: &dyn DatabaseError) -> StoreErrorKind {
+    match code(error) {
         // SQLITE_ERROR: our statements are valid, so a table or a column is missing
         1 => StoreErrorKind::Schema,
         // PERM, AUTH

@@ -239,7 +239,7 @@ impl Backend {
             .unwrap_or_else(|_| Err(StoreError::new(StoreErrorKind::TimedOut)))
             .inspect_err(|error| {
                 let kind = error.kind().name();
-                Event::StoreFailed { call, kind }.emit();
+                Event::StoreFailed { call, kind, error }.emit();
             })
     }
 }

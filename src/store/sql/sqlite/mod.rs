@@ -56,7 +56,7 @@ impl SqliteStore {
     /// another app's table `sessions`.
     pub async fn connect(url: &str) -> Result<Self, StoreError> {
         let invalid_url = || {
-            StoreError::new(StoreErrorKind::Config).told(
+            StoreError::new(StoreErrorKind::Config).message(
                 "invalid SQLite URL: use `sqlite:sessions.db` or `sqlite:/path/to/sessions.db`",
             )
         };
@@ -94,7 +94,7 @@ impl SqliteStore {
             match error.kind() {
                 StoreErrorKind::Other | StoreErrorKind::Unreachable => {
                     let file = options.get_filename().display();
-                    error.told(format!(
+                    error.message(format!(
                         "the SQLite file {file} cannot be opened: check that its folder exists, that this user may write to it, and that it is a database"
                     ))
                 }
@@ -122,16 +122,15 @@ impl SqliteStore {
     /// The same as for [`connect`](Self::connect), and if the variable is not set.
     pub async fn from_env() -> Result<Self, StoreError> {
         let Some(url) = std::env::var_os("SESSION_DB_URL").filter(|url| !url.is_empty()) else {
-            return Err(StoreError::new(StoreErrorKind::Config).told(
+            return Err(StoreError::new(StoreErrorKind::Config).message(
                 "SESSION_DB_URL is not set: set it to a file, such as `sqlite:sessions.db`",
             ));
         };
         // a value that is not UTF-8 is not a valid URL either
         let opened = Self::connect(url.to_str().unwrap_or_default()).await;
         opened.map_err(|error| match error.kind() {
-            StoreErrorKind::Config => {
-                error.told("invalid SESSION_DB_URL: set it to a file, such as `sqlite:sessions.db`")
-            }
+            StoreErrorKind::Config => error
+                .message("invalid SESSION_DB_URL: set it to a file, such as `sqlite:sessions.db`"),
             _ => error,
         })
     }
@@ -191,8 +190,8 @@ impl SqliteStore {
         let columns = "select id, user_id, encrypted_data, expires_at, created_at, version from sessions limit 0";
         let checked = patiently(|| sqlx::query(columns).execute(&self.writer)).await;
         checked.map(drop).map_err(|error| match error.kind() {
-            StoreErrorKind::Schema => error.told(
-                "the table `sessions` is missing or has other columns: call `create_schema`; \
+            StoreErrorKind::Schema => error.message(
+                "the table `sessions` is missing or has other columns: call `create_schema()`; \
                  if another app uses this table, give sessions their own file",
             ),
             _ => error,

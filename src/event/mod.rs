@@ -3,7 +3,17 @@
 //! No event holds a secret, a cookie, an owner or a value. A session is named by the first 4 bytes
 //! of the SHA-256 of its id.
 
-use crate::{error::ErrorKind, record::SessionId};
+mod reason;
+
+use http::StatusCode;
+
+pub(crate) use self::reason::{DropReason, Reason};
+
+use crate::{
+    error::{Chain, Error},
+    key::KeyId,
+    record::SessionId,
+};
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Event<'a> {
@@ -19,10 +29,18 @@ pub(crate) enum Event<'a> {
     Removed,
     /// A cookie was rejected; the visitor is anonymous.
     Rejected(Reason),
+    /// Cookies that none of the keys sealed, since the last such event. `ours` seals new cookies.
+    UnknownKeys {
+        count: u64,
+        keys: &'a str,
+        ours: Option<KeyId>,
+    },
     /// A session was read from the legacy cookie; `count` is the total since the layer was built.
     LegacyRead { count: u64 },
     /// A legacy cookie was rejected.
     LegacyRejected(Reason),
+    /// Legacy cookies that none of the legacy secrets signed, since the last such event.
+    LegacyForged { count: u64 },
     /// The legacy app removed its cookie. This ends the session here as well.
     LegacyLoggedOut(SessionId),
     /// A legacy session has keys that an entry cannot have.
@@ -35,16 +53,20 @@ pub(crate) enum Event<'a> {
     Dropped(DropReason),
     /// A change came after the response's head was sent, or after a logout in the same request.
     LateWrite { method: &'a str },
-    /// The session could not be saved; the response was replaced by an error.
-    Failed(ErrorKind),
+    /// An error became the response: a handler returned it, or the session could not be saved.
+    Failed(&'a Error),
     /// A session no longer fits its cookie and moved to the store.
     Overflowed(SessionId),
-    /// A row was sealed with an unknown key, or for another key of the store.
-    Unreadable(SessionId),
+    /// A row was sealed with an unknown key or for another key of the store, or it was changed.
+    Unreadable { session: SessionId, reason: Reason },
     /// A logout did not reach the store, so that a copy of the cookie is still valid.
     LogoutIncomplete,
     /// A call to the store failed.
-    StoreFailed { call: &'a str, kind: &'a str },
+    StoreFailed {
+        call: &'a str,
+        kind: &'a str,
+        error: &'a (dyn std::error::Error + Send + Sync + 'static),
+    },
     /// The environment names no server, so the default one is used.
     #[allow(dead_code, reason = "only Redis has a default server")]
     StoreDefault { url: &'a str },
@@ -63,38 +85,6 @@ pub(crate) enum Event<'a> {
     Insecure { cookie: &'a str },
     /// The cookie's name has no prefix, so that sibling hosts can plant it.
     Unprefixed { cookie: &'a str },
-}
-
-/// Why a cookie was rejected.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Reason {
-    Garbage,
-    Version,
-    UnknownKey,
-    Forged,
-    /// Authentic but not a record: another program has the secret, or this one has a bug.
-    Malformed,
-    Expired,
-    Future,
-    /// Several valid cookies of different sessions.
-    Ambiguous,
-    /// A ticket whose session is not in the store, or no longer.
-    Gone,
-    /// A ticket of a session that ended recently.
-    Ended,
-    /// A ticket whose row does not open with these keys.
-    Unreadable,
-}
-
-/// Why changes were dropped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum DropReason {
-    /// Another request ended the session.
-    Ended,
-    /// The request was cancelled or its service failed, so there is no response to carry them.
-    Unanswered,
-    /// A refresh would make the cookie too large.
-    TooLarge,
 }
 
 impl Event<'_> {
@@ -123,6 +113,16 @@ impl Event<'_> {
                     _ => emit!(debug, "rejected", reason = name, "{told}"),
                 }
             }
+            Self::UnknownKeys { count, keys, ours } => emit!(
+                warn,
+                "unknown_keys",
+                count,
+                keys,
+                ours = ours.map(tracing::field::display),
+                "session cookies sealed with other keys: normal for some minutes while a secret is \
+                 replaced; if it goes on, an instance has another secret, or a fallback was removed \
+                 too early: compare SESSION_SECRET and SESSION_SECRET_FALLBACKS of all instances"
+            ),
             Self::LegacyRead { count } => {
                 emit!(
                     info,
@@ -138,6 +138,13 @@ impl Event<'_> {
                     _ => emit!(debug, "legacy_rejected", reason = name, "{told}"),
                 }
             }
+            Self::LegacyForged { count } => emit!(
+                warn,
+                "legacy_forged",
+                count,
+                "legacy cookies signed with another secret: if it goes on, compare the secrets of \
+                 this layer with the `secret_key` of the legacy app"
+            ),
             Self::LegacyLoggedOut(id) => {
                 emit!(debug, "legacy_logged_out", session = ?id, "session ended by the legacy app");
             }
@@ -172,29 +179,47 @@ impl Event<'_> {
                 method,
                 "session changed after it was sent or ended: the change has no effect"
             ),
-            Self::Failed(kind) => {
-                emit!(error, "failed", kind = ?kind, "session not saved, response replaced");
+            Self::Failed(cause) => {
+                let (kind, error, told) = (cause.kind(), Chain(cause), "session error as response");
+                match cause.status() {
+                    // another request or the store is the reason, and a retry may succeed
+                    StatusCode::SERVICE_UNAVAILABLE => {
+                        emit!(warn, "failed", ?kind, %error, "{told}");
+                    }
+                    _ => emit!(error, "failed", ?kind, %error, "{told}"),
+                }
             }
             Self::Overflowed(id) => {
                 emit!(debug, "overflowed", session = ?id, "session moved from its cookie to the store");
             }
-            Self::Unreadable(id) => emit!(
-                error,
-                "unreadable",
-                session = ?id,
-                "stored session sealed with an unknown key or for another id: neither read nor changed"
-            ),
+            Self::Unreadable { session, reason } => {
+                let key = reason.key().map(tracing::field::display);
+                let told = match key {
+                    Some(_) => {
+                        "stored session sealed with another key: neither read nor changed; add its \
+                         secret to SESSION_SECRET_FALLBACKS of every instance"
+                    }
+                    None => {
+                        "stored session moved or changed by another program: \
+                         neither read nor changed"
+                    }
+                };
+                let reason = reason.name();
+                emit!(error, "unreadable", ?session, reason, key, "{told}");
+            }
             Self::LogoutIncomplete => emit!(
                 error,
                 "logout_incomplete",
                 "logout did not reach the session store: a copy of the cookie is still valid"
             ),
-            Self::StoreFailed { call, kind } => {
+            Self::StoreFailed { call, kind, error } => {
+                let error = Chain(error);
                 emit!(
                     error,
                     "store_failed",
                     call,
                     kind,
+                    %error,
                     "call to the session store failed"
                 );
             }
@@ -246,31 +271,18 @@ impl Event<'_> {
     }
 }
 
-impl Reason {
-    fn name(self) -> &'static str {
+impl Event<'_> {
+    /// The id of the key that sealed a rejected cookie, if the layer does not have that key.
+    pub(crate) fn unknown_key(&self) -> Option<KeyId> {
         match self {
-            Self::Garbage => "garbage",
-            Self::Version => "version",
-            Self::UnknownKey => "unknown_key",
-            Self::Forged => "forged",
-            Self::Malformed => "malformed",
-            Self::Expired => "expired",
-            Self::Future => "future",
-            Self::Ambiguous => "ambiguous",
-            Self::Gone => "gone",
-            Self::Ended => "ended",
-            Self::Unreadable => "unreadable",
+            Self::Rejected(reason) => reason.key(),
+            _ => None,
         }
     }
-}
 
-impl DropReason {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Ended => "ended",
-            Self::Unanswered => "unanswered",
-            Self::TooLarge => "too_large",
-        }
+    /// Whether none of the legacy secrets signed a legacy cookie.
+    pub(crate) fn is_forged_legacy(&self) -> bool {
+        matches!(self, Self::LegacyRejected(Reason::Forged))
     }
 }
 
@@ -280,11 +292,11 @@ mod tests {
 
     #[test]
     fn the_guide_lists_every_event() {
-        let source = include_str!("event.rs");
+        let source = include_str!("mod.rs");
         let source = source.split("mod tests").next().expect("a first part");
         let emitted = source.split("emit!(").skip(1);
         let emitted: BTreeSet<_> = emitted.filter_map(|call| call.split('"').nth(1)).collect();
-        let rows = include_str!("guide/events.md").lines();
+        let rows = include_str!("../guide/events.md").lines();
         let listed = rows.filter_map(|row| row.strip_prefix("| `")?.split('`').next());
         let mut listed: BTreeSet<_> = listed.collect();
         listed.remove("event");

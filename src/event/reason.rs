@@ -1,0 +1,81 @@
+use crate::{key::KeyId, seal::Unsealed};
+
+/// Why a cookie was rejected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reason {
+    Garbage,
+    Version,
+    /// With the id of the key.
+    UnknownKey(KeyId),
+    Forged,
+    /// Authentic but not a record: another program has the secret, or this one has a bug.
+    Malformed,
+    Expired,
+    Future,
+    /// Several valid cookies of different sessions.
+    Ambiguous,
+    /// A ticket whose session is not in the store, or no longer.
+    Gone,
+    /// A ticket of a session that ended recently.
+    Ended,
+    /// A ticket whose row does not open with these keys.
+    Unreadable,
+}
+
+/// Why changes were dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum DropReason {
+    /// Another request ended the session.
+    Ended,
+    /// The request was cancelled or its service failed, so there is no response to carry them.
+    Unanswered,
+    /// A refresh would make the cookie too large.
+    TooLarge,
+}
+
+impl Reason {
+    /// The id of the unknown key.
+    pub(super) fn key(self) -> Option<KeyId> {
+        match self {
+            Self::UnknownKey(id) => Some(id),
+            _ => None,
+        }
+    }
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Garbage => "garbage",
+            Self::Version => "version",
+            Self::UnknownKey(_) => "unknown_key",
+            Self::Forged => "forged",
+            Self::Malformed => "malformed",
+            Self::Expired => "expired",
+            Self::Future => "future",
+            Self::Ambiguous => "ambiguous",
+            Self::Gone => "gone",
+            Self::Ended => "ended",
+            Self::Unreadable => "unreadable",
+        }
+    }
+}
+
+impl DropReason {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Ended => "ended",
+            Self::Unanswered => "unanswered",
+            Self::TooLarge => "too_large",
+        }
+    }
+}
+
+impl From<Unsealed> for Reason {
+    fn from(unsealed: Unsealed) -> Self {
+        match unsealed {
+            Unsealed::Garbage => Self::Garbage,
+            Unsealed::Version => Self::Version,
+            Unsealed::UnknownKey(id) => Self::UnknownKey(id),
+            Unsealed::Forged => Self::Forged,
+        }
+    }
+}
