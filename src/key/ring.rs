@@ -25,6 +25,9 @@ use crate::error::Error;
 /// 3. Remove the old one after the longest life of a cookie: the absolute timeout, or
 ///    `max_remember` if sessions are remembered.
 ///
+/// If an instance lacks a secret that others use, the event `unknown_keys` warns of it; see
+/// [`guide::events`](crate::guide::events).
+///
 /// To end every session at once, replace the current secret and configure no fallback.
 pub struct KeyRing {
     current: Secret,

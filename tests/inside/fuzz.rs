@@ -373,7 +373,7 @@ pub fn layer(data: &[u8]) {
         let opened = seal::open(&genuine().keys, b"", token);
         !matches!(
             opened,
-            Err(Unsealed::Garbage | Unsealed::Version | Unsealed::UnknownKey)
+            Err(Unsealed::Garbage | Unsealed::Version | Unsealed::UnknownKey(_))
         )
     };
     let mut others = headers

@@ -234,7 +234,8 @@ fn wrong_versions_wrong_keys_and_wrong_tags_are_different_errors() {
     for bit in 0..32 {
         bytes[1 + bit / 8] ^= 1 << (bit % 8);
         let rejected = seal::open(&target.keys, b"", &text(&bytes)).map(|_| ());
-        assert_eq!(rejected, Err(Unsealed::UnknownKey));
+        let id = KeyId(*bytes[1..].first_chunk().expect("a key id"));
+        assert_eq!(rejected, Err(Unsealed::UnknownKey(id)));
         bytes[1 + bit / 8] ^= 1 << (bit % 8);
     }
     *bytes.last_mut().expect("a tag") ^= 1;
@@ -270,7 +271,7 @@ fn a_token_opens_only_in_the_context_that_sealed_it() {
             let wanted = if n == m {
                 Ok(())
             } else {
-                Err(Unsealed::UnknownKey)
+                Err(Unsealed::UnknownKey(sealer.current().id))
             };
             assert_eq!(opened, wanted, "{n} under {m}");
             // the right key id does not help

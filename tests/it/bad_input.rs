@@ -49,7 +49,10 @@ impl Scene {
             "{shown:?}"
         );
         assert!(answer.sets_nothing(), "{shown:?}");
-        assert_eq!(self.events.drain(), events, "{shown:?}");
+        let mut emitted = self.events.drain();
+        // `unknown_keys.rs` tests this one, which is not emitted each time
+        emitted.retain(|event| event != "unknown_keys");
+        assert_eq!(emitted, events, "{shown:?}");
     }
 
     async fn is_anonymous(&self, value: &[u8], events: &[&str]) {
@@ -170,7 +173,8 @@ async fn token_with_any_one_character_changed_is_rejected() {
         );
         assert!(answer.sets_nothing());
     }
-    let events = scene.events.drain();
+    let mut events = scene.events.drain();
+    events.retain(|event| event != "unknown_keys");
     assert_eq!(events.len(), good.len());
     assert!(
         events
@@ -425,18 +429,38 @@ async fn look_alike_names_are_ignored() {
     }
 }
 
-/// `HeaderValue` refuses control bytes. Servers answer them with 400 before any layer runs.
-#[test]
-fn header_values_reject_control_bytes() {
+/// `HeaderValue` refuses control bytes, and servers answer them with 400 before any layer runs. The
+/// layer gets each other byte: in a value of another cookie it hides nothing, and in ours it makes
+/// the visitor anonymous.
+#[tokio::test]
+async fn bytes_that_headers_can_have_hide_no_cookie_and_cause_no_error() {
+    let scene = Scene::new();
+    let good = scene.value("a");
+    let mut refused = 0;
     for byte in 0..=255_u8 {
-        let line = [&b"a=1; "[..], &[byte], NAME.as_bytes(), b"=x"].concat();
-        let refused = axum::http::HeaderValue::from_bytes(&line).is_err();
-        assert_eq!(
-            refused,
-            (byte < b' ' && byte != b'\t') || byte == 0x7f,
-            "{byte:#x}"
-        );
+        let beside = [
+            b"x=1",
+            &[byte][..],
+            b"; ",
+            NAME.as_bytes(),
+            b"=",
+            good.as_bytes(),
+        ]
+        .concat();
+        if axum::http::HeaderValue::from_bytes(&beside).is_err() {
+            assert!((byte < b' ' && byte != b'\t') || byte == 0x7f, "{byte:#x}");
+            refused += 1;
+            continue;
+        }
+        scene.shows(&[&beside], r#"["a"]"#, &[]).await;
+        let (head, tail) = good.as_bytes().split_at(20);
+        let inside = [NAME.as_bytes(), b"=", head, &[byte], tail].concat();
+        let answer = get_with(&scene.app, "/", &[&inside]).await;
+        assert_eq!((answer.status, &*answer.body), (StatusCode::OK, "[]"));
+        assert!(answer.sets_nothing());
+        scene.events.drain();
     }
+    assert_eq!(refused, 32);
 }
 
 /// HTTP/2 and proxies may split a `Cookie` header into several lines. The result is the same.
@@ -552,15 +576,15 @@ async fn ticket_without_a_store_answers_503_and_keeps_the_cookie() {
     );
     let keys = KeyRing::new(secret(ticket["secret"].as_str().expect("text")));
     let layer = SessionLayer::builder(keys)
-        .clock(clock)
         .prefix(Prefix::Host) // the name that the vector is bound to
+        .clock(clock)
         .build()
         .expect("valid settings");
+    let name = layer.cookie_name().to_owned();
     let app = Router::new()
         .route("/", get(names))
         .route("/untouched", get(|| async { "fine" }))
         .layer(layer);
-    let name = ticket["cookie_name"].as_str().expect("text");
     let line = format!("{name}={}", ticket["token"].as_str().expect("text"));
     let answer = get_with(&app, "/", &[line.as_bytes()]).await;
     assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
-use tower_sealed_session::{ConfigError, Prefix, SameSite, SessionLayer, SessionLayerBuilder};
+use tower_sealed_session::{
+    ConfigError, Prefix, SameSite, SessionLayer, SessionLayerBuilder, testing,
+};
 
-use crate::support::{Events, keys};
+use crate::support::{Events, keys, on_a_clock};
 
 type Set = fn(SessionLayerBuilder) -> SessionLayerBuilder;
 
@@ -77,6 +79,7 @@ fn errors_name_both_conflicting_settings() {
             names.iter().all(|name| text.contains(&format!("`{name}`"))),
             "{text}"
         );
+        assert_eq!(format!("{:?}", build(set).expect_err("refused")), text);
     }
 }
 
@@ -87,7 +90,7 @@ fn invalid_values_are_rejected() {
         (|b| b.name("a b"), "name"),
         (|b| b.name("a;b"), "name"),
         (|b| b.name("a\r\nb"), "name"),
-        (|b| b.name("n".repeat(122)), "name"),
+        (|b| b.name("n".repeat(117)), "name"),
         (|b| b.name("__Host-Http-sid"), "name"),
         (|b| b.name("__secure-sid"), "name"),
         (|b| b.path("app"), "path"),
@@ -125,8 +128,30 @@ fn invalid_values_are_rejected() {
             "{error}"
         );
     }
-    build(|b| b.name("n".repeat(118)).audience("a".repeat(1024)))
+    build(|b| b.name("n".repeat(116)).audience("a".repeat(1024)))
         .expect("maximum lengths are valid");
+}
+
+/// As the documentation of the builder says.
+#[test]
+fn last_value_of_a_setting_that_is_set_twice_counts() {
+    let twice = build(|b| b.name("first").path("x").name("second").path("/"));
+    assert_eq!(
+        twice.expect("valid settings").cookie_name(),
+        "__Host-Http-second"
+    );
+}
+
+/// The limit of a remembered session replaces the absolute timeout, even if it is shorter.
+#[test]
+fn max_remember_replaces_a_longer_absolute_timeout() {
+    let hour = Duration::from_secs(3600);
+    let (builder, _) = on_a_clock();
+    let layer = builder.absolute_timeout(24 * hour).max_remember(hour);
+    let session = testing::session(&layer.build().expect("valid settings"));
+    session.login("ada").expect("short");
+    session.remember(24 * hour);
+    assert_eq!(session.expires_at() - session.created_at(), hour);
 }
 
 #[test]

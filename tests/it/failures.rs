@@ -3,15 +3,17 @@
 use axum::{
     Router,
     body::Body,
+    extract::Path,
     http::{Request, StatusCode},
-    response::{IntoResponse, Response},
+    middleware::map_response,
+    response::{Html, IntoResponse, Response},
     routing::get,
 };
 use tower::ServiceExt as _;
 use tower_http::catch_panic::CatchPanicLayer;
-use tower_sealed_session::{Error, ErrorKind, Session, testing};
+use tower_sealed_session::{Error, ErrorKind, Secret, Session, SessionLayer, testing};
 
-use crate::support::{Events, Visitor, get_with, layer, on_a_clock};
+use crate::support::{Events, Visitor, get_with, keys, layer, on_a_clock};
 
 async fn count(session: Session) -> Result<String, Error> {
     session
@@ -149,7 +151,204 @@ async fn unsaved_session_becomes_a_new_500_response_with_the_error() {
     names.sort();
     assert_eq!(names, ["cache-control", "content-length"]);
     assert_eq!(response.headers()["content-length"], "0");
-    assert_eq!(events.drain(), ["failed"]);
+    let log = events.text();
+    let [line] = failed(&log)[..] else {
+        panic!("one event: {log}")
+    };
+    assert!(
+        line.contains("ERROR") && line.contains("kind=Clock"),
+        "{line}"
+    );
+    assert!(
+        line.contains("error=the clock shows a time before 1970: set"),
+        "{line}"
+    );
+}
+
+/// The lines of the event `failed`.
+fn failed(log: &str) -> Vec<&str> {
+    let lines = log.lines();
+    lines
+        .filter(|line| line.contains("event=\"failed\""))
+        .collect()
+}
+
+#[derive(serde::Deserialize, Debug)]
+struct Cart {}
+
+#[tokio::test]
+async fn error_that_a_handler_returns_is_one_event_with_its_text() {
+    async fn fails(session: Session, Path(how): Path<String>) -> Result<(), Error> {
+        session.insert("cart", "tea")?;
+        match &*how {
+            "large" => session.insert("essay", "x".repeat(5000)),
+            "type" => session.get::<Cart>("cart").map(drop),
+            "whole" => session.read::<Vec<u8>>().map(drop),
+            "encoding" => session.insert(
+                "temperature",
+                std::collections::BTreeMap::from([((1, 2), 3)]),
+            ),
+            "key" => session.insert("", 1),
+            "owner" => session.login(""),
+            "ended" => {
+                session.logout();
+                session.login("ada")
+            }
+            other => unreachable!("{other}"),
+        }
+    }
+    // the error passes other layers, and a session layer of another name
+    let outer = SessionLayer::builder(keys()).name("outer").build();
+    let app = Router::new()
+        .nest("/in", Router::new().route("/{how}", get(fails)))
+        .layer(map_response(async |response: Response| response))
+        .layer(layer())
+        .layer(outer.expect("valid settings"));
+    let events = Events::capture();
+    for (how, kind, told) in [
+        (
+            "large",
+            "TooLarge",
+            "the limit is 4096; largest entries: \"essay\" (5002 bytes)",
+        ),
+        (
+            "type",
+            "WrongType",
+            "the entry \"cart\" does not deserialize as it::failures::Cart",
+        ),
+        (
+            "whole",
+            "WrongType",
+            "the session as a whole does not deserialize as",
+        ),
+        (
+            "encoding",
+            "Encoding",
+            "the entry \"temperature\" does not serialize to JSON",
+        ),
+        ("key", "InvalidKey", "must have 1 to 255 bytes"),
+        ("owner", "InvalidOwner", "must have 1 to 255 bytes"),
+        (
+            "ended",
+            "LoggedOut",
+            "ended by `logout` earlier in this request",
+        ),
+    ] {
+        let answer = get_with(&app, &format!("/in/{how}"), &[]).await;
+        assert_eq!(answer.status, StatusCode::INTERNAL_SERVER_ERROR);
+        assert_eq!(answer.body, "Internal Server Error");
+        let log = events.text();
+        let [line] = failed(&log)[..] else {
+            panic!("{how}: one event: {log}")
+        };
+        assert!(
+            line.contains("ERROR") && line.contains(&format!("kind={kind} ")),
+            "{line}"
+        );
+        assert!(line.contains("error=") && line.contains(told), "{line}");
+    }
+
+    let app = Router::new().route("/", get(count));
+    get_with(&app, "/", &[]).await;
+    let log = events.text();
+    assert!(
+        failed(&log).len() == 1 && log.contains("MissingLayer") && log.contains(".layer("),
+        "{log}"
+    );
+}
+
+/// A `main` that returns an error prints it with `Debug`.
+#[test]
+fn debug_of_errors_prints_prose() {
+    let session = testing::session(&layer());
+    let large = session
+        .insert("essay", "x".repeat(5000))
+        .expect_err("large");
+    let errors: [Box<dyn std::error::Error>; 4] = [
+        Box::new(large),
+        Box::new(session.login("").expect_err("empty")),
+        Box::new(Secret::new("hunter2").expect_err("short")),
+        Box::new(
+            SessionLayer::builder(keys())
+                .name("")
+                .build()
+                .expect_err("empty"),
+        ),
+    ];
+    for error in errors {
+        assert_eq!(format!("{error:?}"), error.to_string());
+        assert_eq!(format!("{error:#?}"), error.to_string());
+        assert!(error.to_string().contains(' '));
+    }
+}
+
+#[tokio::test]
+async fn error_that_a_handler_deals_with_is_no_event() {
+    async fn deals(session: Session) -> String {
+        let error = session
+            .insert("essay", "x".repeat(5000))
+            .expect_err("too large");
+        format!("{:?}", error.kind())
+    }
+    async fn own_page(session: Session) -> Result<(), (StatusCode, String)> {
+        let inserted = session.insert("essay", "x".repeat(5000));
+        inserted.map_err(|error| (StatusCode::PAYLOAD_TOO_LARGE, error.to_string()))
+    }
+    let app = Router::new()
+        .route("/deals", get(deals))
+        .route("/own", get(own_page))
+        .route(
+            "/result",
+            get(async |session: Result<Session, Error>| session.is_ok().to_string()),
+        )
+        .layer(layer());
+    let events = Events::capture();
+    for path in ["/deals", "/own", "/result"] {
+        get_with(&app, path, &[]).await;
+        assert_eq!(events.drain(), [""; 0], "{path}");
+    }
+}
+
+/// As in the documentation of `Error`.
+#[tokio::test]
+async fn outer_layer_shows_the_errors_of_handlers_and_of_commits_as_its_own_page() {
+    async fn show_error(response: Response) -> Response {
+        let Some(error) = response.extensions().get::<Error>() else {
+            return response;
+        };
+        let page = format!("<h1>{:?}</h1>", error.kind());
+        let (parts, _) = response.into_parts();
+        (parts, Html(page)).into_response()
+    }
+    let (builder, clock) = on_a_clock();
+    let handler = async |session: Session| session.insert("essay", "x".repeat(5000));
+    let unsaved = move |session: Session| {
+        clock.set(time::OffsetDateTime::UNIX_EPOCH - std::time::Duration::from_secs(1));
+        async move { session.insert("a", 1) }
+    };
+    let app = Router::new()
+        .route("/handler", get(handler))
+        .route(
+            "/fine",
+            get(async |session: Session| session.len().to_string()),
+        )
+        .route("/commit", get(unsaved))
+        .layer(builder.build().expect("valid settings"))
+        .layer(map_response(show_error));
+    assert_eq!(get_with(&app, "/fine", &[]).await.body, "0");
+    for (path, page) in [
+        ("/handler", "<h1>TooLarge</h1>"),
+        ("/commit", "<h1>Clock</h1>"),
+    ] {
+        let answer = get_with(&app, path, &[]).await;
+        assert_eq!(
+            (answer.status, &*answer.body),
+            (StatusCode::INTERNAL_SERVER_ERROR, page)
+        );
+        assert_eq!(answer.header("cache-control"), ["no-store"]);
+        assert_eq!(answer.header("content-type"), ["text/html; charset=utf-8"]);
+        assert_eq!(answer.header("content-length"), [page.len().to_string()]);
+    }
 }
 
 /// Without a change nothing can be lost, so the response is sent as it is.

@@ -32,4 +32,5 @@ mod starlette;
 mod stores;
 mod support;
 mod tink;
+mod unknown_keys;
 mod view;

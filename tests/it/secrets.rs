@@ -5,6 +5,7 @@ use std::{fmt::Debug, time::Duration};
 use axum::{
     Router,
     body::Body,
+    extract::Path,
     http::{Request, header},
     routing::get,
 };
@@ -73,6 +74,22 @@ async fn everything(session: Session) -> Result<String, Error> {
     let _ = session.insert("t", FailsWithValue);
     let _ = session.insert("essay", VALUE.repeat(400));
     Ok(format!("{session:?}"))
+}
+
+/// Fails as this path says. The error becomes the response, and so an event.
+async fn fails(session: Session, Path(how): Path<String>) -> Result<String, Error> {
+    session.login(OWNER)?;
+    session.insert("k", VALUE)?;
+    match &*how {
+        "type" => session.get::<u64>("k").map(|_| String::new()),
+        "whole" => session.read::<Vec<u8>>().map(|_| String::new()),
+        "encoding" => session.insert("t", FailsWithValue).map(|()| String::new()),
+        "large" => session
+            .insert("essay", VALUE.repeat(400))
+            .map(|()| String::new()),
+        "owner" => session.login(VALUE.repeat(20)).map(|()| String::new()),
+        _ => session.insert("", VALUE).map(|()| String::new()),
+    }
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -170,7 +187,32 @@ async fn types_errors_and_events_show_no_secret() {
     // whole requests at TRACE, with their responses
     let app = Router::new()
         .route("/", get(everything))
+        .route("/{how}", get(fails))
         .layer(layer.clone());
+    for how in ["type", "whole", "encoding", "large", "owner", "key"] {
+        let request = Request::get(format!("/{how}"))
+            .header(header::COOKIE, format!("{NAME}={value}"))
+            .body(Body::empty());
+        let response = tower::ServiceExt::oneshot(app.clone(), request.expect("a request")).await;
+        let response = response.expect("infallible");
+        output.error(response.extensions().get::<Error>().expect("an error"));
+        output.debug(&response);
+    }
+    // a cookie of another secret
+    let stranger = SessionLayer::new(tower_sealed_session::KeyRing::new(secret(OTHER_SECRET)));
+    let planted = testing::cookie(&stranger, &session).expect("a cookie");
+    let planted = planted.to_str().expect("ASCII").to_owned();
+    let alone = Router::new()
+        .route("/", get(everything))
+        .layer(SessionLayer::new(keys()));
+    let request = Request::get("/")
+        .header(header::COOKIE, &planted)
+        .body(Body::empty());
+    let response = tower::ServiceExt::oneshot(alone, request.expect("a request")).await;
+    output.debug(&response.expect("infallible"));
+    output
+        .canaries
+        .push(planted.split_once('=').expect("a pair").1.to_owned());
     let bad = [
         format!("{NAME}={value}x"),
         format!("{NAME}={}", &value[..100]),
@@ -199,6 +241,8 @@ async fn types_errors_and_events_show_no_secret() {
     }
     let log = events.text();
     assert!(log.contains("renewed") && log.contains("rejected"), "{log}");
+    assert_eq!(log.matches("event=\"failed\"").count(), 6, "{log}");
+    assert!(log.contains("unknown_keys"), "{log}");
     output.text += &log;
     output.canaries.push(value);
     output.assert_no_canary();

@@ -13,7 +13,7 @@ use axum::{
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tower_sealed_session::{
-    ConfigError, Error, ErrorKind, KeyRing, SameSite, Session, SessionLayer, testing,
+    ConfigError, Error, ErrorKind, KeyRing, Prefix, SameSite, Session, SessionLayer, testing,
 };
 
 use crate::support::{
@@ -356,13 +356,16 @@ mod not_tested_upstream {
         let clock = testing::TestClock::at(
             time::OffsetDateTime::from_unix_timestamp(1_760_000_100).expect("in range"),
         );
-        let app = app(SessionLayer::builder(keys)
+        let layer = SessionLayer::builder(keys)
+            .prefix(Prefix::Host)
             .clock(clock)
             .build()
-            .expect("valid settings"));
+            .expect("valid settings");
+        let name = layer.cookie_name().to_owned();
+        let app = app(layer);
         let events = Events::capture();
         for vector in malformed {
-            let line = format!("{NAME}={}", vector["token"].as_str().expect("text"));
+            let line = format!("{name}={}", vector["token"].as_str().expect("text"));
             let answer = get_with(&app, "/view", &[line.as_bytes()]).await;
             assert_eq!((answer.status, &*answer.body), (StatusCode::OK, EMPTY));
             assert!(answer.sets_nothing());

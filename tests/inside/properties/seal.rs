@@ -82,7 +82,10 @@ proptest! {
         let token = text(&sealed(&keys(&[sealer]), &aad, &random, &plaintext));
         let opened = seal::open(&keys(&ring), &aad, &token);
         match ring.iter().position(|&n| n == sealer) {
-            None => prop_assert_eq!(opened.map(|_| ()), Err(Unsealed::UnknownKey)),
+            None => {
+                let id = keys(&[sealer]).current().id;
+                prop_assert_eq!(opened.map(|_| ()), Err(Unsealed::UnknownKey(id)));
+            }
             Some(at) => {
                 let opened = opened.expect("its key is on the ring");
                 prop_assert_eq!(&opened.bytes[opened.plaintext()], plaintext);

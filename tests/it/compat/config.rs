@@ -7,6 +7,7 @@ use tower_sealed_session::{ConfigError, SameSite, compat::EmptySecret};
 fn fault(error: ConfigError) -> (&'static str, Option<&'static str>) {
     let text = error.to_string();
     assert!(text.len() > 40 && !text.contains(OLD_SECRET), "{text}");
+    assert_eq!(format!("{error:?}"), text);
     match error {
         ConfigError::Conflict { setting, other, .. } => (setting, Some(other)),
         ConfigError::Invalid { setting, .. } => (setting, None),
@@ -68,6 +69,66 @@ fn invalid_legacy_cookie_settings_are_rejected() {
         assert_eq!(fault(migrate.build().expect_err("refused")), wanted);
         let share = SignedSessionLayer::new(cookie);
         assert_eq!(fault(share.expect_err("refused")), wanted);
+    }
+}
+
+#[test]
+fn second_legacy_cookie_is_rejected() {
+    let until = moment(START) + DAY;
+    type Set = fn(SessionLayerBuilder, OffsetDateTime) -> SessionLayerBuilder;
+    let settings: [(&str, Set); 2] = [
+        ("migrate", |b, until| b.migrate(old_cookie(), until)),
+        ("dual_write", |b, until| b.dual_write(old_cookie(), until)),
+    ];
+    for (first, set_first) in settings {
+        for (second, set_second) in settings {
+            let both = set_second(set_first(builder().0, until), until);
+            let other = (first != second).then_some(second);
+            assert_eq!(fault(both.build().expect_err("refused")), (first, other));
+        }
+    }
+}
+
+/// All cookies would be too old.
+#[test]
+fn legacy_max_age_below_a_second_is_rejected() {
+    let cookie = |max_age| LegacyCookie::new(starlette(), max_age);
+    for max_age in [Duration::ZERO, Duration::from_millis(999)] {
+        let migrate = builder().0.migrate(cookie(max_age), moment(START) + DAY);
+        let wanted = ("LegacyCookie::new", None);
+        assert_eq!(fault(migrate.build().expect_err("refused")), wanted);
+        let share = SignedSessionLayer::new(cookie(max_age));
+        assert_eq!(fault(share.expect_err("refused")), wanted);
+    }
+    assert!(SignedSessionLayer::new(cookie(Duration::from_secs(1))).is_ok());
+}
+
+/// A wrong legacy secret logs everyone out. The reasons of single cookies are at `debug`.
+#[tokio::test]
+async fn legacy_cookies_with_another_secret_are_warned_of_once_a_minute() {
+    for (app, clock) in [migrating(), dual(), sharing()] {
+        let events = Events::capture();
+        let visit = async |value: &str| {
+            let cookie = format!("session={value}");
+            crate::support::get_with(&app, "/", &[cookie.as_bytes()]).await;
+            let text = events.text();
+            let lines = text.lines();
+            let warnings = lines.filter(|line| line.contains("event=\"legacy_forged\""));
+            warnings.map(str::to_owned).collect::<Vec<_>>()
+        };
+        let foreign = Starlette::new(["another secret"]).expect("one");
+        let foreign = foreign.seal(r#"{"user":"ada"}"#, moment(START));
+        let first = visit(&foreign).await;
+        assert!(first.len() == 1 && first[0].contains("WARN") && first[0].contains("count=1"));
+        assert!(first[0].contains("`secret_key`"), "{first:?}");
+        assert_eq!(visit(&foreign).await, [""; 0]);
+        assert_eq!(visit(&old_value(r#"{"user":"ada"}"#, START)).await, [""; 0]);
+        clock.advance(Duration::from_secs(60));
+        let second = visit(&foreign).await;
+        assert!(
+            second.len() == 1 && second[0].contains("count=2"),
+            "{second:?}"
+        );
     }
 }
 

@@ -79,11 +79,10 @@ async fn invalid_old_cookies_are_ignored() {
                 "{value}"
             );
             assert!(answer.sets_nothing());
-            assert_eq!(
-                events.drain(),
-                [format!("legacy_rejected {reason}")],
-                "{value}"
-            );
+            let mut emitted = events.drain();
+            // once a minute
+            emitted.retain(|event| event != "legacy_forged");
+            assert_eq!(emitted, [format!("legacy_rejected {reason}")], "{value}");
             if n == 2 {
                 continue;
             }

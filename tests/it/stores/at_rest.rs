@@ -40,13 +40,13 @@ async fn tampered_rows_are_rejected(backend: Backend) {
     let store = Wrapped(backend.open().await, created.clone());
     let (builder, clock) = on_a_clock();
     let app = app(built(builder).store(store.clone()));
-    let mut visitors = [Visitor::default(), Visitor::default()];
+    let mut visitors: [Visitor; 3] = std::array::from_fn(|_| Visitor::default());
     for (n, visitor) in visitors.iter_mut().enumerate() {
         visitor.get(&app, &format!("/login/user-{n}")).await;
     }
     let keys = created.0.lock().expect("no panic").clone();
-    let [first, second] = *keys else {
-        panic!("two rows: {keys:?}")
+    let [first, second, third] = *keys else {
+        panic!("three rows: {keys:?}")
     };
     let events = Events::capture();
     let put = async |key: StoreKey, bytes: &[u8], expires| {
@@ -70,7 +70,7 @@ async fn tampered_rows_are_rejected(backend: Backend) {
     // swapped
     put(first, &two.bytes, one.expires).await;
     put(second, &one.bytes, two.expires).await;
-    for visitor in &mut visitors {
+    for visitor in &mut visitors[..2] {
         let answer = visitor.get(&app, "/who").await;
         assert!(answer.body.is_empty() && answer.sets_nothing());
         assert!(events.drain().contains(&"rejected unreadable".to_owned()));
@@ -92,11 +92,13 @@ async fn tampered_rows_are_rejected(backend: Backend) {
     assert_eq!(visitors[0].get(&app, "/who").await.body, "user-0");
 
     // copied to another id
-    let third = StoreKey::new([7; 16]);
-    store
-        .create(third, &one.bytes, one.expires, None)
-        .await
-        .expect("a store");
+    assert_eq!(visitors[2].get(&app, "/who").await.body, "user-2");
+    events.drain();
+    put(third, &one.bytes, one.expires).await;
+    let answer = visitors[2].get(&app, "/who").await;
+    assert!(answer.body.is_empty() && answer.sets_nothing());
+    assert!(events.drain().contains(&"unreadable forged".to_owned()));
+    assert_eq!(visitors[0].get(&app, "/who").await.body, "user-0");
 
     // prolonged in the store: the sealed end of the session still applies
     let year = one.expires + std::time::Duration::from_secs(365 * 24 * 3600);

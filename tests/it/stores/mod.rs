@@ -4,6 +4,7 @@
 mod at_rest;
 mod backend;
 mod conformance;
+mod failures;
 mod finality;
 mod lost_answers;
 mod modes;
@@ -44,6 +45,10 @@ fn app(layer: SessionLayer) -> Router {
     async fn big(session: Session, Path(len): Path<usize>) -> Result<(), Error> {
         session.insert("big", "x".repeat(len))
     }
+    async fn set_and_big(session: Session, Path(len): Path<usize>) -> Result<(), Error> {
+        session.insert("small", 1)?;
+        session.insert("big", "x".repeat(len))
+    }
     async fn login(session: Session, Path(who): Path<String>) -> Result<(), Error> {
         session.login(who)
     }
@@ -74,6 +79,7 @@ fn app(layer: SessionLayer) -> Router {
         .route("/set/{key}/{value}", get(set))
         .route("/get/{key}", get(read))
         .route("/big/{len}", get(big))
+        .route("/set-and-big/{len}", get(set_and_big))
         .route("/login/{who}", get(login))
         .route("/{what}", get(act))
         .layer(layer)

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use axum::{Router, routing::get};
 use http::StatusCode;
-use tower_sealed_session::{ConfigError, Error, Session, SessionLayer, store::MemoryStore};
+use tower_sealed_session::{
+    ConfigError, Error, Session, SessionLayer, SessionLayerBuilder, store::MemoryStore,
+};
 
 use super::{
     app,
@@ -345,12 +347,6 @@ async fn commit_saves_immediately_and_keeps_later_changes() {
     );
 }
 
-#[test]
-#[should_panic(expected = "`store_timeout` comes after")]
-fn store_timeout_requires_a_store() {
-    let _ = layer().store_timeout(Duration::from_secs(1));
-}
-
 /// The builder takes the same settings as the layer, in any order.
 #[tokio::test]
 async fn store_set_by_the_builder_works_like_one_set_by_the_layer() {
@@ -380,44 +376,94 @@ async fn layer_with_a_store_warns_by_itself_when_it_is_nested() {
     }
 }
 
+type OnBuilder = fn(SessionLayerBuilder) -> SessionLayerBuilder;
+type OnLayer = fn(SessionLayer) -> SessionLayer;
+
+/// The settings that add a store: the name, on the builder and on the layer.
+const STORES: [(&str, OnBuilder, OnLayer); 3] = [
+    (
+        "store",
+        |b| b.store(MemoryStore::new()),
+        |l| l.store(MemoryStore::new()),
+    ),
+    (
+        "overflow",
+        |b| b.overflow(MemoryStore::new()),
+        |l| l.overflow(MemoryStore::new()),
+    ),
+    (
+        "read_from",
+        |b| b.read_from(MemoryStore::new()),
+        |l| l.read_from(MemoryStore::new()),
+    ),
+];
+
+fn panic_of(act: impl FnOnce() -> SessionLayer + Send + 'static) -> String {
+    let panic = std::thread::spawn(|| drop(act())).join();
+    let text = panic.expect_err("it panics").downcast::<String>();
+    *text.expect("a text")
+}
+
+/// A layer that forgot its first store would lose sessions without a word.
 #[test]
-fn builder_rejects_store_settings_that_cannot_be_combined() {
-    let store = MemoryStore::new;
-    let builder = || SessionLayer::builder(keys());
-    let conflicts = [
-        (
-            builder().store(store()).overflow(store()),
-            ["store", "overflow"],
-        ),
-        (
-            builder().overflow(store()).read_from(store()),
-            ["overflow", "read_from"],
-        ),
-        (
-            builder().read_from(store()).store(store()),
-            ["read_from", "store"],
-        ),
-    ];
-    for (builder, names) in conflicts {
-        let error = builder.build().expect_err("two stores");
-        assert!(
-            matches!(error, ConfigError::Conflict { setting, other, .. } if [setting, other] == names),
-            "{error}"
-        );
+fn second_store_is_an_error_of_the_builder_and_a_panic_of_the_layer_with_the_same_text() {
+    for (first, first_on_builder, first_on_layer) in STORES {
+        for (second, second_on_builder, second_on_layer) in STORES {
+            let both = second_on_builder(first_on_builder(SessionLayer::builder(keys())));
+            let error = both.build().expect_err("two stores");
+            let text = error.to_string();
+            match error {
+                ConfigError::Invalid { setting, .. } => {
+                    assert!(first == second && setting == first, "{text}");
+                }
+                ConfigError::Conflict { setting, other, .. } => {
+                    assert_eq!([setting, other], [first, second]);
+                }
+                _ => unreachable!("there are two kinds"),
+            }
+            assert!(text.contains("a layer has one store"), "{text}");
+            assert_eq!(
+                panic_of(move || second_on_layer(first_on_layer(layer()))),
+                text
+            );
+            let by_builder = move || built(first_on_builder(SessionLayer::builder(keys())));
+            assert_eq!(panic_of(move || second_on_layer(by_builder())), text);
+        }
     }
-    let invalid = [
-        (builder().store(store()).store(store()), "store"),
-        (
-            builder().store_timeout(Duration::from_secs(1)),
-            "store_timeout",
-        ),
-    ];
-    for (builder, name) in invalid {
-        let error = builder.build().expect_err(name);
+}
+
+#[test]
+fn store_timeout_needs_a_store_and_a_sensible_time() {
+    let [ms, second] = [Duration::from_millis(1), Duration::from_secs(1)];
+    let error = |builder: SessionLayerBuilder| {
+        let error = builder.build().expect_err("refused");
         assert!(
-            matches!(error, ConfigError::Invalid { setting, .. } if setting == name),
+            matches!(
+                error,
+                ConfigError::Invalid {
+                    setting: "store_timeout",
+                    ..
+                }
+            ),
             "{error}"
         );
+        error.to_string()
+    };
+    let builder = || SessionLayer::builder(keys());
+    let missing = error(builder().store_timeout(second));
+    assert!(missing.contains("there is no store"), "{missing}");
+    assert_eq!(panic_of(move || layer().store_timeout(second)), missing);
+    for (_, on_builder, on_layer) in STORES {
+        for refused in [Duration::ZERO, ms / 2, 61 * second, Duration::MAX] {
+            let text = error(on_builder(builder()).store_timeout(refused));
+            assert!(text.contains("one millisecond to one minute"), "{text}");
+            let by_layer = move || on_layer(layer()).store_timeout(refused);
+            assert_eq!(panic_of(by_layer), text);
+        }
+        for possible in [ms, 60 * second] {
+            built(on_builder(builder().store_timeout(possible)));
+            drop(on_layer(layer()).store_timeout(possible));
+        }
     }
 }
 
@@ -490,32 +536,30 @@ async fn sessions_of_an_old_system_migrate_directly_into_a_store() {
             "a logout also ends copies of the legacy cookie"
         );
     }
-    let dual = SessionLayer::builder(keys())
-        .idle_timeout(Duration::from_secs(9999))
-        .absolute_timeout(Duration::from_secs(9999));
-    let dual = dual.dual_write(old(), until);
-    let builder = SessionLayer::builder(keys())
-        .idle_timeout(Duration::from_secs(9999))
-        .absolute_timeout(Duration::from_secs(9999))
-        .dual_write(old(), until);
-    let error = builder
-        .store(store.clone())
-        .build()
-        .expect_err("a conflict");
-    assert!(
-        matches!(
-            error,
-            ConfigError::Conflict {
-                setting: "store",
-                other: "dual_write",
-                ..
-            }
-        ),
-        "{error}"
-    );
-    let dual = built(dual);
-    let panic = std::thread::spawn(move || drop(dual.store(store))).join();
-    assert!(panic.is_err(), "dual_write cannot be combined with a store");
+    // the legacy app's sessions are in its cookie, so `dual_write` has no store
+    for (name, on_builder, on_layer) in STORES {
+        let builder = || {
+            SessionLayer::builder(keys())
+                .idle_timeout(Duration::from_secs(9999))
+                .absolute_timeout(Duration::from_secs(9999))
+        };
+        let before = on_builder(builder().dual_write(old(), until));
+        let after = on_builder(builder()).dual_write(old(), until);
+        let mut texts = Vec::new();
+        for builder in [before, after] {
+            let error = builder.build().expect_err("a conflict");
+            texts.push(error.to_string());
+            assert!(
+                matches!(error, ConfigError::Conflict { setting, other: "dual_write", .. } if setting == name),
+                "{error}"
+            );
+        }
+        let dual = built(builder().dual_write(old(), until));
+        assert_eq!(
+            [panic_of(move || on_layer(dual)), texts.remove(0)],
+            [&*texts[0]; 2]
+        );
+    }
 }
 
 #[cfg(feature = "starlette")]

@@ -6,7 +6,7 @@ use axum::Router;
 use http::StatusCode;
 use tower_sealed_session::{
     SessionLayer,
-    store::{RedisStore, StoreErrorKind},
+    store::{RedisStore, StoreError, StoreErrorKind},
 };
 
 use super::{
@@ -15,7 +15,7 @@ use super::{
     proxy::Proxy,
     redis_server::RedisServer,
 };
-use crate::support::{Answer, Visitor, keys};
+use crate::support::{Answer, Events, Visitor, keys};
 
 /// The time-out of a call, and a tolerance for a busy machine.
 const TIMEOUT: Duration = Duration::from_millis(250);
@@ -313,6 +313,7 @@ async fn redis_errors_tell_the_reason_but_no_password() {
     assert!(!format!("{store:?}").contains("hunter2"));
     let app = over(store);
     let mut ada = visitor(&app).await;
+    let events = Events::capture();
     let command = async |arguments: &[&str]| {
         let client = redis::Client::open(format!("redis://:hunter2hunter2@{at}")).expect("a URL");
         let mut connection = client
@@ -329,20 +330,64 @@ async fn redis_errors_tell_the_reason_but_no_password() {
     for (set, kind) in [
         (
             &["CONFIG", "SET", "maxmemory", "1"][..],
-            StoreErrorKind::Full,
+            Some(StoreErrorKind::Full),
         ),
-        (&["CONFIG", "SET", "maxmemory", "0"], StoreErrorKind::Other),
-        (&["REPLICAOF", "127.0.0.1", "1"], StoreErrorKind::ReadOnly),
-        (&["REPLICAOF", "NO", "ONE"], StoreErrorKind::Other),
+        (&["CONFIG", "SET", "maxmemory", "0"], None),
+        (
+            &["REPLICAOF", "127.0.0.1", "1"],
+            Some(StoreErrorKind::ReadOnly),
+        ),
+        (&["REPLICAOF", "NO", "ONE"], None),
     ] {
         command(set).await;
+        events.text();
         let answer = ada.get(&app, "/count").await;
-        if kind == StoreErrorKind::Other {
+        let log = events.text();
+        assert!(!log.contains("hunter2"), "{log}");
+        let Some(kind) = kind else {
             assert_eq!(answer.status, StatusCode::OK, "{set:?}");
+            assert!(!log.contains("store_failed"), "{log}");
             continue;
-        }
+        };
         assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE, "{set:?}");
+        let name = match kind {
+            StoreErrorKind::Full => "full",
+            _ => "read_only",
+        };
+        assert!(
+            log.contains(&format!("call=\"save\" kind=\"{name}\"")),
+            "{log}"
+        );
+        assert!(log.contains(&StoreError::new(kind).to_string()), "{log}");
         assert_eq!(ada.get(&app, "/who").await.body, "ada", "reads still work");
+    }
+    // the operator sees which command is denied
+    for (set, wanted) in [
+        (
+            &["ACL", "SETUSER", "default", "-get"][..],
+            [
+                "kind=\"denied\"",
+                "check user, password and permissions",
+                "'get'",
+            ],
+        ),
+        (
+            &["ACL", "SETUSER", "default", "+get", "-evalsha", "-eval"],
+            [
+                "kind=\"denied\"",
+                "check user, password and permissions",
+                "'evalsha'",
+            ],
+        ),
+    ] {
+        command(set).await;
+        events.text();
+        let answer = ada.get(&app, "/count").await;
+        assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE, "{set:?}");
+        let log = events.text();
+        for part in wanted {
+            assert!(log.contains(part), "{part} is not in: {log}");
+        }
     }
 }
 
