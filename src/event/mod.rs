@@ -8,7 +8,6 @@ mod reason;
 use http::StatusCode;
 
 pub(crate) use self::reason::{DropReason, Reason};
-
 use crate::{
     error::{Chain, Error},
     key::KeyId,

@@ -12,7 +12,7 @@ pub(super) const MAX_FALLBACKS: usize = 8;
 ///
 /// The text names the variable, the problem, and a command that fixes it. It shows neither the
 /// variable's value nor a file name, because either may be a secret that was set by mistake.
-/// `Debug` prints the same text as `Display`, with sources that are not in it: a `main` that returns
+/// `Debug` prints the same text as `Display`, and sources that are not in it: a `main` that returns
 /// the error prints it with `Debug`.
 ///
 /// ```

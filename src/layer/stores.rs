@@ -102,8 +102,8 @@ impl SessionLayer {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) if there is no store, or it cannot be reached. Some sessions may
-    /// still be valid then.
+    /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) if there is no store, or it cannot
+    /// be reached. Some sessions may still be valid then.
     pub async fn delete_owner(&self, owner: &str) -> Result<u64, Error> {
         let Some(storage) = &self.config().storage else {
             return Err(Error::no_store());
