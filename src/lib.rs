@@ -112,6 +112,7 @@ mod store;
 pub mod store;
 mod stored;
 pub mod testing;
+mod text;
 
 /// The examples of the README compile.
 #[cfg(all(doctest, feature = "axum", feature = "redis", feature = "sqlite"))]

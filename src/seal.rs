@@ -11,13 +11,14 @@
 //!
 //! After 2^44 seals under one key, two IVs are equal with probability 2^-41. Seal fewer than that.
 
-use std::sync::LazyLock;
-
 use aes::cipher::{InnerIvInit as _, StreamCipherCore as _};
-use base64::engine::{self, Engine as _, general_purpose::NO_PAD};
+use base64::engine::Engine as _;
 use ctr::{CtrCore, flavors::Ctr128BE};
 
-use crate::key::{Age, HmacKey, Key, KeyId, Keys, Purpose};
+use crate::{
+    key::{Age, HmacKey, Key, KeyId, Keys, Purpose},
+    text::URL_SAFE_NO_PAD,
+};
 
 const VERSION: u8 = 1;
 const IV_LEN: usize = 16;
@@ -39,21 +40,6 @@ const TOKEN_START: usize = HEADROOM - HEAD_LEN;
 /// The number of bytes that a token adds to its plaintext.
 pub(crate) const OVERHEAD: usize = HEAD_LEN + TAG_LEN;
 const _: () = assert!(OVERHEAD == 53);
-
-/// Base64url without padding. It decodes nothing else: no padding, no unused bits that are set, no
-/// other characters. It detects AVX2 or NEON once.
-#[cfg(any(
-    target_arch = "x86_64",
-    all(target_arch = "aarch64", target_feature = "neon")
-))]
-static BASE64URL: LazyLock<engine::Simd> = LazyLock::new(|| engine::Simd::url_safe(NO_PAD));
-/// The same for other processors.
-#[cfg(not(any(
-    target_arch = "x86_64",
-    all(target_arch = "aarch64", target_feature = "neon")
-)))]
-static BASE64URL: LazyLock<engine::GeneralPurpose> =
-    LazyLock::new(|| engine::general_purpose::URL_SAFE_NO_PAD);
 
 /// The reason why a token does not open. Only events show it: the response is always the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -177,21 +163,19 @@ pub(crate) fn open_bytes(keys: &Keys, aad: &[u8], mut bytes: Vec<u8>) -> Result<
 }
 
 /// Appends the token as text to `out`.
-#[inline]
 pub(crate) fn append_text(sealed: &[u8], out: &mut Vec<u8>) {
     let start = out.len();
     out.resize(start + text_len(sealed.len()), 0);
-    BASE64URL
+    URL_SAFE_NO_PAD
         .encode_slice(sealed, &mut out[start..])
         .expect("it has the text's length");
 }
 
 /// The bytes of a token from its text.
-#[inline]
 pub(crate) fn parse_text(text: &[u8]) -> Option<Vec<u8>> {
     // `decode` takes a zeroed allocation, which is dearer
     let mut bytes = Vec::with_capacity(text.len().div_ceil(4) * 3);
-    BASE64URL.decode_vec(text, &mut bytes).ok()?;
+    URL_SAFE_NO_PAD.decode_vec(text, &mut bytes).ok()?;
     Some(bytes)
 }
 

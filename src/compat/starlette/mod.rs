@@ -2,17 +2,18 @@ mod python;
 
 use std::fmt;
 
-use base64::engine::{
-    Engine as _,
-    general_purpose::{STANDARD, URL_SAFE_NO_PAD},
-};
+use base64::engine::Engine as _;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha1::{Digest as _, Sha1};
 use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
 use super::format::{Format, Signed, Unreadable};
-use crate::{event::Event, key::Secret};
+use crate::{
+    event::Event,
+    key::Secret,
+    text::{STANDARD, URL_SAFE_NO_PAD},
+};
 
 /// The cookie value of Starlette's `SessionMiddleware` since 0.8.0 (2018). FastAPI uses it too.
 ///
