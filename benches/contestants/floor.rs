@@ -16,6 +16,7 @@ pub const FLOOR: Contestant = Contestant {
             .route("/read", get(async || OK))
             .route("/write", get(async || OK))
             .route("/new", get(async || OK))
+            .route("/new-by-value", get(async || OK))
             .layer(Identity::new())
     },
 };

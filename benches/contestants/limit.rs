@@ -8,14 +8,14 @@
 
 use std::{
     cell::RefCell,
-    sync::{Arc, Mutex},
+    sync::{Arc, LazyLock, Mutex},
     task::{Context, Poll},
     time::SystemTime,
 };
 
 use aes::{
     Aes256Enc,
-    cipher::{InnerIvInit as _, KeyInit as _, StreamCipher as _, StreamCipherCoreWrapper},
+    cipher::{InnerIvInit as _, KeyInit as _, StreamCipherCore as _},
 };
 use axum::{
     Router,
@@ -27,7 +27,7 @@ use axum::{
     },
     routing::get,
 };
-use base64_simd::URL_SAFE_NO_PAD as BASE64URL;
+use base64::engine::{Engine as _, Simd, general_purpose::NO_PAD};
 use bytes::Bytes;
 use ctr::{CtrCore, flavors::Ctr128BE};
 use hmac::{
@@ -64,9 +64,12 @@ fn app(size: Size, keys: Keys) -> Router {
         .route("/read", get(read))
         .route("/write", get(write))
         .route("/new", get(new))
+        .route("/new-by-value", get(new))
         .with_state(Arc::new(values))
         .layer(LimitLayer(Arc::new(keys)))
 }
+
+static BASE64URL: LazyLock<Simd> = LazyLock::new(|| Simd::url_safe(NO_PAD));
 
 const NAME: &[u8] = b"__Host-Http-session=";
 const ATTRIBUTES: &[u8] = b"; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=3600";
@@ -135,7 +138,7 @@ impl Keys {
 
     fn apply_keystream(&self, iv: [u8; 16], data: &mut [u8]) {
         let core = CtrCore::<_, Ctr128BE>::inner_iv_init(&self.enc, &iv.into());
-        StreamCipherCoreWrapper::from_core(core).apply_keystream(data);
+        core.apply_keystream_partial(data.into());
     }
 }
 
@@ -241,7 +244,8 @@ impl Slot {
             }
             rest = rest.get(end + 1..)?;
         };
-        let mut bytes = BASE64URL.decode_to_vec(token).ok()?;
+        let mut bytes = Vec::with_capacity(token.len().div_ceil(4) * 3);
+        BASE64URL.decode_vec(token, &mut bytes).ok()?;
         if bytes.len() < ENTRIES + TAG || bytes[..IV] != HEAD {
             return None;
         }
@@ -280,7 +284,10 @@ impl Slot {
         let len = NAME.len() + (bytes.len() * 4).div_ceil(3) + ATTRIBUTES.len();
         let mut line = Vec::with_capacity(len);
         line.extend_from_slice(NAME);
-        BASE64URL.encode_append(&bytes, &mut line);
+        let start = line.len();
+        line.resize(len - ATTRIBUTES.len(), 0);
+        let encoded = BASE64URL.encode_slice(&bytes, &mut line[start..]);
+        encoded.expect("it has the text's length");
         line.extend_from_slice(ATTRIBUTES);
         let header = HeaderValue::from_maybe_shared(Bytes::from(line)).expect("ASCII");
         *self.0.set.lock().expect("no panic while locked") = Some(header);

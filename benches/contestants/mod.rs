@@ -18,6 +18,7 @@ pub use self::visit::{Large, Medium, Size, Small, Values, Visit, Visitor};
 /// | `/read` | reads `user_id` |
 /// | `/write` | reads `user_id` and increments it |
 /// | `/new` | sets all values of that size |
+/// | `/new-by-value` | the same, with one call for each value |
 ///
 /// Each answers 200 and `ok`. Without a `user_id`, `/read` and `/write` answer 401.
 #[derive(Clone, Copy)]

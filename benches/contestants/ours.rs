@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::{Router, extract::State, routing::get};
+use serde_json::{Map, Value};
 use tower_sealed_session::{Error, KeyRing, Session, SessionLayer};
 
 use super::{Answer, Contestant, Large, Medium, OK, Size, Small, Values, is_known};
@@ -13,21 +14,24 @@ pub const OURS: Contestant = Contestant {
     app: |size| {
         let layer = SessionLayer::new(KeyRing::ephemeral().expect("entropy"));
         match size {
-            Size::Small => app::<Small>(layer),
-            Size::Medium => app::<Medium>(layer),
-            Size::Large => app::<Large>(layer),
+            Size::Small => app::<Small>(layer, size),
+            Size::Medium => app::<Medium>(layer, size),
+            Size::Large => app::<Large>(layer, size),
         }
     },
 };
 
-/// The routes with a layer.
-pub fn app<T: Values>(layer: SessionLayer) -> Router {
+fn app<T: Values>(layer: SessionLayer, size: Size) -> Router {
+    let by_value = Router::new()
+        .route("/new-by-value", get(new_by_value))
+        .with_state(Arc::new(size.values()));
     Router::new()
         .route("/untouched", get(async || OK))
         .route("/read", get(read))
         .route("/write", get(write))
         .route("/new", get(new::<T>))
         .with_state(Arc::new(T::new()))
+        .merge(by_value)
         .layer(layer)
 }
 
@@ -43,5 +47,15 @@ async fn write(session: Session) -> Result<Answer, Error> {
 
 async fn new<T: Values>(State(values): State<Arc<T>>, session: Session) -> Result<Answer, Error> {
     session.write(&*values)?;
+    Ok(OK)
+}
+
+async fn new_by_value(
+    State(values): State<Arc<Map<String, Value>>>,
+    session: Session,
+) -> Result<Answer, Error> {
+    for (key, value) in &*values {
+        session.insert(key, value)?;
+    }
     Ok(OK)
 }

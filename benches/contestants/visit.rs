@@ -56,6 +56,9 @@ impl Size {
 pub trait Values:
     Clone + Default + Serialize + for<'de> Deserialize<'de> + Send + Sync + 'static
 {
+    /// One function for each field, which copies it from the second struct.
+    const COPY: &[fn(&mut Self, &Self)];
+
     fn new() -> Self;
     fn user_id(&mut self) -> &mut u64;
 }
@@ -68,6 +71,9 @@ macro_rules! values {
         }
 
         impl Values for $name {
+            const COPY: &[fn(&mut Self, &Self)] =
+                &[$(|to, from| to.$field.clone_from(&from.$field),)*];
+
             fn new() -> Self {
                 Self { $($field: $value.into(),)* }
             }
@@ -122,17 +128,20 @@ pub enum Visit {
     Write,
     /// No cookie is sent, and the handler fills a session.
     New,
+    /// The same, but the handler puts one value after the other into the session.
+    NewByValue,
     /// The session cookie holds 4000 meaningless characters, and the handler reads the session.
     Garbage,
 }
 
 impl Visit {
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Bare,
         Self::Untouched,
         Self::Read,
         Self::Write,
         Self::New,
+        Self::NewByValue,
         Self::Garbage,
     ];
 
@@ -143,6 +152,7 @@ impl Visit {
             Self::Read => "read",
             Self::Write => "write",
             Self::New => "new",
+            Self::NewByValue => "new, value by value",
             Self::Garbage => "garbage",
         }
     }
@@ -153,6 +163,7 @@ impl Visit {
             Self::Read | Self::Garbage => "/read",
             Self::Write => "/write",
             Self::New => "/new",
+            Self::NewByValue => "/new-by-value",
         }
     }
 
@@ -196,7 +207,7 @@ impl Visitor {
         let (status, pairs) = send(&app, "/new", None).await;
         assert_eq!(status, StatusCode::OK, "{}: /new", what());
         let cookies = match visit {
-            Visit::Bare | Visit::New => None,
+            Visit::Bare | Visit::New | Visit::NewByValue => None,
             Visit::Garbage => Some(format!("{}={}", contestant.cookie, *GARBAGE)),
             _ => Some(pairs.join("; ")),
         };
@@ -226,7 +237,7 @@ impl Visitor {
             _ => StatusCode::OK,
         };
         assert_eq!(status, expected, "{what}");
-        if self.visit == Visit::Write && !no_sessions {
+        if matches!(self.visit, Visit::Write | Visit::NewByValue) && !no_sessions {
             let changed = match sent.is_empty() {
                 true => self.pairs.join("; "),
                 false => sent.join("; "),

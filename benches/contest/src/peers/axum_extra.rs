@@ -31,6 +31,7 @@ pub const AXUM_EXTRA: Contestant = Contestant {
             .route("/read", get(read))
             .route("/write", get(write))
             .route("/new", get(new))
+            .route("/new-by-value", get(new_by_value))
             .with_state(shared)
     },
 };
@@ -76,6 +77,17 @@ async fn new(
     jar: PrivateCookieJar,
 ) -> Result<(PrivateCookieJar, Answer), StatusCode> {
     Ok((jar.add(cookie_of(&shared.values)?), OK))
+}
+
+async fn new_by_value(
+    State(Shared(shared)): State<Shared>,
+    jar: PrivateCookieJar,
+) -> Result<(PrivateCookieJar, Answer), StatusCode> {
+    let mut values = Map::new();
+    for (key, value) in &shared.values {
+        values.insert(key.clone(), value.clone());
+    }
+    Ok((jar.add(cookie_of(&values)?), OK))
 }
 
 fn cookie_of(values: &Map<String, Value>) -> Result<Cookie<'static>, StatusCode> {

@@ -23,6 +23,7 @@ pub const AXUM_SESSION: Contestant = Contestant {
             .route("/read", get(read))
             .route("/write", get(write))
             .route("/new", get(new))
+            .route("/new-by-value", get(new))
             .with_state(Arc::new(size.values()))
             .layer(SessionLayer::new(store()))
     },

@@ -25,6 +25,7 @@ pub const COOKIE_STORE: Contestant = Contestant {
             .route("/read", get(read))
             .route("/write", get(write))
             .route("/new", get(new))
+            .route("/new-by-value", get(new))
             .with_state(Arc::new(size.values()))
             .layer(layer)
     },

@@ -28,6 +28,7 @@ fn app<T: Values>() -> Router {
         .route("/read", get(read::<T>))
         .route("/write", get(write::<T>))
         .route("/new", get(new::<T>))
+        .route("/new-by-value", get(new_by_value::<T>))
         .with_state(Arc::new(T::new()))
         .layer(layer)
 }
@@ -49,5 +50,13 @@ async fn write<T: Values>(session: Session<T>) -> Answer {
 
 async fn new<T: Values>(State(values): State<Arc<T>>, session: Session<T>) -> Answer {
     session.insert(T::clone(&values)).await;
+    OK
+}
+
+async fn new_by_value<T: Values>(State(values): State<Arc<T>>, session: Session<T>) -> Answer {
+    for copy in T::COPY {
+        let set = |payload: &mut Option<T>| copy(payload.get_or_insert_default(), &values);
+        session.modify(set).await;
+    }
     OK
 }
