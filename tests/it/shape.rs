@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use tower_sealed_session::{ErrorKind, KeyRing, Session, SessionLayer, testing};
+use tower_sealed_session::{ErrorKind, KeyRing, Prefix, Session, SessionLayer, testing};
 
-use crate::support::{NAME, layer, secret};
+use crate::support::{layer, secret};
 
 #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -134,10 +134,12 @@ fn cookie_of_an_old_release_reads_as_the_current_struct() {
     );
     let keys = KeyRing::new(secret(old["secret"].as_str().expect("text")));
     let layer = SessionLayer::builder(keys)
+        .prefix(Prefix::Host)
         .clock(clock)
         .build()
         .expect("valid settings");
-    let set = format!("{NAME}={}", old["token"].as_str().expect("text"));
+    let name = layer.cookie_name();
+    let set = format!("{name}={}", old["token"].as_str().expect("text"));
     let headers = [(
         axum::http::header::SET_COOKIE,
         set.parse().expect("a header"),
