@@ -97,7 +97,7 @@ fn only_maps_and_structs_can_be_whole_sessions() {
         &|| session.write("text"),
         &|| session.write(&[("theme", 1)]),
         &|| session.write(&()),
-        &|| session.write(&Some(Visitor::default())),
+        &|| session.write(&None::<Visitor>),
         &|| session.write(&json!([1])),
     ];
     for write in not_whole {

@@ -129,7 +129,9 @@ async fn view_checks_cookies_as_a_request_does() {
     for (case, (lines, len)) in cases.into_iter().enumerate() {
         let view = layer.open(&headers(lines)).await.expect("it opens");
         assert_eq!((view.len(), view.id().is_some()), (len, len == 1), "{case}");
-        let seen = events.drain();
+        let mut seen = events.drain();
+        // a warning that comes once a minute
+        seen.retain(|event| event != "unknown_keys");
         let answer = get_with(&app, "/len", lines).await;
         assert_eq!(answer.body, len.to_string(), "{case}");
         assert_eq!(events.drain(), seen, "{case}");
