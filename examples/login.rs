@@ -103,7 +103,7 @@ async fn finish(mut response: Response) -> impl IntoResponse {
     (headers, response)
 }
 
-async fn shop(session: Session) -> Result<impl IntoResponse, Error> {
+async fn shop(session: Session) -> Result<Response, Error> {
     let notice = take_notice(&session)?;
     let cart = session.get::<Vec<String>>("cart")?.unwrap_or_default();
     let items = match cart.is_empty() {
@@ -160,7 +160,7 @@ async fn me(session: Session) -> Result<Response, Error> {
         minutes(session.expires_at()),
         cart.len(),
     );
-    Ok(page("Your page", &body).into_response())
+    Ok(page("Your page", &body))
 }
 
 #[derive(Deserialize)]
@@ -200,11 +200,11 @@ impl Next {
     }
 }
 
-async fn login_page(Query(next): Query<Next>) -> impl IntoResponse {
+async fn login_page(Query(next): Query<Next>) -> Response {
     login_form("", &next)
 }
 
-fn login_form(notice: &str, next: &Next) -> impl IntoResponse + use<> {
+fn login_form(notice: &str, next: &Next) -> Response {
     let body = format!(
         r#"{notice}
         <section><form method=post action=/login>
@@ -283,7 +283,7 @@ fn escape(text: &str) -> String {
 }
 
 /// A page for one visitor. Without `no-store`, the Back button would show it after a logout.
-fn page(title: &str, body: &str) -> impl IntoResponse + use<> {
+fn page(title: &str, body: &str) -> Response {
     let html = format!(
         r#"<!doctype html>
 <html lang=en>
@@ -298,7 +298,7 @@ fn page(title: &str, body: &str) -> impl IntoResponse + use<> {
 </html>
 "#
     );
-    ([(CACHE_CONTROL, "no-store")], Html(html))
+    ([(CACHE_CONTROL, "no-store")], Html(html)).into_response()
 }
 
 async fn style() -> impl IntoResponse {

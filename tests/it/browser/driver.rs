@@ -82,6 +82,8 @@ impl Kind {
                 json!({
                     "moz:firefoxOptions": {
                         "args": ["-headless", "-profile", profile], "binary": program,
+                        // JSON is shown as text, as in Chromium
+                        "prefs": { "devtools.jsonview.enabled": false },
                     },
                     "timeouts": timeouts,
                 })
