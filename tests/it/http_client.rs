@@ -1,10 +1,7 @@
 //! An HTTP client for servers in separate processes.
 
 use axum::body::Bytes;
-use http::{
-    Method, Request,
-    header::{CONTENT_TYPE, COOKIE},
-};
+use http::{Method, Request, header::COOKIE};
 use http_body_util::{BodyExt as _, Full};
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
@@ -50,7 +47,7 @@ impl Http {
     ) -> (u16, String, Vec<Cookie<'static>>) {
         let request = Request::post(url)
             .header(COOKIE, cookies)
-            .header(CONTENT_TYPE, "application/x-www-form-urlencoded");
+            .header("content-type", "application/x-www-form-urlencoded");
         let form = Full::from(form.to_owned());
         self.answer(request.body(form).expect("a request")).await
     }
