@@ -173,7 +173,7 @@ impl<'a> Splice<'a> {
         let mut out = Vec::with_capacity(self.len());
         out.extend_from_slice(&bytes[..self.range.start]);
         if let Some(value) = self.value {
-            append(&mut out, self.key, value);
+            append(&mut out, self.key.as_bytes(), value);
         }
         out.extend_from_slice(&bytes[self.range.end..]);
         out
@@ -181,47 +181,69 @@ impl<'a> Splice<'a> {
 }
 
 /// A planned change of several entries, in one pass. Its size is known before it is applied.
-pub(crate) struct Merge<'a>(Vec<(&'a str, &'a [u8])>);
+pub(crate) struct Merge<'a> {
+    /// Keys and values, sorted by key.
+    entries: Vec<(&'a [u8], &'a [u8])>,
+    len: usize,
+}
 
 impl<'a> Merge<'a> {
     /// Plans to set and remove entries. If `changes` has a key several times, the last one counts.
     pub(crate) fn new(entries: Entries<'a>, mut changes: Vec<(&'a str, Option<&'a [u8]>)>) -> Self {
         changes.sort_by_key(|(key, _)| *key);
-        let mut changes = changes.into_iter().peekable();
-        let mut kept = entries.iter().peekable();
-        let mut merged = Vec::with_capacity(changes.len());
-        while let Some((key, value)) = changes.next() {
-            if changes.peek().is_some_and(|(next, _)| *next == key) {
-                continue;
+        let next = changes.iter().skip(1).map(|(key, _)| Some(*key));
+        let last = changes.iter().zip(next.chain([None]));
+        let last = last.filter(|((key, _), next)| *next != Some(*key));
+        let changes = last.map(|((key, value), _)| (key.as_bytes(), *value));
+        Self::of_sorted(entries, changes)
+    }
+
+    /// Plans to set and remove entries. The keys of `changes` must be strictly ascending.
+    pub(crate) fn of_sorted(
+        entries: Entries<'a>,
+        changes: impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)>,
+    ) -> Self {
+        let mut kept = entries.walk().map(|(_, entry)| entry).peekable();
+        let mut merged = Self {
+            entries: Vec::with_capacity(changes.size_hint().1.unwrap_or_default()),
+            len: 0,
+        };
+        for (key, value) in changes {
+            while let Some(entry) = kept.next_if(|entry| entry.key < key) {
+                merged.push(entry.key, entry.value);
             }
-            merged.extend(std::iter::from_fn(|| {
-                kept.next_if(|(other, _)| *other < key)
-            }));
-            kept.next_if(|(other, _)| *other == key);
-            merged.extend(value.map(|value| (key, value)));
+            kept.next_if(|entry| entry.key == key);
+            if let Some(value) = value {
+                merged.push(key, value);
+            }
         }
-        merged.extend(kept);
-        Self(merged)
+        kept.for_each(|entry| merged.push(entry.key, entry.value));
+        merged
+    }
+
+    fn push(&mut self, key: &'a [u8], value: &'a [u8]) {
+        self.entries.push((key, value));
+        self.len += entry_len(key, value);
     }
 
     /// The length of the entries after the change.
     pub(crate) fn len(&self) -> usize {
-        let lengths = self.0.iter().map(|(key, value)| entry_len(key, value));
-        lengths.sum()
+        self.len
     }
 
     /// Each key with the length of its value after the change.
     pub(crate) fn sizes(&self) -> Vec<(String, usize)> {
-        let pairs = self.0.iter();
-        pairs
-            .map(|(key, value)| ((*key).to_owned(), value.len()))
-            .collect()
+        let sizes = self.entries.iter().map(|(key, value)| {
+            let key = String::from_utf8_lossy(key).into_owned();
+            (key, value.len())
+        });
+        sizes.collect()
     }
 
     /// Returns the changed entries. Values must have at most [`MAX_VALUE_LEN`] bytes.
     pub(crate) fn apply(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(self.len());
-        for (key, value) in &self.0 {
+        let mut out = Vec::with_capacity(self.len);
+        for (key, value) in &self.entries {
             append(&mut out, key, value);
         }
         out
@@ -229,13 +251,13 @@ impl<'a> Merge<'a> {
 }
 
 /// The length of an entry's encoding.
-pub(crate) fn entry_len(key: &str, value: &[u8]) -> usize {
-    1 + key.len() + Leb128::len_of(value.len()) + value.len()
+pub(crate) fn entry_len(key: impl AsRef<[u8]>, value: &[u8]) -> usize {
+    1 + key.as_ref().len() + Leb128::len_of(value.len()) + value.len()
 }
 
-fn append(out: &mut Vec<u8>, key: &str, value: &[u8]) {
+fn append(out: &mut Vec<u8>, key: &[u8], value: &[u8]) {
     out.push(u8::try_from(key.len()).expect("keys are checked before they get here"));
-    out.extend_from_slice(key.as_bytes());
+    out.extend_from_slice(key);
     out.extend_from_slice(Leb128::new(value.len()).as_bytes());
     out.extend_from_slice(value);
 }

@@ -74,7 +74,7 @@ impl Locked<'_> {
 
     fn merge(&mut self) {
         if !self.changes.pending.is_empty() {
-            let bytes = self.changes.pending.merge(self.merged(), None).apply();
+            let bytes = self.changes.pending.merge(self.merged()).apply();
             self.changes.set_entries(bytes);
         }
     }

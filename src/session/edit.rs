@@ -114,9 +114,8 @@ impl State {
     /// Sets an entry to a value that was serialized outside the lock.
     pub(super) fn set(&self, rules: &Rules, key: &str, value: Vec<u8>) -> Result<(), Refused> {
         let mut session = self.edit()?;
-        let logged = rules.logs_changes.then(|| value.clone());
-        session.set_entry(rules, key, Some(value))?;
-        session.log(rules, |journal| journal.set(key, logged));
+        session.set_entry(rules, key, Some(&value))?;
+        session.log(rules, |journal| journal.set(key, Some(value)));
         Ok(())
     }
 
@@ -134,9 +133,8 @@ impl State {
         if session.value(key) != before {
             return Ok(false);
         }
-        let logged = rules.logs_changes.then(|| value.clone()).flatten();
-        session.set_entry(rules, key, value)?;
-        session.log(rules, |journal| log(journal, logged));
+        session.set_entry(rules, key, value.as_deref())?;
+        session.log(rules, |journal| log(journal, value));
         Ok(true)
     }
 
@@ -184,10 +182,10 @@ impl State {
 impl Locked<'_> {
     /// Sets or removes one entry. The first change of a request is made at once. Later ones wait, so
     /// that they are merged together.
-    fn set_entry(&mut self, rules: &Rules, key: &str, value: Option<Vec<u8>>) -> Result<(), Error> {
+    fn set_entry(&mut self, rules: &Rules, key: &str, value: Option<&[u8]>) -> Result<(), Error> {
         let (limits, owner) = (&rules.limits, self.owner());
         let Some(bytes) = &self.changes.entries else {
-            let splice = Splice::new(entries_of(self.incoming), key, value.as_deref());
+            let splice = Splice::new(entries_of(self.incoming), key, value);
             if value.is_some() {
                 limits.check(owner, splice.len(), || splice.sizes())?;
             }
@@ -196,10 +194,12 @@ impl Locked<'_> {
             return Ok(());
         };
         let (entries, pending) = (Entries::trusted(bytes), &self.changes.pending);
-        let len = pending.len_with(entries, key, value.as_deref());
+        let len = pending.len_with(entries, key, value);
         if value.is_some() {
-            let more = (key, value.as_deref());
-            limits.check(owner, len, || pending.merge(entries, Some(more)).sizes())?;
+            limits.check(owner, len, || {
+                let before = pending.merge(entries).apply();
+                Splice::new(Entries::trusted(&before), key, value).sizes()
+            })?;
         }
         let Changes {
             entries: Some(bytes),

@@ -11,6 +11,7 @@ use serde::{
         SerializeTupleStruct, SerializeTupleVariant,
     },
 };
+use serde_json::Value;
 
 /// The maximum nesting of a value. `serde_json` reads 127 levels, and [`Session::read`] needs one
 /// for the session.
@@ -55,6 +56,10 @@ pub(super) fn append<T: Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) -> Res
 
 /// The text that a map's key becomes.
 pub(super) fn key<T: Serialize + ?Sized>(key: &T) -> Result<String, Refused> {
+    // most keys are text
+    if let Ok(Value::String(text)) = serde_json::to_value(key) {
+        return Ok(text);
+    }
     let member = serde_json::to_vec(&Member(key)).map_err(|_| Refused(Some(NOT_A_KEY)))?;
     let member: BTreeMap<String, ()> = parse(&member).ok_or(Refused(None))?;
     member.into_keys().next().ok_or(Refused(None))
