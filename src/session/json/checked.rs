@@ -1,88 +1,26 @@
-//! Values as JSON. What is written can be read again: values that `serde_json` would write but not
-//! read are refused.
+//! A serializer that refuses what `serde_json` would write but not read.
 
-use std::{cell::Cell, collections::BTreeMap, fmt};
+use std::cell::Cell;
 
 use serde::{
     Serialize, Serializer,
-    de::DeserializeOwned,
     ser::{
         self, SerializeMap, SerializeSeq, SerializeStruct, SerializeStructVariant, SerializeTuple,
         SerializeTupleStruct, SerializeTupleVariant,
     },
 };
-use serde_json::Value;
 
 /// The maximum nesting of a value. `serde_json` reads 127 levels, and [`Session::read`] needs one
 /// for the session.
 ///
-/// [`Session::read`]: super::Session::read
+/// [`Session::read`]: crate::Session::read
 const MAX_DEPTH: u8 = 126;
 
 const NOT_FINITE: &str = "JSON has no NaN and no infinity";
-const NOT_A_KEY: &str = "a key is neither text, a number, a bool nor a variant";
 const TOO_DEEP: &str = "it is nested more than 126 levels deep";
 
-/// A value was refused. The reason is known, unless its own `Serialize` or `serde_json` refused it.
-#[derive(Debug)]
-pub(super) struct Refused(pub(super) Option<&'static str>);
-
-impl fmt::Display for Refused {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0.unwrap_or("the value does not serialize to JSON"))
-    }
-}
-
-impl std::error::Error for Refused {}
-
-impl ser::Error for Refused {
-    /// Drops the text, which can hold values.
-    fn custom<T: fmt::Display>(_: T) -> Self {
-        Self(None)
-    }
-}
-
-/// Appends the JSON of a value.
-pub(super) fn append<T: Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) -> Result<(), Refused> {
-    let fault = Cell::new(None);
-    let mut json = serde_json::Serializer::new(out);
-    let checked = Checked {
-        inner: &mut json,
-        depth: 0,
-        fault: &fault,
-    };
-    value.serialize(checked).map_err(|_| Refused(fault.get()))
-}
-
-/// The text that a map's key becomes.
-pub(super) fn key<T: Serialize + ?Sized>(key: &T) -> Result<String, Refused> {
-    // most keys are text
-    if let Ok(Value::String(text)) = serde_json::to_value(key) {
-        return Ok(text);
-    }
-    let member = serde_json::to_vec(&Member(key)).map_err(|_| Refused(Some(NOT_A_KEY)))?;
-    let member: BTreeMap<String, ()> = parse(&member).ok_or(Refused(None))?;
-    member.into_keys().next().ok_or(Refused(None))
-}
-
-/// An object with one key.
-struct Member<'a, T: ?Sized>(&'a T);
-
-impl<T: Serialize + ?Sized> Serialize for Member<'_, T> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(1))?;
-        map.serialize_entry(self.0, &())?;
-        map.end()
-    }
-}
-
-/// Parses the JSON of a value. serde's errors quote the value, so they are dropped.
-pub(super) fn parse<T: DeserializeOwned>(json: &[u8]) -> Option<T> {
-    serde_json::from_slice(json).ok()
-}
-
 /// A serializer, or a part of one, that refuses what cannot be read again.
-struct Checked<'a, S> {
+pub(super) struct Checked<'a, S> {
     inner: S,
     /// The number of lists and objects around the value.
     depth: u8,
@@ -107,6 +45,16 @@ impl<T: Serialize + ?Sized> Serialize for Inside<'_, T> {
 }
 
 impl<'a, S> Checked<'a, S> {
+    /// Sets `fault` to the reason if it refuses a value.
+    pub(super) fn new(inner: S, fault: &'a Cell<Option<&'static str>>) -> Self {
+        let depth = 0;
+        Self {
+            inner,
+            depth,
+            fault,
+        }
+    }
+
     fn inside<'v, T: ?Sized>(&self, value: &'v T) -> Inside<'v, T>
     where
         'a: 'v,
@@ -147,6 +95,14 @@ macro_rules! pass {
     ($($method:ident($($argument:ident: $type:ty),*);)*) => {
         $(fn $method(self, $($argument: $type),*) -> Result<S::Ok, S::Error> {
             self.inner.$method($($argument),*)
+        })*
+    };
+}
+
+macro_rules! nest {
+    ($($method:ident($($argument:ident: $type:ty),*) -> $part:ident, $levels:literal;)*) => {
+        $(fn $method(self, $($argument: $type),*) -> Result<Self::$part, S::Error> {
+            self.nest($levels, |inner| inner.$method($($argument),*))
         })*
     };
 }
@@ -229,58 +185,19 @@ impl<'a, S: Serializer> Serializer for Checked<'a, S> {
         inner.serialize_newtype_variant(name, index, variant, &inside)
     }
 
-    fn serialize_seq(self, len: Option<usize>) -> Result<Self::SerializeSeq, S::Error> {
-        self.nest(1, |inner| inner.serialize_seq(len))
-    }
-
-    fn serialize_tuple(self, len: usize) -> Result<Self::SerializeTuple, S::Error> {
-        self.nest(1, |inner| inner.serialize_tuple(len))
-    }
-
-    fn serialize_tuple_struct(
-        self,
-        name: &'static str,
-        len: usize,
-    ) -> Result<Self::SerializeTupleStruct, S::Error> {
-        self.nest(1, |inner| inner.serialize_tuple_struct(name, len))
-    }
-
-    /// A list in an object.
-    fn serialize_tuple_variant(
-        self,
-        name: &'static str,
-        index: u32,
-        variant: &'static str,
-        len: usize,
-    ) -> Result<Self::SerializeTupleVariant, S::Error> {
-        self.nest(2, |inner| {
-            inner.serialize_tuple_variant(name, index, variant, len)
-        })
-    }
-
-    fn serialize_map(self, len: Option<usize>) -> Result<Self::SerializeMap, S::Error> {
-        self.nest(1, |inner| inner.serialize_map(len))
-    }
-
-    fn serialize_struct(
-        self,
-        name: &'static str,
-        len: usize,
-    ) -> Result<Self::SerializeStruct, S::Error> {
-        self.nest(1, |inner| inner.serialize_struct(name, len))
-    }
-
-    /// An object in an object.
-    fn serialize_struct_variant(
-        self,
-        name: &'static str,
-        index: u32,
-        variant: &'static str,
-        len: usize,
-    ) -> Result<Self::SerializeStructVariant, S::Error> {
-        self.nest(2, |inner| {
-            inner.serialize_struct_variant(name, index, variant, len)
-        })
+    nest! {
+        serialize_seq(len: Option<usize>) -> SerializeSeq, 1;
+        serialize_tuple(len: usize) -> SerializeTuple, 1;
+        serialize_tuple_struct(name: &'static str, len: usize) -> SerializeTupleStruct, 1;
+        serialize_map(len: Option<usize>) -> SerializeMap, 1;
+        serialize_struct(name: &'static str, len: usize) -> SerializeStruct, 1;
+        // a list or an object in an object
+        serialize_tuple_variant(
+            name: &'static str, index: u32, variant: &'static str, len: usize
+        ) -> SerializeTupleVariant, 2;
+        serialize_struct_variant(
+            name: &'static str, index: u32, variant: &'static str, len: usize
+        ) -> SerializeStructVariant, 2;
     }
 
     fn collect_str<T: std::fmt::Display + ?Sized>(self, value: &T) -> Result<S::Ok, S::Error> {

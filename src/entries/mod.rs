@@ -8,7 +8,15 @@
 //! Keys are strictly ascending, so equal entries have equal bytes. A klen of 0, or the end of the
 //! bytes, ends the entries.
 
+mod change;
+mod index;
+
 use std::{cmp::Ordering, fmt, ops::Range};
+
+pub(crate) use self::{
+    change::{Merge, Splice},
+    index::Index,
+};
 
 /// Authentic bytes that are not valid in this format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,148 +113,6 @@ impl<'a> Entries<'a> {
             let at = std::mem::replace(&mut start, entry.end);
             Some((at, entry))
         })
-    }
-}
-
-/// The offsets of all entries, so that a key is found without a walk.
-pub(crate) struct Index(Vec<u32>);
-
-impl Index {
-    pub(crate) fn new(entries: Entries<'_>) -> Self {
-        let offset = |at| u32::try_from(at).expect("no cookie or row is that long");
-        Self(entries.walk().map(|(at, _)| offset(at)).collect())
-    }
-
-    /// The value of a key in the entries that the index was made for.
-    pub(crate) fn get<'a>(&self, entries: Entries<'a>, key: &str) -> Option<&'a [u8]> {
-        let entry = |at: u32| {
-            let entry = entry_at(entries.0, at as usize).ok().flatten();
-            entry.expect("an entry begins at each offset")
-        };
-        let found = self
-            .0
-            .binary_search_by(|&at| entry(at).key.cmp(key.as_bytes()));
-        found.ok().map(|n| entry(self.0[n]).value)
-    }
-}
-
-/// A planned change of one entry. Its size is known before it is applied.
-pub(crate) struct Splice<'a> {
-    entries: Entries<'a>,
-    range: Range<usize>,
-    key: &'a str,
-    value: Option<&'a [u8]>,
-}
-
-impl<'a> Splice<'a> {
-    /// Plans to set the entry of `key` to `value`, or to remove it if `value` is `None`.
-    ///
-    /// `key` must have 1 to 255 bytes.
-    pub(crate) fn new(entries: Entries<'a>, key: &'a str, value: Option<&'a [u8]>) -> Self {
-        Self {
-            entries,
-            range: entries.place(key),
-            key,
-            value,
-        }
-    }
-
-    /// The length of the entries after the change.
-    pub(crate) fn len(&self) -> usize {
-        let entry = self.value.map_or(0, |value| entry_len(self.key, value));
-        self.entries.0.len() - self.range.len() + entry
-    }
-
-    /// Each key with the length of its value after the change.
-    pub(crate) fn sizes(&self) -> Vec<(String, usize)> {
-        let others = self.entries.iter().filter(|(key, _)| *key != self.key);
-        let changed = self.value.map(|value| (self.key, value));
-        others
-            .chain(changed)
-            .map(|(key, value)| (key.to_owned(), value.len()))
-            .collect()
-    }
-
-    /// Returns the changed entries. The value must have at most [`MAX_VALUE_LEN`] bytes.
-    pub(crate) fn apply(&self) -> Vec<u8> {
-        let bytes = self.entries.0;
-        let mut out = Vec::with_capacity(self.len());
-        out.extend_from_slice(&bytes[..self.range.start]);
-        if let Some(value) = self.value {
-            append(&mut out, self.key.as_bytes(), value);
-        }
-        out.extend_from_slice(&bytes[self.range.end..]);
-        out
-    }
-}
-
-/// A planned change of several entries, in one pass. Its size is known before it is applied.
-pub(crate) struct Merge<'a> {
-    /// Keys and values, sorted by key.
-    entries: Vec<(&'a [u8], &'a [u8])>,
-    len: usize,
-}
-
-impl<'a> Merge<'a> {
-    /// Plans to set and remove entries. If `changes` has a key several times, the last one counts.
-    pub(crate) fn new(entries: Entries<'a>, mut changes: Vec<(&'a str, Option<&'a [u8]>)>) -> Self {
-        changes.sort_by_key(|(key, _)| *key);
-        let next = changes.iter().skip(1).map(|(key, _)| Some(*key));
-        let last = changes.iter().zip(next.chain([None]));
-        let last = last.filter(|((key, _), next)| *next != Some(*key));
-        let changes = last.map(|((key, value), _)| (key.as_bytes(), *value));
-        Self::of_sorted(entries, changes)
-    }
-
-    /// Plans to set and remove entries. The keys of `changes` must be strictly ascending.
-    pub(crate) fn of_sorted(
-        entries: Entries<'a>,
-        changes: impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)>,
-    ) -> Self {
-        let mut kept = entries.walk().map(|(_, entry)| entry).peekable();
-        let mut merged = Self {
-            entries: Vec::with_capacity(changes.size_hint().1.unwrap_or_default()),
-            len: 0,
-        };
-        for (key, value) in changes {
-            while let Some(entry) = kept.next_if(|entry| entry.key < key) {
-                merged.push(entry.key, entry.value);
-            }
-            kept.next_if(|entry| entry.key == key);
-            if let Some(value) = value {
-                merged.push(key, value);
-            }
-        }
-        kept.for_each(|entry| merged.push(entry.key, entry.value));
-        merged
-    }
-
-    fn push(&mut self, key: &'a [u8], value: &'a [u8]) {
-        self.entries.push((key, value));
-        self.len += entry_len(key, value);
-    }
-
-    /// The length of the entries after the change.
-    pub(crate) fn len(&self) -> usize {
-        self.len
-    }
-
-    /// Each key with the length of its value after the change.
-    pub(crate) fn sizes(&self) -> Vec<(String, usize)> {
-        let sizes = self.entries.iter().map(|(key, value)| {
-            let key = String::from_utf8_lossy(key).into_owned();
-            (key, value.len())
-        });
-        sizes.collect()
-    }
-
-    /// Returns the changed entries. Values must have at most [`MAX_VALUE_LEN`] bytes.
-    pub(crate) fn apply(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(self.len);
-        for (key, value) in &self.entries {
-            append(&mut out, key, value);
-        }
-        out
     }
 }
 
