@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{Entries, append, entry_len};
+use super::format::{Entries, append, entry_len};
 
 /// A planned change of one entry. Its size is known before it is applied.
 pub(crate) struct Splice<'a> {
@@ -28,7 +28,7 @@ impl<'a> Splice<'a> {
     /// The length of the entries after the change.
     pub(crate) fn len(&self) -> usize {
         let entry = self.value.map_or(0, |value| entry_len(self.key, value));
-        self.entries.0.len() - self.range.len() + entry
+        self.entries.as_bytes().len() - self.range.len() + entry
     }
 
     /// Each key with the length of its value after the change.
@@ -43,7 +43,7 @@ impl<'a> Splice<'a> {
 
     /// Returns the changed entries. The value must have at most [`MAX_VALUE_LEN`] bytes.
     pub(crate) fn apply(&self) -> Vec<u8> {
-        let bytes = self.entries.0;
+        let bytes = self.entries.as_bytes();
         let mut out = Vec::with_capacity(self.len());
         out.extend_from_slice(&bytes[..self.range.start]);
         if let Some(value) = self.value {

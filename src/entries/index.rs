@@ -1,4 +1,4 @@
-use super::{Entries, entry_at};
+use super::format::{Entries, entry_at};
 
 /// The offsets of all entries, so that a key is found without a walk.
 pub(crate) struct Index(Vec<u32>);
@@ -12,7 +12,7 @@ impl Index {
     /// The value of a key in the entries that the index was made for.
     pub(crate) fn get<'a>(&self, entries: Entries<'a>, key: &str) -> Option<&'a [u8]> {
         let entry = |at: u32| {
-            let entry = entry_at(entries.0, at as usize).ok().flatten();
+            let entry = entry_at(entries.as_bytes(), at as usize).ok().flatten();
             entry.expect("an entry begins at each offset")
         };
         let found = self

@@ -3,7 +3,8 @@ use std::sync::Arc;
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
-    Session, fields,
+    fields,
+    handle::Session,
     journal::Journal,
     json::{self, Refused},
 };

@@ -3,7 +3,7 @@ use std::{fmt, time::Duration};
 use time::OffsetDateTime;
 
 use super::{
-    Session,
+    handle::Session,
     incoming::{Incoming, Origin},
     state::State,
 };

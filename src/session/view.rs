@@ -3,7 +3,7 @@ use std::{fmt, time::Duration};
 use serde::de::DeserializeOwned;
 use time::OffsetDateTime;
 
-use super::Session;
+use super::handle::Session;
 use crate::{error::Error, record::SessionId};
 
 /// The session of a request that this layer does not answer, to be read only.
