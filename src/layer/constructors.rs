@@ -7,8 +7,8 @@ use crate::{
 };
 
 impl SessionLayer {
-    /// A layer with the default settings: the cookie `__Host-Http-session`, an idle timeout of one hour
-    /// and an absolute timeout of one day.
+    /// A layer with the default settings: the cookie `__Host-Http-session`, an idle timeout of one
+    /// hour and an absolute timeout of one day.
     #[must_use]
     pub fn new(keys: KeyRing) -> Self {
         Self::with_defaults(Self::builder(keys))

@@ -44,10 +44,10 @@ impl Session {
     /// Every finite `f32` and `f64` comes back with the same bits. Values that `serde_json` would
     /// write but not read are refused: `NaN`, infinity, and more than 126 nested lists and objects.
     ///
-    /// Some types cannot be read from JSON at all, whatever their value, since serde keeps the value
-    /// in between: 128-bit integers and maps with keys other than strings inside
-    /// `#[serde(untagged)]`, `#[serde(flatten)]` or `#[serde(tag = "…")]`. `insert` cannot detect
-    /// this, and [`get`](Self::get) then fails. `None` inside `Some` comes back as `None`.
+    /// serde cannot read some types from JSON, whatever their value: 128-bit integers, and maps
+    /// with keys other than strings, inside `#[serde(untagged)]`, `#[serde(flatten)]` or
+    /// `#[serde(tag = "…")]`. `insert` does not detect this, and [`get`](Self::get) then fails.
+    /// `None` inside `Some` comes back as `None`.
     ///
     /// # Errors
     ///
@@ -221,8 +221,8 @@ impl Session {
 
     /// Sets an entry for each field of a struct or each pair of a map. On an error, none is set.
     ///
-    /// A map's keys can be all that [`insert`](Self::insert) accepts as keys of a map inside a value:
-    /// text, numbers, `bool`, `char` and variants without fields.
+    /// The keys of a map can be text, numbers, `bool`, `char` and variants without fields, as in a
+    /// map inside a value.
     ///
     /// Entries with other names stay. A field that `skip_serializing_if` skips is removed, so that
     /// [`read`](Self::read) returns the struct that was written. (serde does not report skipped

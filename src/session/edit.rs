@@ -180,8 +180,8 @@ impl State {
 }
 
 impl Locked<'_> {
-    /// Sets or removes one entry. The first change of a request is made at once. Later ones wait, so
-    /// that they are merged together.
+    /// Sets or removes one entry. The first change of a request is made at once. Later ones wait,
+    /// so that they are merged together.
     fn set_entry(&mut self, rules: &Rules, key: &str, value: Option<&[u8]>) -> Result<(), Error> {
         let (limits, owner) = (&rules.limits, self.owner());
         let Some(bytes) = &self.changes.entries else {

@@ -26,7 +26,8 @@ pub(super) struct Pending {
     index: Option<Index>,
 }
 
-/// A key and its value in [`Pending::bytes`]. An empty value removes the entry: JSON is never empty.
+/// A key and its value in [`Pending::bytes`]. An empty value removes the entry, since JSON is never
+/// empty.
 struct Change {
     start: usize,
     key_len: usize,

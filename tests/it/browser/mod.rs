@@ -1,7 +1,7 @@
 //! The login example in a real browser: how a browser treats the cookies and the pages.
 //!
-//! The browser is Chromium, or Firefox if the environment variable `BROWSER` is `firefox`. The tests
-//! in `network_log` need Chromium.
+//! The browser is Chromium, or Firefox if the environment variable `BROWSER` is `firefox`. The
+//! tests in `network_log` need Chromium.
 
 mod driver;
 #[path = "../../../examples/login.rs"]
