@@ -4,17 +4,14 @@ use std::sync::MutexGuard;
 
 use super::{
     incoming::{Incoming, Origin},
-    journal::Journal,
     outcome::{Comparison, Content, Outcome},
     pending::Pending,
     progress::{Progress, SavedSession},
     rules::Rules,
 };
 use crate::{
-    clock::Millis,
     entries::Entries,
     error::Error,
-    key::Age,
     record::{Head, SessionId, Times},
 };
 
@@ -26,18 +23,11 @@ pub(super) struct Changes {
     pub(super) owner: Option<Box<str>>,
     pub(super) entries: Option<Vec<u8>>,
     /// Changes of `entries` that are not made yet. There are none while `entries` is `None`.
-    pub(super) pending: Pending,
+    pub(super) pending: Option<Box<Pending>>,
     pub(super) logged_in: bool,
-    /// The request is no activity: it does not extend the idle deadline.
-    pub(super) passive: bool,
     /// The session could not be sent, or another request ended it.
     pub(super) lost: bool,
-    /// The changes of entries to replay on what another request saved: those since the session was
-    /// opened, or last saved, or since the last draft was made.
-    pub(super) journal: Journal,
-    /// The earlier ones, which are in a draft that was not saved yet.
-    pub(super) drafted: Journal,
-    /// What this request has saved to the store so far.
+    /// What this request has saved to the store so far, and what it has to save.
     pub(super) progress: Option<Box<Progress>>,
 }
 
@@ -69,12 +59,15 @@ impl Locked<'_> {
 
     /// The value of one entry. Pending changes stay pending.
     pub(super) fn value(&self, key: &str) -> Option<&[u8]> {
-        self.changes.pending.value(self.merged(), key)
+        match &self.changes.pending {
+            Some(pending) => pending.value(self.merged(), key),
+            None => self.merged().get(key),
+        }
     }
 
     fn merge(&mut self) {
-        if !self.changes.pending.is_empty() {
-            let bytes = self.changes.pending.merge(self.merged()).apply();
+        if let Some(pending) = &self.changes.pending {
+            let bytes = pending.merge(self.merged()).apply();
             self.changes.set_entries(bytes);
         }
     }
@@ -137,19 +130,6 @@ impl Locked<'_> {
         comparison.outcome()
     }
 
-    /// See [`State::refresh_due`](super::State::refresh_due).
-    pub(super) fn refresh_due(&self, rules: &Rules, opened: Millis) -> bool {
-        let Some(incoming) = self.incoming.filter(|_| !self.changes.passive) else {
-            return false;
-        };
-        let (times, timeouts) = (incoming.record.head.times, &rules.timeouts);
-        if let Some(row) = incoming.row() {
-            return timeouts.touch_due(times, row.expires, opened);
-        }
-        let fallback = incoming.age == Age::Fallback || incoming.origin.expects_legacy_cookie();
-        !incoming.is_vacant() && timeouts.refresh_due(times, fallback, opened)
-    }
-
     /// The session as it came in, or as this request saved it.
     fn before(&self) -> Option<Content<'_>> {
         if let Some(saved) = self.saved() {
@@ -174,6 +154,10 @@ impl Locked<'_> {
         }
     }
 
+    pub(super) fn progress(&mut self) -> &mut Progress {
+        self.changes.progress.get_or_insert_default()
+    }
+
     pub(super) fn saved(&self) -> Option<&SavedSession> {
         self.changes.progress.as_deref()?.saved.as_ref()
     }
@@ -194,19 +178,16 @@ impl Changes {
             times,
             owner: None,
             entries: None,
-            pending: Pending::default(),
+            pending: None,
             logged_in: false,
-            passive: false,
             lost: false,
-            journal: Journal::default(),
-            drafted: Journal::default(),
             progress: None,
         }
     }
 
     /// Sets all entries at once.
     pub(super) fn set_entries(&mut self, bytes: Vec<u8>) {
-        self.pending = Pending::default();
+        self.pending = None;
         self.entries = Some(bytes);
     }
 

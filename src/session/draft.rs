@@ -51,15 +51,17 @@ impl Draft {
         };
         let (owner, entries) = session.content();
         let (owner, entries) = (owner.map(Into::into), entries.as_bytes().to_vec());
-        let changes = &mut *session.changes;
-        changes.drafted.extend(std::mem::take(&mut changes.journal));
+        let progress = session.progress();
+        let later = std::mem::take(&mut progress.journal);
+        progress.drafted.extend(later);
+        let journal = progress.drafted.clone();
         let draft = Self {
             outcome,
             previous,
             head: Head { id, times },
             owner,
             entries,
-            journal: changes.drafted.clone(),
+            journal,
             remember: was.is_some_and(remembered).then_some(times),
             logged_in: session.changes.logged_in,
             seen: session.changes.times,
@@ -76,15 +78,14 @@ impl Draft {
         loop {
             // changes that other tasks made after the draft; replayed outside the lock, since a
             // replay runs code of the user
-            let later = state.lock().changes.journal.clone();
+            let later = state.lock().progress().journal.clone();
             // a change that can no longer be applied is left out
             let entries = later.replay_possible(Entries::trusted(&draft.entries));
             let mut session = state.lock();
-            let changes = &mut *session.changes;
-            if changes.journal.count() != later.count() {
+            if session.progress().journal.count() != later.count() {
                 continue;
             }
-            changes.drafted = Journal::default();
+            let changes = &mut *session.changes;
             if !changes.logged_out() {
                 changes.set_entries(entries);
             }
@@ -98,7 +99,8 @@ impl Draft {
                 changes.logged_in = false;
                 changes.owner.clone_from(&draft.owner);
             }
-            let progress = changes.progress.get_or_insert_default();
+            let progress = session.progress();
+            progress.drafted = Journal::default();
             progress.unsent = match (progress.unsent, unsent) {
                 (Some(Change::LoggedIn), _) => Some(Change::LoggedIn),
                 (before, new) => new.or(before),

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::{
     changes::{Changes, Locked, Phase, entries_of},
     journal::Journal,
+    pending::Pending,
     rules::Rules,
     state::State,
 };
@@ -87,7 +88,8 @@ impl State {
         match self.edit() {
             Err(Refused::LoggedOut) => Ok(()),
             session => {
-                session?.changes.passive = true;
+                drop(session?);
+                self.set_passive();
                 Ok(())
             }
         }
@@ -193,7 +195,9 @@ impl Locked<'_> {
             self.changes.entries = Some(bytes);
             return Ok(());
         };
-        let (entries, pending) = (Entries::trusted(bytes), &self.changes.pending);
+        let entries = Entries::trusted(bytes);
+        let none = Pending::default();
+        let pending = self.changes.pending.as_deref().unwrap_or(&none);
         let len = pending.len_with(entries, key, value);
         if value.is_some() {
             limits.check(owner, len, || {
@@ -209,6 +213,7 @@ impl Locked<'_> {
         else {
             unreachable!("there are entries")
         };
+        let pending = pending.get_or_insert_default();
         pending.set(Entries::trusted(bytes), key, value, len);
         Ok(())
     }
@@ -216,7 +221,7 @@ impl Locked<'_> {
     /// Adds a change to the journal if it may have to be replayed.
     fn log(&mut self, rules: &Rules, note: impl FnOnce(&mut Journal)) {
         if rules.logs_changes {
-            note(&mut self.changes.journal);
+            note(&mut self.progress().journal);
         }
     }
 }

@@ -1,11 +1,16 @@
-//! What a request has saved to the store so far.
+//! What a request has saved to the store so far, and what it has to save.
 
-use super::{incoming::RowRef, outcome::Change};
+use super::{incoming::RowRef, journal::Journal, outcome::Change};
 use crate::{error::Error, record::Head};
 
-/// What this request has saved to the store so far.
+/// What this request has saved to the store so far, and what it has to save.
 #[derive(Default)]
 pub(super) struct Progress {
+    /// The changes of entries to replay on what another request saved: those since the session was
+    /// opened, or last saved, or since the last draft was made.
+    pub(super) journal: Journal,
+    /// The earlier ones, which are in a draft that was not saved yet.
+    pub(super) drafted: Journal,
     /// The session that this request saved last.
     pub(super) saved: Option<SavedSession>,
     /// The change for which the response has to set a cookie.

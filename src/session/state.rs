@@ -2,7 +2,10 @@
 
 use std::{
     borrow::Cow,
-    sync::{Mutex, PoisonError},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use super::{
@@ -17,6 +20,7 @@ use crate::{
     clock::Millis,
     entries::Entries,
     error::{Error, ErrorKind},
+    key::Age,
     record::{self, Head, SessionId, Times},
 };
 
@@ -26,6 +30,8 @@ use crate::{
 /// of events. So a panic cannot leave an incomplete change, and no task can deadlock with itself.
 pub(crate) struct State {
     arrival: Arrival,
+    /// The request is no activity: it does not extend the idle deadline.
+    passive: AtomicBool,
     changes: Mutex<Changes>,
 }
 
@@ -40,6 +46,7 @@ impl State {
         let changes = Changes::new(id, head.map_or_else(begins, |head| head.times));
         Self {
             arrival,
+            passive: AtomicBool::new(false),
             changes: Mutex::new(changes),
         }
     }
@@ -120,7 +127,7 @@ impl State {
         let mut session = self.lock();
         let mut times = session.changes.times;
         if let (Phase::Open, Some(opened)) = (session.changes.phase, self.opened())
-            && (session.outcome() != Outcome::NoChange || session.refresh_due(rules, opened))
+            && (session.outcome() != Outcome::NoChange || self.refresh_due(rules, opened))
         {
             times.issue(opened);
         }
@@ -129,12 +136,24 @@ impl State {
 
     /// Whether an unchanged session has to be sealed again, or its row has to be touched.
     pub(crate) fn refresh_due(&self, rules: &Rules, opened: Millis) -> bool {
-        self.lock().refresh_due(rules, opened)
+        let Some(incoming) = self.incoming().filter(|_| !self.is_passive()) else {
+            return false;
+        };
+        let (times, timeouts) = (incoming.record.head.times, &rules.timeouts);
+        if let Some(row) = incoming.row() {
+            return timeouts.touch_due(times, row.expires, opened);
+        }
+        let fallback = incoming.age == Age::Fallback || incoming.origin.expects_legacy_cookie();
+        !incoming.is_vacant() && timeouts.refresh_due(times, fallback, opened)
     }
 
     /// Whether the request is no activity.
     pub(crate) fn is_passive(&self) -> bool {
-        self.lock().changes.passive
+        self.passive.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_passive(&self) {
+        self.passive.store(true, Ordering::Relaxed);
     }
 
     /// Decides what the response has to do. Later changes are refused.
@@ -236,13 +255,13 @@ impl State {
     pub(crate) fn note_failed(&self, error: Error) {
         let mut session = self.lock();
         session.changes.lost = true;
-        session.changes.progress.get_or_insert_default().failed = Some(error);
+        session.progress().failed = Some(error);
     }
 
     /// Notes that the logout reached the store.
     pub(crate) fn note_logged_out(&self) {
         let mut session = self.lock();
-        session.changes.progress.get_or_insert_default().logged_out = true;
+        session.progress().logged_out = true;
     }
 
     /// The error of a call without an answer.
