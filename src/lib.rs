@@ -50,13 +50,12 @@
 //! | `starlette` | no | `compat`: sessions of Starlette, FastAPI or another system | 1 |
 //! | `memory` | no | a store in this process's memory | 1 |
 //! | `redis` | no | a store in Redis 6.2 or newer, or Valkey | 51 |
-//! | `sqlite` | no | a store in an SQLite file (needs a C compiler and Rust 1.94) | 76 |
+//! | `sqlite` | no | a store in an SQLite file (needs a C compiler and Rust 1.94) | 75 |
 //! | `store` | no | support for a store of your own | 1 |
 //! | `conformance` | no | the tests that every store must pass | 1 |
 //!
 //! Without features, this is a layer for any `http::Request<B>`; use [`Session::from_extensions`].
-//! The minimum Rust version is 1.89. With `codegen-units = 1` in your release profile, a session
-//! costs about a tenth less.
+//! The minimum Rust version is 1.89.
 //!
 //! # Where to put the layer
 //!
