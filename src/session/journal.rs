@@ -270,6 +270,12 @@ mod tests {
             }
         });
         assert_eq!((many.ops.len(), many.count()), (1, 1000));
+        let updates = journal(|j| {
+            for _ in 0..3 {
+                push(j, "a", "x");
+            }
+        });
+        assert_eq!((updates.ops.len(), updates.count()), (1, 3));
     }
 
     #[test]
