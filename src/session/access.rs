@@ -45,7 +45,7 @@ impl Session {
     /// write but not read are refused: `NaN`, infinity, and more than 126 nested lists and objects.
     ///
     /// serde cannot read some types from JSON, whatever their value: 128-bit integers, and maps
-    /// with keys other than strings, inside `#[serde(untagged)]`, `#[serde(flatten)]` or
+    /// with number keys, inside `#[serde(untagged)]`, `#[serde(flatten)]` or
     /// `#[serde(tag = "…")]`. `insert` does not detect this, and [`get`](Self::get) then fails.
     /// `None` inside `Some` comes back as `None`.
     ///

@@ -35,7 +35,7 @@ struct Change {
 }
 
 impl Pending {
-    pub(super) fn is_empty(&self) -> bool {
+    fn is_empty(&self) -> bool {
         self.changes.is_empty()
     }
 

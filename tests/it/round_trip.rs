@@ -342,6 +342,31 @@ fn numbers_that_are_not_finite_are_refused_by_every_mutator() {
     assert_eq!(session.get::<f64>("v").expect("a float"), Some(1.5));
 }
 
+/// serde keeps the content of these types in between, and then cannot read it. `insert` says so.
+#[test]
+fn types_that_serde_cannot_read_are_of_the_wrong_type() {
+    #[derive(Debug, Serialize, Deserialize)]
+    #[serde(tag = "kind")]
+    enum Wide {
+        Holds { number: u128 },
+    }
+    #[derive(Debug, Serialize, Deserialize)]
+    #[serde(untagged)]
+    enum Counts {
+        ByNumber(BTreeMap<u8, u8>),
+    }
+    let session = testing::session(&layer());
+    session
+        .insert("a", Wide::Holds { number: 1 })
+        .expect("small");
+    let counts = Counts::ByNumber([(1, 1)].into());
+    session.insert("b", counts).expect("small");
+    let wide = session.get::<Wide>("a").expect_err("not readable");
+    let counts = session.get::<Counts>("b").expect_err("not readable");
+    assert_eq!(wide.kind(), ErrorKind::WrongType);
+    assert_eq!(counts.kind(), ErrorKind::WrongType);
+}
+
 /// A map as the whole session has the same keys as a map inside a value.
 #[test]
 fn whole_session_accepts_the_keys_that_values_accept() {
