@@ -251,8 +251,11 @@ impl Visitor {
         );
     }
 
-    /// The same with this many other cookies before its own.
+    /// The same with this many other cookies before its own, if it sends any.
     pub fn with_others(mut self, count: usize) -> Self {
+        if !self.visit.has_session() {
+            return self;
+        }
         let others = (0..count).map(|n| format!("other{n}=a-value-of-24-characters"));
         let all: Vec<_> = others.chain(self.pairs.clone()).collect();
         self.cookies = Some(header(&all.join("; ")));

@@ -101,7 +101,7 @@ impl<'a> Entries<'a> {
 }
 
 /// The length of an entry's encoding.
-pub(crate) fn entry_len(key: impl AsRef<[u8]>, value: &[u8]) -> usize {
+pub(super) fn entry_len(key: impl AsRef<[u8]>, value: &[u8]) -> usize {
     1 + key.as_ref().len() + Leb128::len_of(value.len()) + value.len()
 }
 
@@ -192,7 +192,7 @@ impl Leb128 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::entries::{Index, Splice};
+    use crate::entries::Splice;
 
     fn set(bytes: &[u8], key: &str, value: Option<&str>) -> Vec<u8> {
         let splice = Splice::new(Entries::trusted(bytes), key, value.map(str::as_bytes));
@@ -272,24 +272,6 @@ mod tests {
         assert!(sizes("b", Some("4444")).eq(["a1", "b4"]));
         assert!(sizes("c", Some("333")).eq(["a1", "b2", "c3"]));
         assert!(sizes("a", None).eq(["b2"]));
-    }
-
-    #[test]
-    fn index_finds_what_a_walk_finds() {
-        let mut bytes = Vec::new();
-        for n in 0..200 {
-            bytes = set(&bytes, &format!("k{}", n * 7 % 400), Some(&n.to_string()));
-        }
-        let entries = Entries::trusted(&bytes);
-        let index = Index::new(entries);
-        for n in 0..400 {
-            let key = format!("k{n}");
-            assert_eq!(index.get(entries, &key), entries.get(&key), "{key}");
-        }
-        assert_eq!(
-            Index::new(Entries::default()).get(Entries::default(), "k"),
-            None
-        );
     }
 
     #[test]

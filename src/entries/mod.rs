@@ -9,11 +9,11 @@
 //! bytes, ends the entries.
 
 mod change;
+mod edited;
 mod format;
-mod index;
 
 pub(crate) use self::{
     change::{Merge, Splice},
-    format::{Entries, MAX_VALUE_LEN, Malformed, entry_len},
-    index::Index,
+    edited::Edited,
+    format::{Entries, MAX_VALUE_LEN, Malformed},
 };

@@ -5,12 +5,11 @@ use std::sync::MutexGuard;
 use super::{
     incoming::{Incoming, Origin},
     outcome::{Comparison, Content, Outcome},
-    pending::Pending,
     progress::{Progress, SavedSession},
     rules::Rules,
 };
 use crate::{
-    entries::Entries,
+    entries::{Edited, Entries},
     error::Error,
     record::{Head, SessionId, Times},
 };
@@ -21,9 +20,7 @@ pub(super) struct Changes {
     pub(super) id: Option<SessionId>,
     pub(super) times: Times,
     pub(super) owner: Option<Box<str>>,
-    pub(super) entries: Option<Vec<u8>>,
-    /// Changes of `entries` that are not made yet. There are none while `entries` is `None`.
-    pub(super) pending: Option<Box<Pending>>,
+    pub(super) entries: Option<Edited>,
     pub(super) logged_in: bool,
     /// The session could not be sent, or another request ended it.
     pub(super) lost: bool,
@@ -45,37 +42,35 @@ pub(super) struct Locked<'a> {
 }
 
 impl Locked<'_> {
-    /// The entries, after all pending changes are made.
     pub(super) fn entries(&mut self) -> Entries<'_> {
-        self.merge();
-        self.merged()
+        self.sort();
+        self.sorted()
     }
 
-    /// The owner, and the entries after all pending changes are made.
+    /// The owner and the entries.
     pub(super) fn content(&mut self) -> (Option<&str>, Entries<'_>) {
-        self.merge();
-        (self.owner(), self.merged())
+        self.sort();
+        (self.owner(), self.sorted())
     }
 
-    /// The value of one entry. Pending changes stay pending.
+    /// The value of one entry.
     pub(super) fn value(&self, key: &str) -> Option<&[u8]> {
-        match &self.changes.pending {
-            Some(pending) => pending.value(self.merged(), key),
-            None => self.merged().get(key),
+        match &self.changes.entries {
+            Some(edited) => edited.get(key),
+            None => entries_of(self.incoming).get(key),
         }
     }
 
-    fn merge(&mut self) {
-        if let Some(pending) = &self.changes.pending {
-            let bytes = pending.merge(self.merged()).apply();
-            self.changes.set_entries(bytes);
+    fn sort(&mut self) {
+        if let Some(edited) = &mut self.changes.entries {
+            edited.sort();
         }
     }
 
-    /// The entries without the pending changes.
-    fn merged(&self) -> Entries<'_> {
-        match self.changes.entries.as_deref() {
-            Some(bytes) => Entries::trusted(bytes),
+    /// The entries, after [`sort`](Self::sort).
+    fn sorted(&self) -> Entries<'_> {
+        match &self.changes.entries {
+            Some(edited) => edited.sorted(),
             None => entries_of(self.incoming),
         }
     }
@@ -101,7 +96,7 @@ impl Locked<'_> {
 
     /// Decides what the response has to do, from what changed.
     pub(super) fn outcome(&mut self) -> Outcome {
-        self.merge();
+        self.sort();
         let changes = &*self.changes;
         if changes.logged_out() {
             return Outcome::LOGGED_OUT;
@@ -120,7 +115,7 @@ impl Locked<'_> {
             id: changes.id,
             times: changes.times,
             owner: self.owner(),
-            entries: self.merged(),
+            entries: self.sorted(),
             content_was_set,
             logged_in: changes.logged_in,
             shared: self
@@ -178,7 +173,6 @@ impl Changes {
             times,
             owner: None,
             entries: None,
-            pending: None,
             logged_in: false,
             lost: false,
             progress: None,
@@ -187,8 +181,7 @@ impl Changes {
 
     /// Sets all entries at once.
     pub(super) fn set_entries(&mut self, bytes: Vec<u8>) {
-        self.pending = None;
-        self.entries = Some(bytes);
+        self.entries = Some(Edited::new(bytes));
     }
 
     pub(super) fn logged_out(&self) -> bool {

@@ -191,16 +191,15 @@ impl Draft {
 
     /// The length of a cookie, name and value, that holds the session.
     pub(crate) fn cookie_len(&self, rules: &Rules) -> usize {
-        let owner = self.owner.as_deref();
+        let owner = self.owner.as_deref().map(str::len);
         rules.limits.cookie_len(owner, self.entries.len())
     }
 
     fn check_size(&self, rules: &Rules) -> Result<(), Error> {
+        let owner = self.owner.as_deref().map(str::len);
         let entries = Entries::trusted(&self.entries);
         rules
             .limits
-            .check(self.owner.as_deref(), self.entries.len(), || {
-                entries.sizes()
-            })
+            .check(owner, self.entries.len(), || entries.sizes())
     }
 }

@@ -4,9 +4,8 @@
 use std::time::Duration;
 
 use super::{
-    changes::{Changes, Locked, Phase, entries_of},
+    changes::{Locked, Phase, entries_of},
     journal::Journal,
-    pending::Pending,
     rules::Rules,
     state::State,
 };
@@ -58,7 +57,9 @@ impl State {
         };
         rules
             .limits
-            .check(Some(owner), entries.as_bytes().len(), || entries.sizes())?;
+            .check(Some(owner.len()), entries.as_bytes().len(), || {
+                entries.sizes()
+            })?;
         if !keeps {
             session.changes.set_entries(Vec::new());
             session.log(rules, Journal::clear);
@@ -169,7 +170,9 @@ impl State {
             false => Vec::new(),
         };
         let merge = Merge::new(entries, values);
-        rules.limits.check(owner, merge.len(), || merge.sizes())?;
+        rules
+            .limits
+            .check(owner.map(str::len), merge.len(), || merge.sizes())?;
         let bytes = merge.apply();
         session.changes.set_entries(bytes);
         session.log(rules, |journal| {
@@ -182,39 +185,24 @@ impl State {
 }
 
 impl Locked<'_> {
-    /// Sets or removes one entry. The first change of a request is made at once. Later ones wait,
-    /// so that they are merged together.
+    /// Sets or removes one entry.
     fn set_entry(&mut self, rules: &Rules, key: &str, value: Option<&[u8]>) -> Result<(), Error> {
-        let (limits, owner) = (&rules.limits, self.owner());
-        let Some(bytes) = &self.changes.entries else {
+        let (limits, owner) = (&rules.limits, self.owner().map(str::len));
+        let Some(edited) = &mut self.changes.entries else {
             let splice = Splice::new(entries_of(self.incoming), key, value);
             if value.is_some() {
                 limits.check(owner, splice.len(), || splice.sizes())?;
             }
             let bytes = splice.apply();
-            self.changes.entries = Some(bytes);
+            self.changes.set_entries(bytes);
             return Ok(());
         };
-        let entries = Entries::trusted(bytes);
-        let none = Pending::default();
-        let pending = self.changes.pending.as_deref().unwrap_or(&none);
-        let len = pending.len_with(entries, key, value);
+        let place = edited.place(key);
         if value.is_some() {
-            limits.check(owner, len, || {
-                let before = pending.merge(entries).apply();
-                Splice::new(Entries::trusted(&before), key, value).sizes()
-            })?;
+            let len = edited.len_with(&place, key, value);
+            limits.check(owner, len, || edited.sizes_with(&place, key, value))?;
         }
-        let Changes {
-            entries: Some(bytes),
-            pending,
-            ..
-        } = &mut *self.changes
-        else {
-            unreachable!("there are entries")
-        };
-        let pending = pending.get_or_insert_default();
-        pending.set(Entries::trusted(bytes), key, value, len);
+        edited.set(place, key, value);
         Ok(())
     }
 

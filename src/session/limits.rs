@@ -31,17 +31,16 @@ pub(crate) enum Measure {
 }
 
 impl Limits {
-    /// The length of a sealed cookie, name and value, with that owner and that many bytes of
-    /// entries.
-    pub(crate) fn cookie_len(&self, owner: Option<&str>, entries: usize) -> usize {
-        self.name_len + seal::token_len(record::encoded_len(owner.map(str::len), entries))
+    /// The length of a sealed cookie, name and value, with that many bytes of owner and entries.
+    pub(crate) fn cookie_len(&self, owner: Option<usize>, entries: usize) -> usize {
+        self.name_len + seal::token_len(record::encoded_len(owner, entries))
     }
 
-    /// Whether a session with that owner and that many bytes of entries fits. `sizes` lists its
-    /// entries, with the length of each value.
+    /// Whether a session with that many bytes of owner and entries fits. `sizes` lists its entries,
+    /// with the length of each value.
     pub(super) fn check(
         &self,
-        owner: Option<&str>,
+        owner: Option<usize>,
         entries: usize,
         sizes: impl FnOnce() -> Vec<(String, usize)>,
     ) -> Result<(), Error> {
@@ -56,7 +55,7 @@ impl Limits {
                 (size, MAX_PAIR, sizes())
             }
             Measure::Stored => {
-                let size = seal::OVERHEAD + record::encoded_len(owner.map(str::len), entries);
+                let size = seal::OVERHEAD + record::encoded_len(owner, entries);
                 if size <= store::MAX_BYTES {
                     return Ok(());
                 }

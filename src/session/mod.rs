@@ -13,7 +13,6 @@ mod json;
 mod life;
 mod limits;
 mod outcome;
-mod pending;
 mod progress;
 mod rules;
 mod state;

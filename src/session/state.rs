@@ -198,7 +198,9 @@ impl State {
         head.times.issue(now);
         let (owner, entries) = session.content();
         let len = entries.as_bytes().len();
-        rules.limits.check(owner, len, || entries.sizes())?;
+        rules
+            .limits
+            .check(owner.map(str::len), len, || entries.sizes())?;
         let bytes = record::encode(head, owner, entries, headroom, tail);
         session.changes.times = head.times;
         Ok((head, bytes))
@@ -248,7 +250,9 @@ impl State {
     pub(crate) fn cookie_len(&self, rules: &Rules) -> usize {
         let mut session = self.lock();
         let (owner, entries) = session.content();
-        rules.limits.cookie_len(owner, entries.as_bytes().len())
+        rules
+            .limits
+            .cookie_len(owner.map(str::len), entries.as_bytes().len())
     }
 
     /// Notes that the store did not answer.
