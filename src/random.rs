@@ -6,8 +6,12 @@ use rand::{Rng, SeedableRng, rngs::StdRng};
 
 use crate::error::Error;
 
+/// The number of bytes that are drawn from the system at once: those of 32 ids.
+const POOL_LEN: usize = 512;
+
 thread_local! {
     static GENERATOR: RefCell<Option<StdRng>> = const { RefCell::new(None) };
+    static POOL: RefCell<Pool> = const { RefCell::new(Pool { bytes: [0; POOL_LEN], left: 0 }) };
 }
 
 /// The random sources of a layer.
@@ -21,12 +25,39 @@ pub(crate) struct Sources {
 
 impl Sources {
     pub(crate) const DEFAULT: Self = Self {
-        ids: from_system,
+        ids: from_pool,
         hedge: from_thread,
     };
 }
 
-/// Fills `bytes` from the operating system, in one call. Used for session ids and seeds.
+/// Bytes from the operating system that are not used yet.
+struct Pool {
+    bytes: [u8; POOL_LEN],
+    left: usize,
+}
+
+/// Fills `bytes` from the operating system, which is asked for many at once: a call costs as much
+/// as a seal.
+///
+/// Processes that share a pool (after a fork, or from a restored snapshot) draw the same ids. That
+/// is harmless: an id gives no access, other processes do not know it, and a store that has a row
+/// with that id already refuses the new one.
+pub(crate) fn from_pool(bytes: &mut [u8]) -> Result<(), Error> {
+    POOL.with_borrow_mut(|pool| {
+        if pool.left < bytes.len() {
+            from_system(&mut pool.bytes)?;
+            pool.left = POOL_LEN;
+        }
+        let end = pool.left;
+        pool.left -= bytes.len();
+        let drawn = &mut pool.bytes[pool.left..end];
+        bytes.copy_from_slice(drawn);
+        drawn.fill(0);
+        Ok(())
+    })
+}
+
+/// Fills `bytes` from the operating system, in one call.
 pub(crate) fn from_system(bytes: &mut [u8]) -> Result<(), Error> {
     getrandom::fill(bytes).map_err(Error::entropy)
 }

@@ -1,37 +1,65 @@
 //! Entries that change one by one. Many changes cost what they add, not a copy of all entries each.
 
-use std::ops::Range;
+use std::{cmp::Ordering, ops::Range};
 
 use super::format::{Entries, append, entry_at, entry_len};
+
+/// After this many bytes of walks through the entries, an index pays off.
+const WALKED: usize = 2048;
 
 /// The number of bytes of replaced entries that are kept in any case.
 const REPLACED: usize = 4096;
 
+/// The number of bytes for which there is room from the start.
+const ROOM: usize = 256;
+
 /// Entries that change one by one.
 ///
-/// A new entry is appended, whatever its key, until [`sort`](Self::sort).
+/// The first changes are made in place, after a walk through the entries. When that has cost enough,
+/// the entries get an index, and from then on each new entry is appended, until
+/// [`sort`](Self::sort).
 pub(crate) struct Edited {
     /// Encoded entries. Unless they are `tidy`, they are not sorted, and some are replaced.
     bytes: Vec<u8>,
-    /// Where each entry starts in `bytes`, sorted by key. Empty until the first change.
-    starts: Vec<u32>,
-    /// The length of all entries, without replaced ones.
-    len: usize,
     /// Whether `bytes` are the canonical encoding.
     tidy: bool,
+    /// The length of all entries, without replaced ones.
+    len: usize,
+    /// The number of bytes that were walked through, or moved.
+    walked: usize,
+    /// Where the last entry starts, if it was appended. Keys often come in order, and then no walk
+    /// is needed.
+    last: Option<usize>,
+    /// The index: where each entry starts in `bytes`, sorted by key. Empty if there is none.
+    starts: Vec<u32>,
 }
 
-/// Where a key's entry is in the list of all entries, or where it would be.
-pub(crate) struct Place(Result<usize, usize>);
+/// Where the entry of a key is, or where it would be.
+pub(crate) enum Place {
+    /// In the bytes. If there is no entry, the empty range where it would be inserted.
+    Bytes(Range<usize>),
+    /// In the index.
+    Start(Result<usize, usize>),
+}
 
 impl Edited {
-    /// Takes bytes that [`Splice`](super::Splice) or [`Merge`](super::Merge) returned.
+    /// Copies the entries, to change them.
+    pub(crate) fn copy(entries: Entries<'_>) -> Self {
+        let entries = entries.as_bytes();
+        let mut bytes = Vec::with_capacity(entries.len() + ROOM);
+        bytes.extend_from_slice(entries);
+        Self::new(bytes)
+    }
+
+    /// Takes bytes that [`Merge`](super::Merge) returned.
     pub(crate) fn new(bytes: Vec<u8>) -> Self {
         Self {
-            len: bytes.len(),
-            bytes,
-            starts: Vec::new(),
             tidy: true,
+            len: bytes.len(),
+            walked: 0,
+            last: None,
+            starts: Vec::new(),
+            bytes,
         }
     }
 
@@ -48,6 +76,7 @@ impl Edited {
         }
         self.bytes = bytes;
         self.tidy = true;
+        self.last = None;
     }
 
     /// The entries. [`sort`](Self::sort) has to be called before.
@@ -57,78 +86,132 @@ impl Edited {
     }
 
     /// The value of an entry.
-    pub(crate) fn get(&self, key: &str) -> Option<&[u8]> {
-        if self.starts.is_empty() {
-            return Entries::trusted(&self.bytes).get(key);
-        }
-        let found = self.search(key).ok()?;
-        Some(self.entry(found).1)
+    pub(crate) fn get(&mut self, key: &str) -> Option<&[u8]> {
+        let place = self.place(key);
+        let range = self.replaced(&place);
+        (!range.is_empty()).then(|| self.entry_from(range.start).1)
     }
 
-    /// Finds the place of a key, for a change. It is valid until the next change.
+    /// Finds the place of a key. It is valid until the next change.
+    #[inline]
     pub(crate) fn place(&mut self, key: &str) -> Place {
         if self.starts.is_empty() {
+            let end = self.bytes.len();
+            if let Some(last) = self.last
+                && self.entry_from(last).0 < key.as_bytes()
+            {
+                return Place::Bytes(end..end);
+            }
+            if self.walked <= WALKED {
+                self.walked += end;
+                return Place::Bytes(self.walk_to(key));
+            }
             let starts = Entries::trusted(&self.bytes).walk();
             self.starts.extend(starts.map(|(start, _)| offset(start)));
-            self.starts.reserve(16);
         }
-        Place(self.search(key))
+        Place::Start(self.search(key))
     }
 
     /// The length of the entries after a change.
-    pub(crate) fn len_with(&self, Place(at): &Place, key: &str, value: Option<&[u8]>) -> usize {
-        let replaced = at.map_or(0, |at| self.range(at).len());
+    #[inline]
+    pub(crate) fn len_with(&self, place: &Place, key: &str, value: Option<&[u8]>) -> usize {
+        let replaced = self.replaced(place).len();
         self.len - replaced + value.map_or(0, |value| entry_len(key, value))
     }
 
     /// Each key with the length of its value after a change.
-    pub(crate) fn sizes_with(
-        &self,
-        Place(at): &Place,
-        key: &str,
-        value: Option<&[u8]>,
-    ) -> Vec<(String, usize)> {
-        let others = (0..self.starts.len()).filter(|n| *at != Ok(*n));
-        let others = others.map(|n| self.entry(n));
-        let changed = value.map(|value| (key.as_bytes(), value));
+    pub(crate) fn sizes_with(&mut self, key: &str, value: Option<&[u8]>) -> Vec<(String, usize)> {
+        self.sort();
+        let others = self.sorted().iter().filter(|(other, _)| *other != key);
+        let changed = value.map(|value| (key, value));
         others
             .chain(changed)
-            .map(|(key, value)| (String::from_utf8_lossy(key).into_owned(), value.len()))
+            .map(|(key, value)| (key.to_owned(), value.len()))
             .collect()
     }
 
     /// Sets or removes an entry. The value must have at most [`MAX_VALUE_LEN`] bytes.
     ///
     /// [`MAX_VALUE_LEN`]: super::MAX_VALUE_LEN
-    pub(crate) fn set(&mut self, Place(at): Place, key: &str, value: Option<&[u8]>) {
-        self.len = self.len_with(&Place(at), key, value);
-        let start = offset(self.bytes.len());
+    #[inline]
+    pub(crate) fn set(&mut self, place: Place, key: &str, value: Option<&[u8]>) {
+        let replaced = self.replaced(&place);
+        let added = value.map_or(0, |value| entry_len(key, value));
+        self.len = self.len - replaced.len() + added;
         if let Some(value) = value {
+            if added == replaced.len() {
+                self.bytes[replaced.end - value.len()..replaced.end].copy_from_slice(value);
+                return;
+            }
             append(&mut self.bytes, key.as_bytes(), value);
         }
-        match (at, value) {
-            (Ok(at), Some(_)) => self.starts[at] = start,
-            (Ok(at), None) => drop(self.starts.remove(at)),
-            (Err(at), Some(_)) => {
-                self.tidy &= at == self.starts.len();
-                self.starts.insert(at, start);
+        let end = self.bytes.len() - added;
+        match (place, value) {
+            (Place::Bytes(_), Some(_)) if replaced.start == end => self.last = Some(end),
+            (Place::Bytes(_), _) => {
+                self.last = None;
+                // the new entry comes from the end to its place, and the old one goes
+                self.bytes[replaced.start..].rotate_right(added);
+                let old = replaced.start + added..replaced.end + added;
+                self.bytes.drain(old);
             }
-            (Err(_), None) => {}
-        }
-        if at.is_ok() {
-            self.tidy = false;
-            if self.bytes.len() > 2 * self.len + REPLACED {
-                self.sort();
+            (Place::Start(Err(at)), Some(_)) => {
+                self.tidy &= at == self.starts.len();
+                self.starts.insert(at, offset(end));
+            }
+            (Place::Start(Err(_)), None) => {}
+            (Place::Start(Ok(at)), value) => {
+                self.tidy = false;
+                match value {
+                    Some(_) => self.starts[at] = offset(end),
+                    None => drop(self.starts.remove(at)),
+                }
+                if self.starts.is_empty() || self.bytes.len() > 2 * self.len + REPLACED {
+                    self.sort();
+                }
             }
         }
     }
 
+    /// Sets or removes an entry without a limit. Returns the length of all entries.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn change(&mut self, key: &str, value: Option<&[u8]>) -> usize {
+        let place = self.place(key);
+        let len = self.len_with(&place, key, value);
+        self.set(place, key, value);
+        len
+    }
+
+    /// The bytes that a change replaces.
+    #[inline]
+    fn replaced(&self, place: &Place) -> Range<usize> {
+        match place {
+            Place::Bytes(range) => range.clone(),
+            Place::Start(Ok(at)) => self.range(*at),
+            Place::Start(Err(_)) => 0..0,
+        }
+    }
+
+    /// The range of that key's entry, or where it would be inserted.
+    fn walk_to(&self, key: &str) -> Range<usize> {
+        let entries = Entries::trusted(&self.bytes);
+        for (start, entry) in entries.walk() {
+            match entry.key.cmp(key.as_bytes()) {
+                Ordering::Less => {}
+                Ordering::Equal => return start..entry.end,
+                Ordering::Greater => return start..start,
+            }
+        }
+        self.bytes.len()..self.bytes.len()
+    }
+
     /// Searches a key. Keys often come in order, so the last one is compared first.
+    #[inline]
     fn search(&self, key: &str) -> Result<usize, usize> {
         let key = key.as_bytes();
         match self.starts.len().checked_sub(1) {
             Some(last) if self.entry(last).0 >= key => self.starts.binary_search_by(|&start| {
-                let (found, _) = self.entry_from(start);
+                let (found, _) = self.entry_from(start as usize);
                 found.cmp(key)
             }),
             _ => Err(self.starts.len()),
@@ -136,16 +219,19 @@ impl Edited {
     }
 
     /// The key and the value of an entry.
+    #[inline]
     fn entry(&self, at: usize) -> (&[u8], &[u8]) {
-        self.entry_from(self.starts[at])
+        self.entry_from(self.starts[at] as usize)
     }
 
-    fn entry_from(&self, start: u32) -> (&[u8], &[u8]) {
-        let entry = entry_at(&self.bytes, start as usize).ok().flatten();
+    #[inline]
+    fn entry_from(&self, start: usize) -> (&[u8], &[u8]) {
+        let entry = entry_at(&self.bytes, start).ok().flatten();
         let entry = entry.expect("an entry starts there");
         (entry.key, entry.value)
     }
 
+    #[inline]
     fn range(&self, at: usize) -> Range<usize> {
         let (key, value) = self.entry(at);
         let start = self.starts[at] as usize;
@@ -174,17 +260,10 @@ mod tests {
         edited.sorted()
     }
 
-    fn set(edited: &mut Edited, key: &str, value: Option<&[u8]>) {
-        let place = edited.place(key);
-        let len = edited.len_with(&place, key, value);
-        edited.set(place, key, value);
-        assert_eq!(edited.len, len);
-    }
-
     /// Makes many changes in an order that repeats keys, to no entries, one, and many.
     #[test]
     fn changes_are_made_as_a_map_would_make_them() {
-        for before in [0, 1, 300] {
+        for before in [0, 1, 20, 300] {
             let key = |n: usize| format!("k{}", n * 37 % 101);
             let text = |n: usize| n.to_string().into_bytes();
             let mut map: BTreeMap<String, Vec<u8>> =
@@ -194,7 +273,7 @@ mod tests {
                 for n in 0..200 {
                     let value = (n % 3 != 0).then(|| text(n * n));
                     assert_eq!(edited.get(&key(n)), map.get(&key(n)).map(Vec::as_slice));
-                    set(&mut edited, &key(n), value.as_deref());
+                    edited.change(&key(n), value.as_deref());
                     match value {
                         Some(value) => map.insert(key(n), value),
                         None => map.remove(&key(n)),
@@ -211,26 +290,45 @@ mod tests {
     }
 
     #[test]
-    fn entries_that_come_in_order_are_not_sorted_again() {
+    fn entries_can_be_removed_and_set_again() {
         let mut edited = Edited::new(Vec::new());
-        for n in 0..100 {
-            set(&mut edited, &format!("k{n:02}"), Some(b"1"));
+        for round in 0..3 {
+            for n in 0..200 {
+                edited.change(&format!("k{n}"), Some(b"1"));
+            }
+            assert_eq!(edited.starts.len(), 200, "{round}");
+            for n in 0..200 {
+                assert_eq!(edited.get(&format!("k{n}")), Some(&b"1"[..]));
+                edited.change(&format!("k{n}"), None);
+                assert_eq!(edited.get(&format!("k{n}")), None);
+            }
+            assert_eq!(sorted(&mut edited).as_bytes(), b"");
+            edited.change("k", Some(b"2"));
+            assert_eq!(sorted(&mut edited).as_bytes(), b"\x01k\x012");
+            edited.change("k", None);
         }
+    }
+
+    #[test]
+    fn entries_that_come_in_order_are_neither_walked_through_nor_sorted() {
+        let mut edited = Edited::new(Vec::new());
+        for n in 0..200 {
+            edited.change(&format!("k{n:03}"), Some(b"1"));
+        }
+        assert!(edited.walked < 10 && edited.starts.is_empty());
         let place = edited.bytes.as_ptr();
         assert_eq!(sorted(&mut edited).as_bytes().as_ptr(), place);
-        set(&mut edited, "k50", Some(b"2"));
-        assert_eq!(sorted(&mut edited).get("k50"), Some(&b"2"[..]));
+        // nor are those whose values keep their lengths
+        edited.change("k050", Some(b"2"));
+        assert_eq!(sorted(&mut edited).as_bytes().as_ptr(), place);
+        assert_eq!(sorted(&mut edited).get("k050"), Some(&b"2"[..]));
     }
 
     #[test]
     fn replaced_entries_are_freed() {
         let mut edited = Edited::new(Vec::new());
         for n in 0..100_000 {
-            set(
-                &mut edited,
-                ["a", "b", "c"][n % 3],
-                Some(n.to_string().as_bytes()),
-            );
+            edited.change(["a", "b", "c"][n % 3], Some(n.to_string().as_bytes()));
             assert!(edited.bytes.len() <= 2 * edited.len + REPLACED);
         }
         assert_eq!(
@@ -243,11 +341,10 @@ mod tests {
     #[test]
     fn sizes_are_measured_after_the_change() {
         let mut edited = Edited::new(Vec::new());
-        set(&mut edited, "b", Some(b"22"));
-        set(&mut edited, "a", Some(b"1"));
+        edited.change("b", Some(b"22"));
+        edited.change("a", Some(b"1"));
         let mut sizes = |key: &str, value: Option<&[u8]>| {
-            let place = edited.place(key);
-            let sizes = edited.sizes_with(&place, key, value);
+            let sizes = edited.sizes_with(key, value);
             sizes
                 .into_iter()
                 .map(|(key, len)| format!("{key}{len}"))

@@ -8,12 +8,12 @@
 //! Keys are strictly ascending, so equal entries have equal bytes. A klen of 0, or the end of the
 //! bytes, ends the entries.
 
-mod change;
 mod edited;
 mod format;
+mod merge;
 
 pub(crate) use self::{
-    change::{Merge, Splice},
     edited::Edited,
     format::{Entries, MAX_VALUE_LEN, Malformed},
+    merge::Merge,
 };

@@ -229,7 +229,7 @@ mod tests {
     use crate::{
         KeyRing, SessionLayer,
         cookie::MAX_PAIR,
-        entries::{Entries, Splice},
+        entries::{Entries, Merge},
         inside::{committed, with_events},
         record,
         request::{Slot, Value},
@@ -255,8 +255,8 @@ mod tests {
         };
 
         let json = format!("\"{}\"", "x".repeat(2956));
-        let entries = Splice::new(Entries::default(), "k", Some(json.as_bytes())).apply();
-        let entries = Splice::new(Entries::trusted(&entries), "n", Some(b"1")).apply();
+        let values = vec![("k", Some(json.as_bytes())), ("n", Some(&b"1"[..]))];
+        let entries = Merge::new(Entries::default(), values).apply();
         let mut record = record::encode(head, None, Entries::trusted(&entries), seal::HEADROOM, 0);
         record.truncate(record.len() - record.iter().rev().take_while(|&&b| b == 0).count());
         let bytes = seal::seal(keys.current(), b"", &[1; seal::RANDOM_LEN], record);

@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::{io, sync::Arc};
 
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -55,8 +55,12 @@ impl Session {
     /// [`ErrorKind::Late`]. The session then stays as it was.
     pub fn insert(&self, key: &str, value: impl Serialize) -> Result<(), Error> {
         check_key(key)?;
-        let json = to_json(key, &value)?;
-        self.change("insert", self.state().set(self.rules(), key, json))?;
+        let mut json = json::Buffer::new();
+        to_json(&mut json, key, &value)?;
+        self.change(
+            "insert",
+            self.state().set(self.rules(), key, json.as_bytes()),
+        )?;
         Ok(())
     }
 
@@ -249,7 +253,8 @@ fn computed<T: Serialize + DeserializeOwned>(
     f: impl Fn(Option<T>) -> T,
 ) -> Result<(T, Vec<u8>), Error> {
     let value = f(before.map(|json| from_json(key, json)).transpose()?);
-    let json = to_json(key, &value)?;
+    let mut json = Vec::with_capacity(128);
+    to_json(&mut json, key, &value)?;
     Ok((value, json))
 }
 
@@ -260,11 +265,8 @@ fn check_key(key: &str) -> Result<(), Error> {
     }
 }
 
-fn to_json<T: Serialize>(key: &str, value: &T) -> Result<Vec<u8>, Error> {
-    let mut json = Vec::with_capacity(128);
-    json::append(&mut json, value)
-        .map_err(|Refused(reason)| Error::encoding::<T>(Some(key), reason))?;
-    Ok(json)
+fn to_json<T: Serialize>(out: &mut impl io::Write, key: &str, value: &T) -> Result<(), Error> {
+    json::append(out, value).map_err(|Refused(reason)| Error::encoding::<T>(Some(key), reason))
 }
 
 fn from_json<T: DeserializeOwned>(key: &str, json: &[u8]) -> Result<T, Error> {

@@ -54,8 +54,8 @@ impl Locked<'_> {
     }
 
     /// The value of one entry.
-    pub(super) fn value(&self, key: &str) -> Option<&[u8]> {
-        match &self.changes.entries {
+    pub(super) fn value(&mut self, key: &str) -> Option<&[u8]> {
+        match &mut self.changes.entries {
             Some(edited) => edited.get(key),
             None => entries_of(self.incoming).get(key),
         }
@@ -75,6 +75,7 @@ impl Locked<'_> {
         }
     }
 
+    #[inline]
     pub(super) fn owner(&self) -> Option<&str> {
         match self.changes.logged_out() {
             true => None,

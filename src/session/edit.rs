@@ -10,7 +10,7 @@ use super::{
     state::State,
 };
 use crate::{
-    entries::{Entries, Merge, Splice},
+    entries::{Edited, Entries, Merge},
     error::{Error, ErrorKind},
 };
 
@@ -35,6 +35,7 @@ impl From<ErrorKind> for Refused {
 
 impl State {
     /// The session, if it can still change.
+    #[inline]
     pub(super) fn edit(&self) -> Result<Locked<'_>, Refused> {
         let session = self.lock();
         match session.changes.phase {
@@ -115,10 +116,10 @@ impl State {
     }
 
     /// Sets an entry to a value that was serialized outside the lock.
-    pub(super) fn set(&self, rules: &Rules, key: &str, value: Vec<u8>) -> Result<(), Refused> {
+    pub(super) fn set(&self, rules: &Rules, key: &str, value: &[u8]) -> Result<(), Refused> {
         let mut session = self.edit()?;
-        session.set_entry(rules, key, Some(&value))?;
-        session.log(rules, |journal| journal.set(key, Some(value)));
+        session.set_entry(rules, key, Some(value))?;
+        session.log(rules, |journal| journal.set(key, Some(value.to_vec())));
         Ok(())
     }
 
@@ -186,27 +187,23 @@ impl State {
 
 impl Locked<'_> {
     /// Sets or removes one entry.
+    #[inline]
     fn set_entry(&mut self, rules: &Rules, key: &str, value: Option<&[u8]>) -> Result<(), Error> {
         let (limits, owner) = (&rules.limits, self.owner().map(str::len));
-        let Some(edited) = &mut self.changes.entries else {
-            let splice = Splice::new(entries_of(self.incoming), key, value);
-            if value.is_some() {
-                limits.check(owner, splice.len(), || splice.sizes())?;
-            }
-            let bytes = splice.apply();
-            self.changes.set_entries(bytes);
-            return Ok(());
-        };
+        let incoming = self.incoming;
+        let edited = &mut self.changes.entries;
+        let edited = edited.get_or_insert_with(|| Edited::copy(entries_of(incoming)));
         let place = edited.place(key);
         if value.is_some() {
             let len = edited.len_with(&place, key, value);
-            limits.check(owner, len, || edited.sizes_with(&place, key, value))?;
+            limits.check(owner, len, || edited.sizes_with(key, value))?;
         }
         edited.set(place, key, value);
         Ok(())
     }
 
     /// Adds a change to the journal if it may have to be replayed.
+    #[inline]
     fn log(&mut self, rules: &Rules, note: impl FnOnce(&mut Journal)) {
         if rules.logs_changes {
             note(&mut self.progress().journal);

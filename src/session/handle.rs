@@ -79,10 +79,12 @@ impl Session {
         Self { request }
     }
 
+    #[inline]
     pub(crate) fn state(&self) -> &State {
         self.request.state()
     }
 
+    #[inline]
     pub(super) fn rules(&self) -> &Rules {
         self.request.rules()
     }

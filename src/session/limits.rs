@@ -32,12 +32,14 @@ pub(crate) enum Measure {
 
 impl Limits {
     /// The length of a sealed cookie, name and value, with that many bytes of owner and entries.
+    #[inline]
     pub(crate) fn cookie_len(&self, owner: Option<usize>, entries: usize) -> usize {
         self.name_len + seal::token_len(record::encoded_len(owner, entries))
     }
 
     /// Whether a session with that many bytes of owner and entries fits. `sizes` lists its entries,
     /// with the length of each value.
+    #[inline]
     pub(super) fn check(
         &self,
         owner: Option<usize>,

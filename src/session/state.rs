@@ -81,7 +81,7 @@ impl State {
 
     /// The JSON of an entry, borrowed from what came in if no entry changed.
     pub(super) fn value(&self, key: &str) -> Option<Cow<'_, [u8]>> {
-        let session = self.lock();
+        let mut session = self.lock();
         match &session.changes.entries {
             None => entries_of(self.incoming()).get(key).map(Cow::Borrowed),
             Some(_) => session.value(key).map(|value| Cow::Owned(value.to_vec())),

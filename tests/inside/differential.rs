@@ -12,7 +12,7 @@ use rand::{Rng as _, RngExt as _, SeedableRng as _, rngs::StdRng};
 use serde_json::{Value, json};
 
 use crate::{
-    entries::{Entries, Splice},
+    entries::Edited,
     key::{Context, KeyRing, Keys, Purpose, Secret},
     record::{self, Head, Record, SessionId, Times},
     seal::{self, HEADROOM, TAG_LEN},
@@ -151,11 +151,12 @@ fn random_record(rng: &mut StdRng) -> Value {
 fn encode(record: &Value) -> Vec<u8> {
     let number = |field: &str| record[field].as_u64().expect("a number");
     let number_32 = |field| u32::try_from(number(field)).expect("32 bits");
-    let mut entries = Vec::new();
+    let mut entries = Edited::new(Vec::new());
     for entry in record["entries"].as_array().expect("a list").iter().rev() {
         let [key, value] = [0, 1].map(|n| entry[n].as_str().expect("text"));
-        entries = Splice::new(Entries::trusted(&entries), key, Some(&unhex(value))).apply();
+        entries.change(key, Some(&unhex(value)));
     }
+    entries.sort();
     let id = unhex(record["id"].as_str().expect("text"));
     let head = Head {
         id: SessionId::new(id.try_into().expect("16 bytes")),
@@ -167,7 +168,7 @@ fn encode(record: &Value) -> Vec<u8> {
         },
     };
     let owner = record["owner"].as_str();
-    record::encode(head, owner, Entries::trusted(&entries), HEADROOM, TAG_LEN)
+    record::encode(head, owner, entries.sorted(), HEADROOM, TAG_LEN)
 }
 
 /// Sends all queries to one process of the other implementation. Returns its answers.

@@ -1,9 +1,10 @@
 //! Values as JSON. What is written can be read again: values that `serde_json` would write but not
 //! read are refused.
 
+mod buffer;
 mod checked;
 
-use std::{cell::Cell, collections::BTreeMap, fmt};
+use std::{cell::Cell, collections::BTreeMap, fmt, io};
 
 use serde::{
     Serialize, Serializer,
@@ -12,6 +13,7 @@ use serde::{
 };
 use serde_json::Value;
 
+pub(super) use self::buffer::Buffer;
 use self::checked::Checked;
 
 const NOT_A_KEY: &str = "a key is neither text, a number, a bool nor a variant";
@@ -36,7 +38,10 @@ impl ser::Error for Refused {
 }
 
 /// Appends the JSON of a value.
-pub(super) fn append<T: Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) -> Result<(), Refused> {
+pub(super) fn append<T: Serialize + ?Sized>(
+    out: &mut impl io::Write,
+    value: &T,
+) -> Result<(), Refused> {
     let fault = Cell::new(None);
     let mut json = serde_json::Serializer::new(out);
     let checked = Checked::new(&mut json, &fault);

@@ -7,7 +7,7 @@ use proptest::{collection::vec, prelude::*, sample::Index};
 use super::{bytes, config, name};
 use crate::{
     clock::MAX_MILLIS,
-    entries::{Entries, Merge, Splice},
+    entries::{Edited, Entries, Merge},
     record::{self, Head, Record, SessionId, Times},
 };
 
@@ -50,10 +50,12 @@ prop_compose! {
 }
 
 fn set_all<'a>(entries: impl IntoIterator<Item = (&'a String, &'a Vec<u8>)>) -> Vec<u8> {
-    let set = |bytes: Vec<u8>, (key, value): (&String, &Vec<u8>)| {
-        Splice::new(Entries::trusted(&bytes), key, Some(value)).apply()
-    };
-    entries.into_iter().fold(Vec::new(), set)
+    let mut edited = Edited::new(Vec::new());
+    for (key, value) in entries {
+        edited.change(key, Some(value));
+    }
+    edited.sort();
+    edited.sorted().as_bytes().to_vec()
 }
 
 fn map(entries: Entries<'_>) -> Map {
@@ -258,27 +260,28 @@ proptest! {
 
     #[test]
     fn entries_behave_like_a_sorted_map(ops in vec(op(), 1..16)) {
-        let (mut bytes, mut model) = (Vec::new(), Map::new());
+        let (mut edited, mut model) = (Edited::new(Vec::new()), Map::new());
         for op in ops {
-            let entries = Entries::trusted(&bytes);
-            let splice = match &op {
+            let (key, value) = match &op {
                 Op::Get(key) => {
-                    prop_assert_eq!(entries.get(key), model.get(key).map(|value| &value[..]));
+                    prop_assert_eq!(edited.get(key), model.get(key).map(|value| &value[..]));
                     continue;
                 }
-                Op::Set(key, value) => Splice::new(entries, key, Some(value)),
-                Op::Remove(key) => Splice::new(entries, key, None),
+                Op::Set(key, value) => (key, Some(&value[..])),
+                Op::Remove(key) => (key, None),
             };
-            let (after, len, sizes) = (splice.apply(), splice.len(), splice.sizes());
+            let sizes = edited.sizes_with(key, value);
+            let len = edited.change(key, value);
             match op {
                 Op::Set(key, value) => model.insert(key, value),
                 Op::Remove(key) | Op::Get(key) => model.remove(&key),
             };
-            prop_assert_eq!(len, after.len());
+            edited.sort();
+            let bytes = edited.sorted().as_bytes();
+            prop_assert_eq!(len, bytes.len());
             let lengths = model.iter().map(|(key, value)| (key.clone(), value.len()));
             prop_assert_eq!(sizes.into_iter().collect::<BTreeMap<_, _>>(), lengths.collect());
-            bytes = after;
-            prop_assert_eq!(map(Entries::parse(&bytes).expect("canonical")), model.clone());
+            prop_assert_eq!(map(Entries::parse(bytes).expect("canonical")), model.clone());
         }
     }
 
@@ -289,13 +292,16 @@ proptest! {
             Op::Set(key, value) => (&**key, Some(&**value)),
             Op::Remove(key) | Op::Get(key) => (&**key, None),
         }).collect();
-        let one_by_one = changes.iter().fold(before.clone(), |bytes, (key, value)| {
-            Splice::new(Entries::trusted(&bytes), key, *value).apply()
-        });
+        let mut edited = Edited::copy(Entries::trusted(&before));
+        for (key, value) in &changes {
+            edited.change(key, *value);
+        }
+        edited.sort();
+        let one_by_one = edited.sorted().as_bytes();
         let merge = Merge::new(Entries::trusted(&before), changes);
         prop_assert_eq!(merge.len(), one_by_one.len());
         let sizes: BTreeMap<_, _> = merge.sizes().into_iter().collect();
-        let lengths = Entries::trusted(&one_by_one).iter().map(|(key, value)| (key.to_owned(), value.len()));
+        let lengths = edited.sorted().iter().map(|(key, value)| (key.to_owned(), value.len()));
         prop_assert_eq!(sizes, lengths.collect());
         prop_assert_eq!(merge.apply(), one_by_one);
     }
@@ -317,7 +323,11 @@ proptest! {
     #[test]
     fn a_change_that_is_undone_leaves_the_same_bytes(plain in plain(), key in name(), other in value()) {
         let before = set_all(&plain.entries);
-        let set = |bytes: &[u8], value: Option<&[u8]>| Splice::new(Entries::trusted(bytes), &key, value).apply();
+        let set = |bytes: &[u8], value: Option<&[u8]>| {
+            let mut edited = Edited::copy(Entries::trusted(bytes));
+            edited.change(&key, value);
+            edited.sorted().as_bytes().to_vec()
+        };
         let changed = set(&before, Some(&other));
         prop_assert_eq!(set(&changed, Entries::trusted(&before).get(&key)), before.clone());
         prop_assert_eq!(set(&set(&before, None), Entries::trusted(&before).get(&key)), before);
@@ -325,7 +335,9 @@ proptest! {
 
     #[test]
     fn lengths_are_encoded_in_base_128(len in prop_oneof![1..300_usize, 16_000..17_000_usize, 60_000..70_000_usize]) {
-        let bytes = Splice::new(Entries::default(), "k", Some(&vec![7; len])).apply();
+        let mut edited = Edited::new(Vec::new());
+        edited.change("k", Some(&vec![7; len]));
+        let bytes = edited.sorted().as_bytes();
         let digits = leb128(len);
         prop_assert_eq!(&bytes[..2], b"\x01k");
         prop_assert_eq!(&bytes[2..2 + digits.len()], &digits[..]);

@@ -1,58 +1,6 @@
-//! Planned changes of entries.
-
-use std::ops::Range;
+//! A planned change of several entries.
 
 use super::format::{Entries, append, entry_len};
-
-/// A planned change of one entry. Its size is known before it is applied.
-pub(crate) struct Splice<'a> {
-    entries: Entries<'a>,
-    range: Range<usize>,
-    key: &'a str,
-    value: Option<&'a [u8]>,
-}
-
-impl<'a> Splice<'a> {
-    /// Plans to set the entry of `key` to `value`, or to remove it if `value` is `None`.
-    ///
-    /// `key` must have 1 to 255 bytes.
-    pub(crate) fn new(entries: Entries<'a>, key: &'a str, value: Option<&'a [u8]>) -> Self {
-        Self {
-            entries,
-            range: entries.place(key),
-            key,
-            value,
-        }
-    }
-
-    /// The length of the entries after the change.
-    pub(crate) fn len(&self) -> usize {
-        let entry = self.value.map_or(0, |value| entry_len(self.key, value));
-        self.entries.as_bytes().len() - self.range.len() + entry
-    }
-
-    /// Each key with the length of its value after the change.
-    pub(crate) fn sizes(&self) -> Vec<(String, usize)> {
-        let others = self.entries.iter().filter(|(key, _)| *key != self.key);
-        let changed = self.value.map(|value| (self.key, value));
-        others
-            .chain(changed)
-            .map(|(key, value)| (key.to_owned(), value.len()))
-            .collect()
-    }
-
-    /// Returns the changed entries. The value must have at most [`MAX_VALUE_LEN`] bytes.
-    pub(crate) fn apply(&self) -> Vec<u8> {
-        let bytes = self.entries.as_bytes();
-        let mut out = Vec::with_capacity(self.len());
-        out.extend_from_slice(&bytes[..self.range.start]);
-        if let Some(value) = self.value {
-            append(&mut out, self.key.as_bytes(), value);
-        }
-        out.extend_from_slice(&bytes[self.range.end..]);
-        out
-    }
-}
 
 /// A planned change of several entries, in one pass. Its size is known before it is applied.
 pub(crate) struct Merge<'a> {
