@@ -30,18 +30,19 @@ impl Sources {
     };
 }
 
-/// Bytes from the operating system that are not used yet.
+/// Bytes from the operating system.
 struct Pool {
     bytes: [u8; POOL_LEN],
+    /// The number of bytes that are not drawn yet, at the front. The others are zero.
     left: usize,
 }
 
-/// Fills `bytes` from the operating system, which is asked for many at once: a call costs as much
-/// as a seal.
+/// Fills `bytes`, the length of an id, from the operating system. It is asked for 32 ids at once,
+/// since a call costs as much as a seal.
 ///
 /// Processes that share a pool (after a fork, or from a restored snapshot) draw the same ids. That
-/// is harmless: an id gives no access, other processes do not know it, and a store that has a row
-/// with that id already refuses the new one.
+/// is harmless: an id gives no access, a process remembers only the ids that it ended itself, and a
+/// store does not create a second row with the same id.
 pub(crate) fn from_pool(bytes: &mut [u8]) -> Result<(), Error> {
     POOL.with_borrow_mut(|pool| {
         if pool.left < bytes.len() {
@@ -84,18 +85,37 @@ pub(crate) fn from_thread(bytes: &mut [u8]) -> Result<(), Error> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
 
     #[test]
     fn draws_differ_within_and_across_threads() {
-        let draw = || {
-            let mut bytes = [0; 32];
-            from_thread(&mut bytes).expect("entropy");
-            bytes
-        };
-        let there = std::thread::spawn(draw).join().expect("no panic");
-        let here = [draw(), draw()];
-        assert_ne!(here[0], here[1]);
-        assert_ne!(here[0], there);
+        for source in [from_thread, from_pool] {
+            let draws = move || {
+                let draws = (0..100).map(|_| {
+                    let mut bytes = [0; 16];
+                    source(&mut bytes).expect("entropy");
+                    bytes
+                });
+                draws.collect::<Vec<_>>()
+            };
+            let there = std::thread::spawn(draws).join().expect("no panic");
+            let all: HashSet<_> = draws().into_iter().chain(there).collect();
+            assert_eq!(all.len(), 200);
+            assert!(!all.contains(&[0; 16]));
+        }
+    }
+
+    #[test]
+    fn the_pool_does_not_keep_what_was_drawn() {
+        let mut bytes = [0; 16];
+        from_pool(&mut bytes).expect("entropy");
+        POOL.with_borrow(|pool| {
+            assert_eq!(pool.left % 16, 0);
+            assert!(pool.bytes[pool.left..].iter().all(|&byte| byte == 0));
+            let next = pool.bytes[..pool.left].chunks(16);
+            assert!(next.clone().all(|next| next != bytes && next != [0; 16]));
+        });
     }
 }
