@@ -2,7 +2,7 @@
 
 use http::{
     HeaderMap, HeaderName, HeaderValue, Response,
-    header::{CACHE_CONTROL, EXPIRES, VARY},
+    header::{CACHE_CONTROL, EXPIRES, Entry, VARY},
 };
 
 /// The reason why caching of a response is restricted.
@@ -103,12 +103,17 @@ impl Said {
 /// Puts `private` first, where a quoted string without an end cannot hide it.
 fn add_private(headers: &mut HeaderMap) {
     let private = HeaderValue::from_static("private");
-    match headers.get_mut(CACHE_CONTROL) {
-        None => drop(headers.insert(CACHE_CONTROL, private)),
-        Some(said) if said.is_empty() => *said = private,
-        Some(said) => {
-            let both = [b"private, ", said.as_bytes()].concat();
-            *said = HeaderValue::from_bytes(&both).expect("both are header values");
+    match headers.entry(CACHE_CONTROL) {
+        Entry::Vacant(entry) => drop(entry.insert(private)),
+        Entry::Occupied(mut entry) => {
+            let said = entry.get_mut();
+            *said = match said.is_empty() {
+                true => private,
+                false => {
+                    let both = [b"private, ", said.as_bytes()].concat();
+                    HeaderValue::from_bytes(&both).expect("both are header values")
+                }
+            };
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{cmp::Ordering, ops::Range};
 
-use super::format::{Entries, append, entry_at, entry_len};
+use super::format::{Entries, Entry, append, entry_at, entry_len};
 
 /// After this many bytes of walks through the entries, an index pays off.
 const WALKED: usize = 2048;
@@ -34,8 +34,17 @@ pub(crate) struct Edited {
     starts: Vec<u32>,
 }
 
+/// A planned change of one entry. Nothing else may change before it is made.
+pub(crate) struct Plan {
+    place: Place,
+    replaced: Range<usize>,
+    added: usize,
+    /// The length of all entries after the change.
+    pub(crate) len: usize,
+}
+
 /// Where the entry of a key is, or where it would be.
-pub(crate) enum Place {
+enum Place {
     /// In the bytes. If there is no entry, the empty range where it would be inserted.
     Bytes(Range<usize>),
     /// In the index.
@@ -70,7 +79,7 @@ impl Edited {
         }
         let mut bytes = Vec::with_capacity(self.len);
         for at in 0..self.starts.len() {
-            let range = self.range(at);
+            let range = self.entry_range(self.starts[at] as usize);
             self.starts[at] = offset(bytes.len());
             bytes.extend_from_slice(&self.bytes[range]);
         }
@@ -88,17 +97,30 @@ impl Edited {
     /// The value of an entry.
     pub(crate) fn get(&mut self, key: &str) -> Option<&[u8]> {
         let place = self.place(key);
-        let range = self.replaced(&place);
-        (!range.is_empty()).then(|| self.entry_from(range.start).1)
+        let range = self.range(&place);
+        (!range.is_empty()).then(|| self.entry(range.start).value)
     }
 
-    /// Finds the place of a key. It is valid until the next change.
+    /// Plans to set or remove an entry.
     #[inline]
-    pub(crate) fn place(&mut self, key: &str) -> Place {
+    pub(crate) fn plan(&mut self, key: &str, value: Option<&[u8]>) -> Plan {
+        let place = self.place(key);
+        let replaced = self.range(&place);
+        let added = value.map_or(0, |value| entry_len(key, value));
+        Plan {
+            len: self.len - replaced.len() + added,
+            place,
+            replaced,
+            added,
+        }
+    }
+
+    #[inline]
+    fn place(&mut self, key: &str) -> Place {
         if self.starts.is_empty() {
             let end = self.bytes.len();
             if let Some(last) = self.last
-                && self.entry_from(last).0 < key.as_bytes()
+                && self.key(last) < key.as_bytes()
             {
                 return Place::Bytes(end..end);
             }
@@ -112,13 +134,6 @@ impl Edited {
         Place::Start(self.search(key))
     }
 
-    /// The length of the entries after a change.
-    #[inline]
-    pub(crate) fn len_with(&self, place: &Place, key: &str, value: Option<&[u8]>) -> usize {
-        let replaced = self.replaced(place).len();
-        self.len - replaced + value.map_or(0, |value| entry_len(key, value))
-    }
-
     /// Each key with the length of its value after a change.
     pub(crate) fn sizes_with(&mut self, key: &str, value: Option<&[u8]>) -> Vec<(String, usize)> {
         self.sort();
@@ -130,14 +145,19 @@ impl Edited {
             .collect()
     }
 
-    /// Sets or removes an entry. The value must have at most [`MAX_VALUE_LEN`] bytes.
+    /// Makes a planned change. The value must have at most [`MAX_VALUE_LEN`] bytes.
     ///
     /// [`MAX_VALUE_LEN`]: super::MAX_VALUE_LEN
     #[inline]
-    pub(crate) fn set(&mut self, place: Place, key: &str, value: Option<&[u8]>) {
-        let replaced = self.replaced(&place);
-        let added = value.map_or(0, |value| entry_len(key, value));
-        self.len = self.len - replaced.len() + added;
+    pub(crate) fn make(&mut self, plan: Plan, key: &str, value: Option<&[u8]>) {
+        let Plan {
+            place,
+            replaced,
+            added,
+            len,
+        } = plan;
+        self.len = len;
+        let end = self.bytes.len();
         if let Some(value) = value {
             if added == replaced.len() {
                 self.bytes[replaced.end - value.len()..replaced.end].copy_from_slice(value);
@@ -145,7 +165,6 @@ impl Edited {
             }
             append(&mut self.bytes, key.as_bytes(), value);
         }
-        let end = self.bytes.len() - added;
         match (place, value) {
             (Place::Bytes(_), Some(_)) if replaced.start == end => self.last = Some(end),
             (Place::Bytes(_), _) => {
@@ -176,18 +195,18 @@ impl Edited {
     /// Sets or removes an entry without a limit. Returns the length of all entries.
     #[cfg(any(test, fuzzing))]
     pub(crate) fn change(&mut self, key: &str, value: Option<&[u8]>) -> usize {
-        let place = self.place(key);
-        let len = self.len_with(&place, key, value);
-        self.set(place, key, value);
+        let plan = self.plan(key, value);
+        let len = plan.len;
+        self.make(plan, key, value);
         len
     }
 
-    /// The bytes that a change replaces.
+    /// The bytes of the entry at that place.
     #[inline]
-    fn replaced(&self, place: &Place) -> Range<usize> {
+    fn range(&self, place: &Place) -> Range<usize> {
         match place {
             Place::Bytes(range) => range.clone(),
-            Place::Start(Ok(at)) => self.range(*at),
+            Place::Start(Ok(at)) => self.entry_range(self.starts[*at] as usize),
             Place::Start(Err(_)) => 0..0,
         }
     }
@@ -210,32 +229,29 @@ impl Edited {
     fn search(&self, key: &str) -> Result<usize, usize> {
         let key = key.as_bytes();
         match self.starts.len().checked_sub(1) {
-            Some(last) if self.entry(last).0 >= key => self.starts.binary_search_by(|&start| {
-                let (found, _) = self.entry_from(start as usize);
-                found.cmp(key)
-            }),
+            Some(last) if self.key(self.starts[last] as usize) >= key => self
+                .starts
+                .binary_search_by(|&start| self.key(start as usize).cmp(key)),
             _ => Err(self.starts.len()),
         }
     }
 
-    /// The key and the value of an entry.
+    /// The key of the entry that starts there.
     #[inline]
-    fn entry(&self, at: usize) -> (&[u8], &[u8]) {
-        self.entry_from(self.starts[at] as usize)
+    fn key(&self, start: usize) -> &[u8] {
+        let len = usize::from(self.bytes[start]);
+        &self.bytes[start + 1..][..len]
     }
 
     #[inline]
-    fn entry_from(&self, start: usize) -> (&[u8], &[u8]) {
+    fn entry(&self, start: usize) -> Entry<'_> {
         let entry = entry_at(&self.bytes, start).ok().flatten();
-        let entry = entry.expect("an entry starts there");
-        (entry.key, entry.value)
+        entry.expect("an entry starts there")
     }
 
     #[inline]
-    fn range(&self, at: usize) -> Range<usize> {
-        let (key, value) = self.entry(at);
-        let start = self.starts[at] as usize;
-        start..start + entry_len(key, value)
+    fn entry_range(&self, start: usize) -> Range<usize> {
+        start..self.entry(start).end
     }
 }
 

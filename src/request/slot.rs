@@ -4,7 +4,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicBool, Ordering, fence},
+        atomic::{AtomicBool, Ordering},
     },
 };
 
@@ -100,8 +100,7 @@ impl Slot {
             Ok(state) => {
                 // a task that outlives the request may open the session here; its changes would not
                 // be saved
-                fence(Ordering::SeqCst);
-                if self.done.load(Ordering::Relaxed) {
+                if self.done.fetch_or(false, Ordering::AcqRel) {
                     state.settle();
                 }
                 Ok(Session::new(self.clone()))
@@ -216,12 +215,13 @@ impl Slot {
         }
     }
 
-    /// Notes that the response was sent, or that the request ended without one. The fence pairs
-    /// with the one in [`open_now`](Self::open_now): if a task opens the session at the same time,
-    /// either this call sees the session or the task sees `done`.
+    /// Notes that the response was sent, or that the request ended without one.
+    ///
+    /// If a task opens the session at the same time, one of the two comes first in the order of all
+    /// changes of `done`: either the task sees `done`, or this call sees the session. That is why
+    /// [`open_now`](Self::open_now) changes `done` too, to what it is.
     fn mark_done(&self) {
-        self.done.store(true, Ordering::Relaxed);
-        fence(Ordering::SeqCst);
+        self.done.swap(true, Ordering::AcqRel);
     }
 
     /// Whether the session is valid now, as far as this process knows.

@@ -193,12 +193,11 @@ impl Locked<'_> {
         let incoming = self.incoming;
         let edited = &mut self.changes.entries;
         let edited = edited.get_or_insert_with(|| Edited::copy(entries_of(incoming)));
-        let place = edited.place(key);
+        let plan = edited.plan(key, value);
         if value.is_some() {
-            let len = edited.len_with(&place, key, value);
-            limits.check(owner, len, || edited.sizes_with(key, value))?;
+            limits.check(owner, plan.len, || edited.sizes_with(key, value))?;
         }
-        edited.set(place, key, value);
+        edited.make(plan, key, value);
         Ok(())
     }
 
