@@ -251,7 +251,7 @@ impl Visitor {
         );
     }
 
-    /// The same with this many other cookies before its own, if it sends any.
+    /// The same with this many other cookies before its own, if it brings a session.
     pub fn with_others(mut self, count: usize) -> Self {
         if !self.visit.has_session() {
             return self;

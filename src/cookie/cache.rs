@@ -2,7 +2,7 @@
 
 use http::{
     HeaderMap, HeaderName, HeaderValue, Response,
-    header::{CACHE_CONTROL, EXPIRES, Entry, VARY},
+    header::{CACHE_CONTROL, EXPIRES, VARY},
 };
 
 /// The reason why caching of a response is restricted.
@@ -102,20 +102,15 @@ impl Said {
 
 /// Puts `private` first, where a quoted string without an end cannot hide it.
 fn add_private(headers: &mut HeaderMap) {
-    let private = HeaderValue::from_static("private");
-    match headers.entry(CACHE_CONTROL) {
-        Entry::Vacant(entry) => drop(entry.insert(private)),
-        Entry::Occupied(mut entry) => {
-            let said = entry.get_mut();
-            *said = match said.is_empty() {
-                true => private,
-                false => {
-                    let both = [b"private, ", said.as_bytes()].concat();
-                    HeaderValue::from_bytes(&both).expect("both are header values")
-                }
-            };
+    let empty = || HeaderValue::from_static("");
+    let said = headers.entry(CACHE_CONTROL).or_insert_with(empty);
+    *said = match said.is_empty() {
+        true => HeaderValue::from_static("private"),
+        false => {
+            let both = [b"private, ", said.as_bytes()].concat();
+            HeaderValue::from_bytes(&both).expect("both are header values")
         }
-    }
+    };
 }
 
 /// Splits at commas outside quotes. In quotes, a backslash escapes the next byte (RFC 9110 §5.6.4).

@@ -34,7 +34,7 @@ pub(crate) struct Edited {
     starts: Vec<u32>,
 }
 
-/// A planned change of one entry. Nothing else may change before it is made.
+/// A planned change of one entry. No other entry may be read or changed before it is made.
 pub(crate) struct Plan {
     place: Place,
     replaced: Range<usize>,
@@ -159,6 +159,7 @@ impl Edited {
         self.len = len;
         let end = self.bytes.len();
         if let Some(value) = value {
+            // entries of one key that have the same length have values of the same length
             if added == replaced.len() {
                 self.bytes[replaced.end - value.len()..replaced.end].copy_from_slice(value);
                 return;

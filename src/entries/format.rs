@@ -47,7 +47,7 @@ impl<'a> Entries<'a> {
         }
     }
 
-    /// Wraps bytes that [`parse`](Self::parse) or [`Merge`](super::Merge) returned, without a check.
+    /// Wraps the bytes of entries that were parsed or made here, without a check.
     pub(crate) fn trusted(bytes: &'a [u8]) -> Self {
         Self(bytes)
     }

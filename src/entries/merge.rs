@@ -16,21 +16,14 @@ impl<'a> Merge<'a> {
         let next = changes.iter().skip(1).map(|(key, _)| Some(*key));
         let last = changes.iter().zip(next.chain([None]));
         let last = last.filter(|((key, _), next)| *next != Some(*key));
-        let changes = last.map(|((key, value), _)| (key.as_bytes(), *value));
-        Self::of_sorted(entries, changes)
-    }
+        let sorted = last.map(|((key, value), _)| (key.as_bytes(), *value));
 
-    /// Plans to set and remove entries. The keys of `changes` must be strictly ascending.
-    pub(crate) fn of_sorted(
-        entries: Entries<'a>,
-        changes: impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)>,
-    ) -> Self {
         let mut kept = entries.walk().map(|(_, entry)| entry).peekable();
         let mut merged = Self {
-            entries: Vec::with_capacity(changes.size_hint().1.unwrap_or_default()),
+            entries: Vec::with_capacity(changes.len()),
             len: 0,
         };
-        for (key, value) in changes {
+        for (key, value) in sorted {
             while let Some(entry) = kept.next_if(|entry| entry.key < key) {
                 merged.push(entry.key, entry.value);
             }

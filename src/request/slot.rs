@@ -218,8 +218,8 @@ impl Slot {
     /// Notes that the response was sent, or that the request ended without one.
     ///
     /// If a task opens the session at the same time, one of the two comes first in the order of all
-    /// changes of `done`: either the task sees `done`, or this call sees the session. That is why
-    /// [`open_now`](Self::open_now) changes `done` too, to what it is.
+    /// writes of `done`: either the task sees `done`, or this call sees the session. For that,
+    /// [`open_now`](Self::open_now) does not only read `done`. It writes it too, unchanged.
     fn mark_done(&self) {
         self.done.swap(true, Ordering::AcqRel);
     }

@@ -106,10 +106,10 @@ fn bytes_for_inserts(layer: &SessionLayer, keys: &[String]) -> (u64, u64) {
 #[test]
 fn inserts_allocate_what_they_add() {
     let mut keys: Vec<String> = (0..300).map(|n| format!("k{n:03}")).collect();
-    for _ in ["in order", "backwards"] {
+    for order in ["in order", "backwards"] {
         let of = |n| bytes_for_inserts(&layer(), &keys[..n]).0;
         let (few, many) = (of(30), of(300));
-        println!("30 inserts: {few} bytes, 300 inserts: {many} bytes");
+        println!("{order}: 30 inserts: {few} bytes, 300 inserts: {many} bytes");
         assert!(few <= 4_000, "{few}");
         assert!(many <= 60_000, "{many}");
         keys.reverse();

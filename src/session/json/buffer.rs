@@ -1,6 +1,6 @@
 use std::io;
 
-/// The number of bytes that need no allocation. Most values are shorter.
+/// The number of bytes that need no allocation.
 const INLINE: usize = 128;
 
 /// The JSON of one value.
