@@ -85,11 +85,13 @@ impl SessionLayer {
         valid(self.with_store_timeout(timeout))
     }
 
-    /// Ends all sessions of an owner in the store, on every instance, and returns how many rows
-    /// there were. Use it after a change of password or the loss of a device. A session that was
-    /// renewed just before can count twice.
+    /// Ends all sessions of an owner that are in the store, on every instance, and returns how many
+    /// sessions were ended. Use it after a change of password or the loss of a device.
     ///
-    /// Sessions in their cookies are not affected.
+    /// It ends the sessions that exist when it runs. A login after it begins a new session.
+    ///
+    /// Sessions that are still in their cookies are not ended, nor are those that have not yet
+    /// moved into the store.
     ///
     /// ```
     /// # use tower_sealed_session::{Error, SessionLayer};
@@ -108,21 +110,9 @@ impl SessionLayer {
         let Some(storage) = &self.config().storage else {
             return Err(Error::no_store());
         };
-        // a write during the call moves a session to the tag of the current secret, so the tags of
-        // old secrets come first, and the loop runs until it finds no row
-        let mut tags: Vec<_> = storage.vault.tags(owner).collect();
-        tags.reverse();
-        let mut count = 0;
-        loop {
-            let before = count;
-            for &tag in &tags {
-                let deleted = storage.backend.delete_owner(tag).await;
-                count += deleted.map_err(Error::store)?;
-            }
-            if count == before || tags.len() == 1 {
-                return Ok(count);
-            }
-        }
+        let tags: Vec<_> = storage.vault.tags(owner).collect();
+        let ended = storage.backend.delete_owner(&tags).await;
+        ended.map_err(Error::store)
     }
 
     #[track_caller]

@@ -11,7 +11,7 @@ pub const MAX_BYTES: usize = 64 * 1024;
 
 /// A store of sessions: opaque bytes by key.
 ///
-/// A store must keep five promises, so that no write is lost and no ended session comes back:
+/// A store must keep six promises, so that no write is lost and no ended session comes back:
 ///
 /// - [`create`](Self::create) inserts and never replaces.
 /// - [`save`](Self::save) replaces only the version it was given, and never inserts.
@@ -19,16 +19,34 @@ pub const MAX_BYTES: usize = 64 * 1024;
 /// - Concurrent calls, from any number of instances, are applied one after the other.
 /// - A call that is dropped at any point is applied completely or not at all. It does not affect
 ///   later calls.
+/// - A call is applied at most once. The store sends each operation once, and the client library
+///   must not send it again, for example after a lost connection. A repeated operation could end a
+///   session that was changed in the meantime. Sending it again is allowed if the first one had no
+///   effect for certain.
+///
+/// # Versions
+///
+/// The layer chooses the versions, and a store never counts. After [`create`](Self::create) and
+/// [`save`](Self::save) a session has exactly the version of the row. It can be any number below
+/// 2^53.
+///
+/// The layer begins a session at a random number below 2^52 and adds one with each save. So no
+/// version repeats under a key, not even after a delete. Otherwise, a late `save` of a request that
+/// saw a deleted session would replace a new one under its key.
+///
+/// # Ends
 ///
 /// A session is stored together with the time when it ends. The store may delete it at any time
 /// after its end. The layer decides whether a session has expired, so it does not matter when the
 /// store deletes it.
 ///
+/// # Example
+///
 /// ```
 /// # #[cfg(feature = "store")] {
 /// use tower_sealed_session::OffsetDateTime;
 /// use tower_sealed_session::store::{
-///     Creation, OwnerTag, Saving, Store, StoreError, StoreKey, Stored, Version,
+///     Creation, OwnerTag, Row, Saving, Store, StoreError, StoreKey, Stored, Version,
 /// };
 ///
 /// /// A store that is always empty.
@@ -38,13 +56,11 @@ pub const MAX_BYTES: usize = 64 * 1024;
 ///     async fn load(&self, _: StoreKey) -> Result<Option<Stored>, StoreError> {
 ///         Ok(None)
 ///     }
-///     async fn create(
-///         &self, _: StoreKey, _: &[u8], _: OffsetDateTime, _: Option<OwnerTag>,
-///     ) -> Result<Creation, StoreError> {
-///         Ok(Creation::Created(Version::new(1)))
+///     async fn create(&self, _: StoreKey, _: &Row<'_>) -> Result<Creation, StoreError> {
+///         Ok(Creation::Created)
 ///     }
 ///     async fn save(
-///         &self, _: StoreKey, _: Version, _: &[u8], _: OffsetDateTime, _: Option<OwnerTag>,
+///         &self, _: StoreKey, _: Version, _: &Row<'_>, _: Option<OwnerTag>,
 ///     ) -> Result<Saving, StoreError> {
 ///         Ok(Saving::Gone)
 ///     }
@@ -56,7 +72,7 @@ pub const MAX_BYTES: usize = 64 * 1024;
 ///     async fn delete(&self, _: StoreKey) -> Result<bool, StoreError> {
 ///         Ok(false)
 ///     }
-///     async fn delete_owner(&self, _: OwnerTag) -> Result<u64, StoreError> {
+///     async fn delete_owner(&self, _: &[OwnerTag]) -> Result<u64, StoreError> {
 ///         Ok(0)
 ///     }
 /// }
@@ -73,23 +89,23 @@ pub trait Store: Send + Sync + 'static {
     fn create(
         &self,
         key: StoreKey,
-        bytes: &[u8],
-        expires: OffsetDateTime,
-        owner: Option<OwnerTag>,
+        row: &Row<'_>,
     ) -> impl Future<Output = Result<Creation, StoreError>> + Send;
 
-    /// Replaces a session, its end and its owner, if it still has the version `expected`. It never
-    /// inserts.
+    /// Replaces a session if its version equals `expected`. It never inserts.
+    ///
+    /// `previous` is the owner of the stored session, as [`load`](Self::load) or
+    /// [`Saving::Conflict`] returned it with the version `expected`. A store that keeps its index
+    /// of owners apart from the sessions needs it. Other stores may ignore it.
     fn save(
         &self,
         key: StoreKey,
         expected: Version,
-        bytes: &[u8],
-        expires: OffsetDateTime,
-        owner: Option<OwnerTag>,
+        row: &Row<'_>,
+        previous: Option<OwnerTag>,
     ) -> impl Future<Output = Result<Saving, StoreError>> + Send;
 
-    /// Changes when a session expires, if it still has the version `expected`. Version and bytes
+    /// Changes when a session expires, if its version equals `expected`. Version, bytes and owner
     /// stay as they are. Returns `false` if the version is another one, or if there is no session.
     fn touch(
         &self,
@@ -101,35 +117,83 @@ pub trait Store: Send + Sync + 'static {
     /// Deletes a session. Returns `false` if there was none.
     fn delete(&self, key: StoreKey) -> impl Future<Output = Result<bool, StoreError>> + Send;
 
-    /// Deletes all sessions that an owner has at the time of the call, including those that move to
-    /// another key during it, and returns how many there were.
-    fn delete_owner(&self, owner: OwnerTag)
-    -> impl Future<Output = Result<u64, StoreError>> + Send;
+    /// Deletes sessions of one owner, and returns how many. The owner has one tag for each secret
+    /// of the layer, and a session keeps the tag that it was written with. So it deletes the
+    /// sessions that have any of these tags.
+    ///
+    /// For each session, all tags are checked in one atomic step. Otherwise, a session that changes
+    /// from one of the tags to another during the call could be missed.
+    ///
+    /// To bound the time of a call, it may stop after some hundred sessions. The caller repeats the
+    /// call until it returns 0. It returns **0 only if no session of this owner is left**.
+    fn delete_owner(
+        &self,
+        owner: &[OwnerTag],
+    ) -> impl Future<Output = Result<u64, StoreError>> + Send;
 }
 
 /// A session to store.
-pub(crate) struct Row<'a> {
-    pub(crate) bytes: &'a [u8],
-    pub(crate) expires: OffsetDateTime,
-    pub(crate) owner: Option<OwnerTag>,
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Row<'a> {
+    /// The version that it gets, exactly.
+    pub version: Version,
+    /// Its bytes, at most [`MAX_BYTES`].
+    pub bytes: &'a [u8],
+    /// When it expires. Stores keep at least the milliseconds.
+    pub expires: OffsetDateTime,
+    /// The tag of its owner, if it has one.
+    pub owner: Option<OwnerTag>,
+}
+
+impl<'a> Row<'a> {
+    /// A row with these values, for tests of stores.
+    #[must_use]
+    pub const fn new(
+        version: Version,
+        bytes: &'a [u8],
+        expires: OffsetDateTime,
+        owner: Option<OwnerTag>,
+    ) -> Self {
+        Self {
+            version,
+            bytes,
+            expires,
+            owner,
+        }
+    }
 }
 
 /// A session in a store.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Stored {
-    /// Its version.
+    /// Its version: that of the row that was created or saved last.
     pub version: Version,
-    /// The bytes that were given to [`Store::create`] or [`Store::save`].
+    /// The bytes of that row.
     pub bytes: Vec<u8>,
     /// When it expires: the last value given, to the millisecond.
     pub expires: OffsetDateTime,
+    /// The owner of that row.
+    pub owner: Option<OwnerTag>,
+}
+
+impl From<&Row<'_>> for Stored {
+    /// The session that this row becomes.
+    fn from(row: &Row<'_>) -> Self {
+        Self {
+            version: row.version,
+            bytes: row.bytes.to_vec(),
+            expires: row.expires,
+            owner: row.owner,
+        }
+    }
 }
 
 /// The result of [`Store::create`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Creation {
-    /// It was inserted with that version.
-    Created(Version),
+    /// It was inserted.
+    Created,
     /// The key has a session already, which was not changed.
     Exists,
 }
@@ -137,21 +201,21 @@ pub enum Creation {
 /// The result of [`Store::save`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Saving {
-    /// It was replaced and now has that version.
-    Saved(Version),
+    /// It was replaced.
+    Saved,
     /// The session has another version. This is the stored session.
     Conflict(Stored),
     /// There is no session under the key.
     Gone,
 }
 
-/// The version of a stored session. Each [`Store::save`] gives it a greater one.
+/// The version of a stored session. No two rows under a key have the same one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Version(u64);
 
 impl Version {
-    /// The version with that number. Stores use numbers below 2^53, which every database represents
-    /// exactly.
+    /// The version with that number. The layer uses numbers below 2^53, which every database
+    /// represents exactly.
     #[must_use]
     pub const fn new(number: u64) -> Self {
         Self(number)
@@ -163,10 +227,11 @@ impl Version {
         self.0
     }
 
-    /// The next version.
+    /// The version of the row that replaces this one. It wraps below 2^53, since whoever can write
+    /// to the store could set the maximum.
     #[must_use]
-    pub const fn next(self) -> Self {
-        Self(self.0 + 1)
+    pub(crate) const fn next(self) -> Self {
+        Self(self.0.wrapping_add(1) & ((1 << 53) - 1))
     }
 }
 
@@ -212,12 +277,24 @@ impl OwnerTag {
     }
 }
 
+impl fmt::Debug for Row<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Row")
+            .field("version", &self.version)
+            .field("bytes", &self.bytes.len())
+            .field("expires", &self.expires)
+            .field("owner", &self.owner)
+            .finish()
+    }
+}
+
 impl fmt::Debug for Stored {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Stored")
             .field("version", &self.version)
             .field("bytes", &self.bytes.len())
             .field("expires", &self.expires)
+            .field("owner", &self.owner)
             .finish()
     }
 }
@@ -233,5 +310,18 @@ impl fmt::Debug for StoreKey {
 impl fmt::Debug for OwnerTag {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("OwnerTag(..)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_version_after_the_maximum_is_a_version() {
+        const MAX: u64 = (1 << 53) - 1;
+        assert_eq!(Version::new(6).next(), Version::new(7));
+        assert_eq!(Version::new(MAX).next(), Version::new(0));
+        assert!(Version::new(u64::MAX).next().get() <= MAX);
     }
 }

@@ -22,6 +22,7 @@ mod redis;
 #[cfg(feature = "sqlite")]
 mod sql;
 
+pub(crate) use self::backend::{Backend, Deadline, Lane, Turn};
 #[cfg(feature = "memory")]
 pub use self::memory::MemoryStore;
 #[cfg(feature = "store")]
@@ -30,12 +31,8 @@ pub use self::prune::prune_every;
 pub use self::redis::RedisStore;
 #[cfg(feature = "sqlite")]
 pub use self::sql::SqliteStore;
-pub(crate) use self::{
-    backend::{Backend, Deadline, Lane, Turn},
-    contract::Row,
-};
 pub use self::{
-    contract::{Creation, MAX_BYTES, OwnerTag, Saving, Store, StoreKey, Stored, Version},
+    contract::{Creation, MAX_BYTES, OwnerTag, Row, Saving, Store, StoreKey, Stored, Version},
     error::{StoreError, StoreErrorKind},
     operate::{Operate, Statistics},
 };

@@ -3,7 +3,7 @@ use std::{convert::Infallible, time::Duration};
 use time::OffsetDateTime;
 
 use crate::store::{
-    contract::{Row, Saving, StoreKey, Stored, Version},
+    contract::{Creation, OwnerTag, Row, Saving, StoreKey, Stored, Version},
     error::StoreError,
 };
 
@@ -60,11 +60,7 @@ impl Backend {
         match *self {}
     }
 
-    pub(crate) async fn create(
-        &self,
-        _: StoreKey,
-        _: &Row<'_>,
-    ) -> Result<Option<Version>, StoreError> {
+    pub(crate) async fn create(&self, _: StoreKey, _: &Row<'_>) -> Result<Creation, StoreError> {
         match *self {}
     }
 
@@ -73,6 +69,7 @@ impl Backend {
         _: StoreKey,
         _: Version,
         _: &Row<'_>,
+        _: Option<OwnerTag>,
     ) -> Result<Saving, StoreError> {
         match *self {}
     }

@@ -17,7 +17,7 @@ use self::{
     row::{End, hex},
 };
 use super::{
-    contract::{Creation, OwnerTag, Saving, Store, StoreKey, Stored, Version},
+    contract::{Creation, OwnerTag, Row, Saving, Store, StoreKey, Stored, Version},
     error::{StoreError, StoreErrorKind},
     operate::{Operate, Statistics},
 };
@@ -58,6 +58,9 @@ pub struct RedisStore {
     source: Source,
     prefix: Arc<str>,
 }
+
+/// The maximum number of entries of an owner's indexes that one script looks at.
+const OWNER_BATCH: u64 = 1000;
 
 #[derive(Clone)]
 enum Source {
@@ -163,23 +166,17 @@ impl Store for RedisStore {
         }
     }
 
-    async fn create(
-        &self,
-        key: StoreKey,
-        bytes: &[u8],
-        expires: OffsetDateTime,
-        owner: Option<OwnerTag>,
-    ) -> Result<Creation, StoreError> {
+    async fn create(&self, key: StoreKey, row: &Row<'_>) -> Result<Creation, StoreError> {
         let mut call = self.call().await?;
-        let (member, end, version) = (hex(key.as_bytes()), End::new(expires), Version::new(1));
+        let (member, end) = (hex(key.as_bytes()), End::new(row.expires));
         let mut create = scripts::CREATE.key(self.key(&member));
         create.arg(&*self.prefix).arg(member);
-        create.arg(row::encode(version, end, owner, bytes));
+        create.arg(row::encode(row, end));
         create.arg(end.ttl()).arg(end.score()).arg(row::past());
         let reply = create.invoke_async(&mut call).await;
         match call.end(reply)? {
             Value::Int(0) => Ok(Creation::Exists),
-            Value::Int(_) => Ok(Creation::Created(version)),
+            Value::Int(_) => Ok(Creation::Created),
             _ => Err(unexpected()),
         }
     }
@@ -188,21 +185,20 @@ impl Store for RedisStore {
         &self,
         key: StoreKey,
         expected: Version,
-        bytes: &[u8],
-        expires: OffsetDateTime,
-        owner: Option<OwnerTag>,
+        row: &Row<'_>,
+        _: Option<OwnerTag>,
     ) -> Result<Saving, StoreError> {
         let mut call = self.call().await?;
-        let (member, end, version) = (hex(key.as_bytes()), End::new(expires), expected.next());
+        let (member, end) = (hex(key.as_bytes()), End::new(row.expires));
         let mut save = scripts::SAVE.key(self.key(&member));
         save.arg(&*self.prefix).arg(member);
-        save.arg(row::encode(version, end, owner, bytes));
+        save.arg(row::encode(row, end));
         save.arg(end.ttl()).arg(end.score()).arg(row::past());
         save.arg(&expected.get().to_be_bytes()[..]);
         let reply = save.invoke_async(&mut call).await;
         match call.end(reply)? {
             Value::Nil => Ok(Saving::Gone),
-            Value::Int(_) => Ok(Saving::Saved(version)),
+            Value::Int(_) => Ok(Saving::Saved),
             Value::BulkString(value) => row::decode(value).map(Saving::Conflict),
             _ => Err(unexpected()),
         }
@@ -233,13 +229,23 @@ impl Store for RedisStore {
         Ok(number(call.end(reply)?)? > 0)
     }
 
-    async fn delete_owner(&self, owner: OwnerTag) -> Result<u64, StoreError> {
-        let mut call = self.call().await?;
-        let index = self.key(&format!("owner:{}", hex(owner.as_bytes())));
-        let mut delete = scripts::DELETE_OWNER.key(index);
-        delete.arg(&*self.prefix).arg(&owner.as_bytes()[..]);
-        let reply = delete.invoke_async(&mut call).await;
-        number(call.end(reply)?)
+    async fn delete_owner(&self, owner: &[OwnerTag]) -> Result<u64, StoreError> {
+        let mut delete = scripts::DELETE_OWNER.arg(&*self.prefix);
+        delete.arg(OWNER_BATCH);
+        for tag in owner {
+            delete.key(self.key(&format!("owner:{}", hex(tag.as_bytes()))));
+            delete.arg(&tag.as_bytes()[..]);
+        }
+        loop {
+            let mut call = self.call().await?;
+            let reply = delete.invoke_async(&mut call).await;
+            let (deleted, more): (u64, bool) =
+                redis::from_redis_value(call.end(reply)?).map_err(|_| unexpected())?;
+            // a batch without a session can be followed by one with sessions
+            if deleted > 0 || !more {
+                return Ok(deleted);
+            }
+        }
     }
 }
 

@@ -2,7 +2,7 @@ use time::OffsetDateTime;
 
 use super::{
     super::{
-        contract::{OwnerTag, Stored, Version},
+        contract::{OwnerTag, Row, Stored, Version},
         error::{StoreError, StoreErrorKind},
     },
     fault::FOREIGN,
@@ -17,19 +17,24 @@ const HEAD: usize = 32;
 /// How long an index keeps ended sessions. The clocks of two instances must differ by less.
 const SLACK: Millis = 60_000;
 
-pub(super) fn encode(version: Version, end: End, owner: Option<OwnerTag>, bytes: &[u8]) -> Vec<u8> {
-    let mut value = Vec::with_capacity(HEAD + bytes.len());
-    value.extend_from_slice(&version.get().to_be_bytes());
+/// Without an owner.
+const NO_OWNER: [u8; 16] = [0; 16];
+
+pub(super) fn encode(row: &Row<'_>, end: End) -> Vec<u8> {
+    let mut value = Vec::with_capacity(HEAD + row.bytes.len());
+    value.extend_from_slice(&row.version.get().to_be_bytes());
     value.extend_from_slice(&end.bytes());
-    value.extend_from_slice(&owner.map_or([0; 16], |owner| *owner.as_bytes()));
-    value.extend_from_slice(bytes);
+    value.extend_from_slice(&row.owner.map_or(NO_OWNER, |owner| *owner.as_bytes()));
+    value.extend_from_slice(row.bytes);
     value
 }
 
 pub(super) fn decode(mut value: Vec<u8>) -> Result<Stored, StoreError> {
-    let (Some(version), Some(expires), true) =
-        (number(&value, 0), number(&value, 8), value.len() >= HEAD)
-    else {
+    let (Some(version), Some(expires), Some(&owner)) = (
+        number(&value, 0),
+        number(&value, 8),
+        value.get(16..).and_then(|rest| rest.first_chunk()),
+    ) else {
         return Err(StoreError::new(StoreErrorKind::Other).message(FOREIGN));
     };
     value.drain(..HEAD);
@@ -37,6 +42,7 @@ pub(super) fn decode(mut value: Vec<u8>) -> Result<Stored, StoreError> {
         version: Version::new(version),
         bytes: value,
         expires: clock::moment(expires),
+        owner: (owner != NO_OWNER).then_some(OwnerTag::new(owner)),
     })
 }
 
@@ -97,11 +103,11 @@ mod tests {
     #[test]
     fn rows_round_trip_to_the_millisecond() {
         let expires = clock::moment(1_893_456_000_123);
-        let value = encode(Version::new(7), End::new(expires), None, b"sealed");
-        let stored = decode(value).expect("a row");
-        assert_eq!(stored.version, Version::new(7));
-        assert_eq!(stored.bytes, b"sealed");
-        assert_eq!(stored.expires, expires);
+        for owner in [None, Some(OwnerTag::new([9; 16]))] {
+            let row = Row::new(Version::new((1 << 53) - 1), b"sealed", expires, owner);
+            let stored = decode(encode(&row, End::new(expires))).expect("a row");
+            assert_eq!(stored, Stored::from(&row));
+        }
     }
 
     #[test]

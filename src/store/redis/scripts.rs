@@ -94,17 +94,25 @@ return redis.call('DEL', KEYS[1])
     )
 });
 
-/// `KEYS`: the index. `ARGV`: 1 the prefix, 2 the owner. Returns the number of deleted sessions.
+/// `KEYS`: the indexes of the owner's tags. `ARGV`: 1 the prefix, 2 the number of entries to look
+/// at, then the tags. Returns the number of deleted sessions, and 1 if there may be more entries.
+///
+/// The entries are removed from the index, also those of sessions that Redis has expired.
 pub(super) static DELETE_OWNER: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         r"
-local count = 0
-for _, member in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
-  local key = ARGV[1] .. member
-  if redis.call('GETRANGE', key, 16, 31) == ARGV[2] then count = count + redis.call('DEL', key) end
+local count, left = 0, tonumber(ARGV[2])
+for i, index in ipairs(KEYS) do
+  local members = redis.call('ZRANGE', index, 0, left - 1)
+  for _, member in ipairs(members) do
+    local key = ARGV[1] .. member
+    if redis.call('GETRANGE', key, 16, 31) == ARGV[2 + i] then count = count + redis.call('DEL', key) end
+  end
+  if #members > 0 then redis.call('ZREMRANGEBYRANK', index, 0, #members - 1) end
+  left = left - #members
+  if left == 0 then return {count, 1} end
 end
-redis.call('DEL', KEYS[1])
-return count
+return {count, 0}
 ",
     )
 });

@@ -17,17 +17,19 @@ use crate::clock;
 
 pub use self::sqlite::SqliteStore;
 
-/// The maximum number of rows that one statement prunes.
+/// The maximum number of rows that one statement deletes.
 const BATCH: i64 = 500;
 
-/// The columns of a row: version, bytes and end.
-type Columns = (i64, Vec<u8>, i64);
+/// The columns of a row: version, bytes, end and owner.
+type Columns = (i64, Vec<u8>, i64, Option<Vec<u8>>);
 
-fn stored((version, bytes, expires): Columns) -> Stored {
+fn stored((version, bytes, expires, owner): Columns) -> Stored {
     Stored {
         version: Version::new(version.cast_unsigned()),
         bytes,
         expires: clock::moment(expires.try_into().unwrap_or(0)),
+        // a tag of another length is none of ours
+        owner: owner.and_then(|tag| Some(OwnerTag::new(tag.try_into().ok()?))),
     }
 }
 

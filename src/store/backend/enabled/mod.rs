@@ -1,15 +1,7 @@
 mod touches;
 mod turns;
 
-use std::{
-    future::Future,
-    pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use time::OffsetDateTime;
 use tokio::{
@@ -36,11 +28,16 @@ type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send +
 trait AnyStore: Send + Sync {
     fn load(&self, key: StoreKey) -> Answer<'_, Option<Stored>>;
     fn create<'a>(&'a self, key: StoreKey, row: &'a Row<'a>) -> Answer<'a, Creation>;
-    fn save<'a>(&'a self, key: StoreKey, expected: Version, row: &'a Row<'a>)
-    -> Answer<'a, Saving>;
+    fn save<'a>(
+        &'a self,
+        key: StoreKey,
+        expected: Version,
+        row: &'a Row<'a>,
+        previous: Option<OwnerTag>,
+    ) -> Answer<'a, Saving>;
     fn touch(&self, key: StoreKey, expected: Version, expires: OffsetDateTime) -> Answer<'_, bool>;
     fn delete(&self, key: StoreKey) -> Answer<'_, bool>;
-    fn delete_owner(&self, owner: OwnerTag) -> Answer<'_, u64>;
+    fn delete_owner<'a>(&'a self, owner: &'a [OwnerTag]) -> Answer<'a, u64>;
 }
 
 impl<S: Store> AnyStore for S {
@@ -49,7 +46,7 @@ impl<S: Store> AnyStore for S {
     }
 
     fn create<'a>(&'a self, key: StoreKey, row: &'a Row<'a>) -> Answer<'a, Creation> {
-        Box::pin(Store::create(self, key, row.bytes, row.expires, row.owner))
+        Box::pin(Store::create(self, key, row))
     }
 
     fn save<'a>(
@@ -57,15 +54,9 @@ impl<S: Store> AnyStore for S {
         key: StoreKey,
         expected: Version,
         row: &'a Row<'a>,
+        previous: Option<OwnerTag>,
     ) -> Answer<'a, Saving> {
-        Box::pin(Store::save(
-            self,
-            key,
-            expected,
-            row.bytes,
-            row.expires,
-            row.owner,
-        ))
+        Box::pin(Store::save(self, key, expected, row, previous))
     }
 
     fn touch(&self, key: StoreKey, expected: Version, expires: OffsetDateTime) -> Answer<'_, bool> {
@@ -76,7 +67,7 @@ impl<S: Store> AnyStore for S {
         Box::pin(Store::delete(self, key))
     }
 
-    fn delete_owner(&self, owner: OwnerTag) -> Answer<'_, u64> {
+    fn delete_owner<'a>(&'a self, owner: &'a [OwnerTag]) -> Answer<'a, u64> {
         Box::pin(Store::delete_owner(self, owner))
     }
 }
@@ -143,55 +134,36 @@ impl Backend {
         sleep(duration).await;
     }
 
+    /// Loads a row. The call is repeated once if the connection broke, since it changes nothing.
     pub(crate) async fn load(&self, key: StoreKey) -> Result<Option<Stored>, StoreError> {
-        self.call("load", || self.store.load(key)).await
+        let twice = async {
+            match self.store.load(key).await {
+                Err(error) if error.is_lost() => self.store.load(key).await,
+                answer => answer,
+            }
+        };
+        call("load", self.timeout, twice).await
     }
 
-    /// Inserts a row. Returns `None` if the key has another row.
+    /// Inserts a row. If there was no answer, it may have been inserted.
     pub(crate) async fn create(
         &self,
         key: StoreKey,
         row: &Row<'_>,
-    ) -> Result<Option<Version>, StoreError> {
-        match self.call("create", || self.store.create(key, row)).await? {
-            Creation::Created(version) => Ok(Some(version)),
-            // this call may have created it, if an answer was lost
-            Creation::Exists => match self.load(key).await? {
-                Some(stored) if stored.bytes == row.bytes => Ok(Some(stored.version)),
-                _ => Ok(None),
-            },
-        }
+    ) -> Result<Creation, StoreError> {
+        call("create", self.timeout, self.store.create(key, row)).await
     }
 
+    /// Replaces a row. If there was no answer, it may have been replaced.
     pub(crate) async fn save(
         &self,
         key: StoreKey,
         expected: Version,
         row: &Row<'_>,
+        previous: Option<OwnerTag>,
     ) -> Result<Saving, StoreError> {
-        let lost = AtomicBool::new(false);
-        let saving = self.call("save", || {
-            let save = self.store.save(key, expected, row);
-            let lost = &lost;
-            Box::pin(async move {
-                save.await
-                    .inspect_err(|error| lost.store(error.is_lost(), Ordering::Relaxed))
-            })
-        });
-        match saving.await? {
-            // no two seals are equal, so this call saved it and its answer was lost
-            Saving::Conflict(stored) if stored.bytes == row.bytes => {
-                Ok(Saving::Saved(stored.version))
-            }
-            // this call may have saved it before another one did; a replay could then apply it
-            // twice
-            Saving::Conflict(stored)
-                if lost.load(Ordering::Relaxed) && stored.version != expected.next() =>
-            {
-                Err(StoreError::new(StoreErrorKind::Unreachable))
-            }
-            saving => Ok(saving),
-        }
+        let save = self.store.save(key, expected, row, previous);
+        call("save", self.timeout, save).await
     }
 
     /// Moves the end of a session that this request saw at that version and with that end. If the
@@ -205,41 +177,41 @@ impl Backend {
         let Some(touch) = self.touches.begin(key, seen.1) else {
             return;
         };
-        let touched = self
-            .call("touch", || self.store.touch(key, seen.0, expires))
-            .await;
-        if let Ok(true) = touched {
+        let touched = self.store.touch(key, seen.0, expires);
+        if let Ok(true) = call("touch", self.timeout, touched).await {
             touch.done(expires);
         }
     }
 
     pub(crate) async fn delete(&self, key: StoreKey) -> Result<bool, StoreError> {
-        self.call("delete", || self.store.delete(key)).await
+        call("delete", self.timeout, self.store.delete(key)).await
     }
 
-    pub(crate) async fn delete_owner(&self, owner: OwnerTag) -> Result<u64, StoreError> {
-        self.call("delete_owner", || self.store.delete_owner(owner))
-            .await
-    }
-
-    /// Makes a call within the deadline, and repeats it once if the connection broke.
-    async fn call<'a, T>(
-        &'a self,
-        call: &'static str,
-        make: impl Fn() -> Answer<'a, T>,
-    ) -> Result<T, StoreError> {
-        let twice = async {
-            match make().await {
-                Err(error) if error.kind() == StoreErrorKind::Unreachable => make().await,
-                answer => answer,
+    /// Deletes all rows of an owner, batch by batch, and returns how many. Each batch may take as
+    /// long as a commit.
+    pub(crate) async fn delete_owner(&self, owner: &[OwnerTag]) -> Result<u64, StoreError> {
+        let mut count = 0;
+        loop {
+            let batch = self.store.delete_owner(owner);
+            match call("delete_owner", self.patience(), batch).await? {
+                0 => return Ok(count),
+                deleted => count += deleted,
             }
-        };
-        let answer = timeout(self.timeout, twice).await;
-        answer
-            .unwrap_or_else(|_| Err(StoreError::new(StoreErrorKind::TimedOut)))
-            .inspect_err(|error| {
-                let kind = error.kind().name();
-                Event::StoreFailed { call, kind, error }.emit();
-            })
+        }
     }
+}
+
+/// Waits for an answer until the deadline. An error is also an event.
+async fn call<T>(
+    call: &'static str,
+    most: Duration,
+    answer: impl Future<Output = Result<T, StoreError>>,
+) -> Result<T, StoreError> {
+    let answer = timeout(most, answer).await;
+    answer
+        .unwrap_or_else(|_| Err(StoreError::new(StoreErrorKind::TimedOut)))
+        .inspect_err(|error| {
+            let kind = error.kind().name();
+            Event::StoreFailed { call, kind, error }.emit();
+        })
 }

@@ -1,3 +1,4 @@
+use sqlx::{AssertSqlSafe, query::Query};
 use time::OffsetDateTime;
 
 use super::{
@@ -5,7 +6,7 @@ use super::{
     SqliteStore,
 };
 use crate::store::{
-    contract::{Creation, OwnerTag, Saving, Store, StoreKey, Stored, Version},
+    contract::{Creation, OwnerTag, Row, Saving, Store, StoreKey, Stored, Version},
     error::StoreError,
     operate::{Operate, Statistics},
 };
@@ -14,32 +15,30 @@ impl Store for SqliteStore {
     async fn load(&self, key: StoreKey) -> Result<Option<Stored>, StoreError> {
         let (id, pool) = (id(&key), &self.readers);
         let row: Option<Columns> = patiently(move || {
-            sqlx::query_as("select version, encrypted_data, expires_at from sessions where id = ?")
-                .bind(id)
-                .fetch_optional(pool)
+            sqlx::query_as(
+                "select version, encrypted_data, expires_at, user_id from sessions where id = ?",
+            )
+            .bind(id)
+            .fetch_optional(pool)
         })
         .await?;
         Ok(row.map(stored))
     }
 
-    async fn create(
-        &self,
-        key: StoreKey,
-        bytes: &[u8],
-        expires: OffsetDateTime,
-        owner: Option<OwnerTag>,
-    ) -> Result<Creation, StoreError> {
-        let (id, tag, expires) = (id(&key), tag(&owner), millis(expires));
+    async fn create(&self, key: StoreKey, row: &Row<'_>) -> Result<Creation, StoreError> {
+        let (id, tag, bytes) = (id(&key), tag(&row.owner), row.bytes);
+        let (expires, version) = (millis(row.expires), number(row.version));
         let made = self.write(move || {
             let insert = sqlx::query(
-                "insert into sessions (id, user_id, encrypted_data, expires_at, version) values (?, ?, ?, ?, 1) \
+                "insert into sessions (id, user_id, encrypted_data, expires_at, version) values (?, ?, ?, ?, ?) \
                  on conflict do nothing",
             );
-            insert.bind(id).bind(tag).bind(bytes).bind(expires)
+            let insert = insert.bind(id).bind(tag).bind(bytes);
+            insert.bind(expires).bind(version)
         });
         Ok(match made.await? {
             0 => Creation::Exists,
-            _ => Creation::Created(Version::new(1)),
+            _ => Creation::Created,
         })
     }
 
@@ -47,21 +46,21 @@ impl Store for SqliteStore {
         &self,
         key: StoreKey,
         expected: Version,
-        bytes: &[u8],
-        expires: OffsetDateTime,
-        owner: Option<OwnerTag>,
+        row: &Row<'_>,
+        _: Option<OwnerTag>,
     ) -> Result<Saving, StoreError> {
-        let (id, tag, expires) = (id(&key), tag(&owner), millis(expires));
+        let (id, tag, bytes) = (id(&key), tag(&row.owner), row.bytes);
+        let (expires, version) = (millis(row.expires), number(row.version));
         let saved = self.write(move || {
             let update = sqlx::query(
-                "update sessions set user_id = ?, encrypted_data = ?, expires_at = ?, version = version + 1 \
+                "update sessions set user_id = ?, encrypted_data = ?, expires_at = ?, version = ? \
                  where id = ? and version = ?",
             );
-            let update = update.bind(tag).bind(bytes).bind(expires);
+            let update = update.bind(tag).bind(bytes).bind(expires).bind(version);
             update.bind(id).bind(number(expected))
         });
         if saved.await? > 0 {
-            return Ok(Saving::Saved(expected.next()));
+            return Ok(Saving::Saved);
         }
         Ok(self.load(key).await?.map_or(Saving::Gone, Saving::Conflict))
     }
@@ -87,18 +86,18 @@ impl Store for SqliteStore {
         Ok(deleted.await? > 0)
     }
 
-    async fn delete_owner(&self, owner: OwnerTag) -> Result<u64, StoreError> {
-        let tag = &owner.as_bytes()[..];
-        let mut count = 0;
-        loop {
-            let deleted =
-                self.write(move || sqlx::query("delete from sessions where user_id = ?").bind(tag));
-            match deleted.await? {
-                0 => return Ok(count),
-                // a session may have moved to another key in the meantime
-                some => count += some,
-            }
-        }
+    async fn delete_owner(&self, owner: &[OwnerTag]) -> Result<u64, StoreError> {
+        let tags = vec!["?"; owner.len()].join(", ");
+        let delete = format!(
+            "delete from sessions where id in (select id from sessions where user_id in ({tags}) limit ?)",
+        );
+        let delete = &delete;
+        self.write(move || {
+            let delete = sqlx::query(AssertSqlSafe(delete.clone()));
+            let bind = |delete, tag: &'_ OwnerTag| Query::bind(delete, &tag.as_bytes()[..]);
+            owner.iter().fold(delete, bind).bind(BATCH)
+        })
+        .await
     }
 }
 
