@@ -1,5 +1,5 @@
 use std::{
-    collections::{HashMap, hash_map::Entry},
+    collections::{BTreeSet, HashMap},
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -7,7 +7,7 @@ use std::{
 use time::OffsetDateTime;
 
 use super::{
-    contract::{Creation, OwnerTag, Saving, Store, StoreKey, Stored, Version},
+    contract::{Creation, OwnerTag, Row, Saving, Store, StoreKey, Stored, Version},
     error::{StoreError, StoreErrorKind},
     operate::{Operate, Statistics},
 };
@@ -30,26 +30,28 @@ pub struct MemoryStore {
     rows: Arc<Mutex<Rows>>,
 }
 
+/// The rows, with two indexes, so that no call looks at all of them.
 struct Rows {
-    by_key: HashMap<StoreKey, Row>,
+    by_key: HashMap<StoreKey, Stored>,
+    by_end: BTreeSet<(OffsetDateTime, StoreKey)>,
+    /// Only rows that have an owner.
+    by_owner: BTreeSet<(OwnerTag, StoreKey)>,
     /// The bytes of all rows, with the overhead of each.
     held: usize,
     limit: usize,
 }
 
-struct Row {
-    stored: Stored,
-    owner: Option<OwnerTag>,
-}
+/// The approximate overhead of a row: its places in the table and in the indexes. It counts twice,
+/// because tables grow by doubling and the nodes of the indexes are often half full.
+const OVERHEAD: usize = 2
+    * (size_of::<(StoreKey, Stored)>()
+        + size_of::<(OffsetDateTime, StoreKey)>()
+        + size_of::<(OwnerTag, StoreKey)>());
 
-/// The approximate overhead of a row: its slot in the table, twice because tables grow by doubling.
-const OVERHEAD: usize = 2 * size_of::<(StoreKey, Row)>();
-
-impl Row {
-    fn cost(&self) -> usize {
-        OVERHEAD + self.stored.bytes.len()
-    }
-}
+/// The maximum number of rows that one call prunes.
+const PRUNE_BATCH: usize = 500;
+/// The maximum number of rows that one call deletes for an owner.
+const OWNER_BATCH: usize = 1000;
 
 impl MemoryStore {
     /// A store with a limit of 256 MiB.
@@ -63,6 +65,8 @@ impl MemoryStore {
     pub fn with_limit(bytes: usize) -> Self {
         let rows = Rows {
             by_key: HashMap::new(),
+            by_end: BTreeSet::new(),
+            by_owner: BTreeSet::new(),
             held: 0,
             limit: bytes,
         };
@@ -77,95 +81,92 @@ impl MemoryStore {
 }
 
 impl Rows {
-    /// Checks that so many more bytes fit. Deletes ended sessions if they do not.
+    /// Makes space for so many more bytes. Deletes as many ended sessions as that needs.
     fn reserve(&mut self, bytes: usize) -> Result<(), StoreError> {
-        if self.held + bytes > self.limit {
-            self.prune(OffsetDateTime::now_utc(), usize::MAX);
-        }
-        match self.held + bytes <= self.limit {
-            true => Ok(()),
-            false => Err(StoreError::new(StoreErrorKind::Full)),
-        }
-    }
-
-    fn prune(&mut self, now: OffsetDateTime, most: usize) -> u64 {
-        let over = |row: &Row| row.stored.expires <= now;
-        let ended = self.by_key.iter().filter(|(_, row)| over(row));
-        let ended: Vec<_> = ended.map(|(key, _)| *key).take(most).collect();
-        self.remove(&ended)
-    }
-
-    fn remove(&mut self, keys: &[StoreKey]) -> u64 {
-        let mut count = 0;
-        for key in keys {
-            if let Some(row) = self.by_key.remove(key) {
-                self.held -= row.cost();
-                count += 1;
+        while self.held + bytes > self.limit {
+            if !self.prune_first(OffsetDateTime::now_utc()) {
+                return Err(StoreError::new(StoreErrorKind::Full));
             }
         }
-        count
+        Ok(())
     }
+
+    /// Deletes the session that ended first. Returns `false` if none has ended.
+    fn prune_first(&mut self, now: OffsetDateTime) -> bool {
+        match self.by_end.first() {
+            Some(&(end, key)) if end <= now => self.remove(&key).is_some(),
+            _ => false,
+        }
+    }
+
+    /// Inserts a row under a key that has none.
+    fn insert(&mut self, key: StoreKey, stored: Stored) {
+        self.held += cost(&stored);
+        self.by_end.insert((stored.expires, key));
+        if let Some(owner) = stored.owner {
+            self.by_owner.insert((owner, key));
+        }
+        self.by_key.insert(key, stored);
+    }
+
+    fn remove(&mut self, key: &StoreKey) -> Option<Stored> {
+        let stored = self.by_key.remove(key)?;
+        self.held -= cost(&stored);
+        self.by_end.remove(&(stored.expires, *key));
+        if let Some(owner) = stored.owner {
+            self.by_owner.remove(&(owner, *key));
+        }
+        Some(stored)
+    }
+
+    fn first_of(&self, owner: OwnerTag) -> Option<StoreKey> {
+        let [least, most] = [[0; 16], [255; 16]].map(StoreKey::new);
+        let mut theirs = self.by_owner.range((owner, least)..=(owner, most));
+        theirs.next().map(|&(_, key)| key)
+    }
+}
+
+fn cost(stored: &Stored) -> usize {
+    OVERHEAD + stored.bytes.len()
 }
 
 impl Store for MemoryStore {
     async fn load(&self, key: StoreKey) -> Result<Option<Stored>, StoreError> {
-        Ok(self.lock().by_key.get(&key).map(|row| row.stored.clone()))
+        Ok(self.lock().by_key.get(&key).cloned())
     }
 
-    async fn create(
-        &self,
-        key: StoreKey,
-        bytes: &[u8],
-        expires: OffsetDateTime,
-        owner: Option<OwnerTag>,
-    ) -> Result<Creation, StoreError> {
+    async fn create(&self, key: StoreKey, row: &Row<'_>) -> Result<Creation, StoreError> {
         let mut rows = self.lock();
         if rows.by_key.contains_key(&key) {
             return Ok(Creation::Exists);
         }
-        let version = Version::new(1);
-        let stored = Stored {
-            version,
-            bytes: bytes.to_vec(),
-            expires,
-        };
-        let row = Row { stored, owner };
-        rows.reserve(row.cost())?;
-        rows.held += row.cost();
-        rows.by_key.insert(key, row);
-        Ok(Creation::Created(version))
+        rows.reserve(OVERHEAD + row.bytes.len())?;
+        rows.insert(key, row.into());
+        Ok(Creation::Created)
     }
 
     async fn save(
         &self,
         key: StoreKey,
         expected: Version,
-        bytes: &[u8],
-        expires: OffsetDateTime,
-        owner: Option<OwnerTag>,
+        row: &Row<'_>,
+        _: Option<OwnerTag>,
     ) -> Result<Saving, StoreError> {
         let mut rows = self.lock();
         let before = match rows.by_key.get(&key) {
             None => return Ok(Saving::Gone),
-            Some(row) if row.stored.version != expected => {
-                return Ok(Saving::Conflict(row.stored.clone()));
+            Some(stored) if stored.version != expected => {
+                return Ok(Saving::Conflict(stored.clone()));
             }
-            Some(row) => row.stored.bytes.len(),
+            Some(stored) => stored.bytes.len(),
         };
-        rows.reserve(bytes.len().saturating_sub(before))?;
-        let version = expected.next();
+        rows.reserve(row.bytes.len().saturating_sub(before))?;
         // `reserve` deletes this row too, if its session has ended
-        let Entry::Occupied(mut row) = rows.by_key.entry(key) else {
+        if rows.remove(&key).is_none() {
             return Ok(Saving::Gone);
-        };
-        let stored = Stored {
-            version,
-            bytes: bytes.to_vec(),
-            expires,
-        };
-        row.insert(Row { stored, owner });
-        rows.held = rows.held + bytes.len() - before;
-        Ok(Saving::Saved(version))
+        }
+        rows.insert(key, row.into());
+        Ok(Saving::Saved)
     }
 
     async fn touch(
@@ -174,38 +175,47 @@ impl Store for MemoryStore {
         expected: Version,
         expires: OffsetDateTime,
     ) -> Result<bool, StoreError> {
-        let mut rows = self.lock();
-        let row = rows.by_key.get_mut(&key);
-        let row = row.filter(|row| row.stored.version == expected);
-        Ok(row.is_some_and(|row| {
-            row.stored.expires = expires;
-            true
-        }))
+        let rows = &mut *self.lock();
+        let stored = rows.by_key.get_mut(&key);
+        let Some(stored) = stored.filter(|stored| stored.version == expected) else {
+            return Ok(false);
+        };
+        rows.by_end.remove(&(stored.expires, key));
+        rows.by_end.insert((expires, key));
+        stored.expires = expires;
+        Ok(true)
     }
 
     async fn delete(&self, key: StoreKey) -> Result<bool, StoreError> {
-        Ok(self.lock().remove(&[key]) == 1)
+        Ok(self.lock().remove(&key).is_some())
     }
 
-    async fn delete_owner(&self, owner: OwnerTag) -> Result<u64, StoreError> {
+    async fn delete_owner(&self, owner: &[OwnerTag]) -> Result<u64, StoreError> {
         let mut rows = self.lock();
-        let theirs = rows
-            .by_key
-            .iter()
-            .filter(|(_, row)| row.owner == Some(owner));
-        let theirs: Vec<_> = theirs.map(|(key, _)| *key).collect();
-        Ok(rows.remove(&theirs))
+        let mut count = 0;
+        for &tag in owner {
+            while let Some(key) = rows.first_of(tag) {
+                if count == OWNER_BATCH {
+                    return Ok(count as u64);
+                }
+                rows.remove(&key);
+                count += 1;
+            }
+        }
+        Ok(count as u64)
     }
 }
 
 impl Operate for MemoryStore {
     async fn prune(&self, now: OffsetDateTime) -> Result<u64, StoreError> {
-        Ok(self.lock().prune(now, 500))
+        let mut rows = self.lock();
+        let pruned = (0..PRUNE_BATCH).take_while(|_| rows.prune_first(now));
+        Ok(pruned.count() as u64)
     }
 
     async fn statistics(&self, now: OffsetDateTime) -> Result<Statistics, StoreError> {
         let rows = self.lock();
-        let live = rows.by_key.values().filter(|row| row.stored.expires > now);
+        let live = rows.by_key.values().filter(|row| row.expires > now);
         let live = live.count() as u64;
         Ok(Statistics::new(live, rows.by_key.len() as u64 - live))
     }
@@ -225,5 +235,129 @@ impl fmt::Debug for MemoryStore {
             .field("bytes", &rows.held)
             .field("limit", &rows.limit)
             .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use futures_util::FutureExt as _;
+    use proptest::{collection::vec, prelude::*};
+
+    use super::*;
+
+    const PAST: OffsetDateTime = OffsetDateTime::UNIX_EPOCH;
+
+    /// The result of a call, which never waits.
+    fn now<T>(call: impl Future<Output = T>) -> T {
+        call.now_or_never().expect("it does not wait")
+    }
+
+    fn later() -> OffsetDateTime {
+        OffsetDateTime::now_utc() + Duration::from_secs(3600)
+    }
+
+    fn key(n: u32) -> StoreKey {
+        let mut bytes = [0; 16];
+        bytes[..4].copy_from_slice(&n.to_be_bytes());
+        StoreKey::new(bytes)
+    }
+
+    fn row(bytes: &[u8], expires: OffsetDateTime) -> Row<'_> {
+        Row::new(Version::new(1), bytes, expires, None)
+    }
+
+    /// Checks the indexes and the accounting against the rows.
+    fn assert_consistent(store: &MemoryStore) {
+        let rows = store.lock();
+        let entries = || rows.by_key.iter();
+        assert_eq!(rows.held, entries().map(|(_, row)| cost(row)).sum());
+        assert!(rows.held <= rows.limit);
+        let ends = entries().map(|(key, row)| (row.expires, *key)).collect();
+        assert_eq!(rows.by_end, ends);
+        let owners = entries().filter_map(|(key, row)| Some((row.owner?, *key)));
+        assert_eq!(rows.by_owner, owners.collect());
+    }
+
+    #[test]
+    fn a_full_store_refuses_at_once_and_keeps_live_sessions() {
+        const ROWS: u32 = 100_000;
+        const REFUSED: u32 = 10_000;
+        let store = MemoryStore::with_limit(ROWS as usize * (OVERHEAD + 10));
+        for n in 0..ROWS {
+            let created = now(store.create(key(n), &row(&[0; 10], later())));
+            assert_eq!(created.expect("space"), Creation::Created);
+        }
+        let start = Instant::now();
+        for n in 0..REFUSED {
+            let refused = now(store.create(key(ROWS + n), &row(b"", later())));
+            assert_eq!(refused.expect_err("full").kind(), StoreErrorKind::Full);
+        }
+        // a scan of all rows would take about a millisecond
+        let each = start.elapsed() / REFUSED;
+        assert!(each < Duration::from_micros(50), "{each:?}");
+        let longer = now(store.save(key(0), Version::new(1), &row(&[0; 11], later()), None));
+        assert_eq!(longer.expect_err("full").kind(), StoreErrorKind::Full);
+        let shorter = now(store.save(key(0), Version::new(1), &row(&[0; 9], later()), None));
+        assert_eq!(shorter.expect("space"), Saving::Saved);
+        assert_eq!(store.lock().by_key.len(), ROWS as usize);
+        assert_consistent(&store);
+    }
+
+    #[test]
+    fn space_is_taken_only_from_ended_sessions() {
+        let store = MemoryStore::with_limit(3 * (OVERHEAD + 10));
+        for (n, end) in [(0, PAST), (1, later()), (2, PAST + Duration::from_secs(1))] {
+            now(store.create(key(n), &row(&[0; 10], end))).expect("space");
+        }
+        let create = |n| now(store.create(key(n), &row(&[0; 10], later())));
+        assert_eq!(create(3).expect("space"), Creation::Created);
+        let there = |n| store.lock().by_key.contains_key(&key(n));
+        assert_eq!([0, 1, 2, 3].map(there), [false, true, true, true]);
+        assert_eq!(create(4).expect("space"), Creation::Created);
+        assert_eq!([1, 2, 3, 4].map(there), [true, false, true, true]);
+        assert!(create(5).is_err());
+        assert_consistent(&store);
+    }
+
+    #[test]
+    fn saving_an_ended_session_in_a_full_store_does_not_insert_it_again() {
+        let store = MemoryStore::with_limit(OVERHEAD + 10);
+        now(store.create(key(0), &row(&[0; 10], PAST))).expect("space");
+        let saved = now(store.save(key(0), Version::new(1), &row(&[0; 11], later()), None));
+        assert_eq!(saved.expect("space"), Saving::Gone);
+        assert_eq!(store.lock().by_key.len(), 0);
+        assert_consistent(&store);
+    }
+
+    proptest! {
+        #[test]
+        fn indexes_agree_with_the_rows(
+            calls in vec((0..7, 0..6_u32, 0..4_u64, 0..3_u8, 0..40_usize), 1..200),
+        ) {
+            let store = MemoryStore::with_limit(4 * (OVERHEAD + 20));
+            for (call, n, number, tag, len) in calls {
+                let (bytes, version) = (vec![0; len], Version::new(number));
+                // some sessions have ended, and many end at the same time
+                let expires = if number < 2 { PAST } else { PAST + Duration::MAX / 1_000_000_000 };
+                let tag = OwnerTag::new([tag; 16]);
+                let owner = (tag.as_bytes()[0] > 0).then_some(tag);
+                let row = Row::new(version, &bytes, expires, owner);
+                match call {
+                    0 | 1 => drop(now(store.create(key(n), &row))),
+                    2 | 3 => drop(now(store.save(key(n), Version::new(number ^ 1), &row, None))),
+                    4 => drop(now(store.touch(key(n), version, expires))),
+                    5 => drop(now(store.delete(key(n)))),
+                    _ if len < 8 => drop(now(store.prune(OffsetDateTime::now_utc()))),
+                    _ => {
+                        let others = store.lock().by_key.values().filter(|row| row.owner != Some(tag)).count();
+                        now(store.delete_owner(&[tag])).expect("a store");
+                        assert_eq!(store.lock().by_key.len(), others);
+                    }
+                }
+                assert_consistent(&store);
+            }
+        }
     }
 }
