@@ -19,10 +19,10 @@ pub const MAX_BYTES: usize = 64 * 1024;
 /// - Concurrent calls, from any number of instances, are applied one after the other.
 /// - A call that is dropped at any point is applied completely or not at all. It does not affect
 ///   later calls.
-/// - A call is applied at most once. The store sends each operation once, and the client library
-///   must not send it again, for example after a lost connection. A repeated operation could end a
-///   session that was changed in the meantime. Sending it again is allowed if the first one had no
-///   effect for certain.
+/// - A call is applied at most once. The store sends each operation once, and its client library
+///   must not send it again, for example after a lost connection: a second `create` could bring
+///   back a session that was deleted in the meantime, and a second `save` conflicts with the first
+///   one. An operation that had no effect for certain may be sent again.
 ///
 /// # Versions
 ///
