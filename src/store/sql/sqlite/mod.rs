@@ -1,6 +1,6 @@
 mod queries;
 
-use std::{fmt, str::FromStr as _, time::Duration};
+use std::{fmt, path::Path, str::FromStr as _, time::Duration};
 
 use super::busy::{opening, patiently};
 use crate::store::error::{StoreError, StoreErrorKind};
@@ -29,6 +29,8 @@ use sqlx::{
 ///
 /// The table is `sessions`. The view `sessions_readable` shows it to humans.
 /// [`SCHEMA`](Self::SCHEMA) is the SQL. Clones share one store.
+///
+/// On Unix, a new file has the mode 0600: only its user can read it. An existing file keeps its mode.
 ///
 /// The file is in WAL mode. Back it up with `sqlite3 sessions.db ".backup copy.db"`, not by copying
 /// it. A power failure can lose the last commits. Killing a process loses none.
@@ -75,10 +77,16 @@ impl SqliteStore {
         let options = match in_memory {
             true => options,
             false if settings.contains("mode=ro") || settings.contains("immutable=") => options,
-            false => options
-                .create_if_missing(!settings.contains("mode=rw") || settings.contains("mode=rwc"))
-                .journal_mode(SqliteJournalMode::Wal)
-                .synchronous(SqliteSynchronous::Normal),
+            false => {
+                let creates = !settings.contains("mode=rw") || settings.contains("mode=rwc");
+                if creates {
+                    create_private(options.get_filename());
+                }
+                options
+                    .create_if_missing(creates)
+                    .journal_mode(SqliteJournalMode::Wal)
+                    .synchronous(SqliteSynchronous::Normal)
+            }
         };
         let pool = |connections| {
             SqlitePoolOptions::new()
@@ -198,6 +206,23 @@ impl SqliteStore {
         })
     }
 }
+
+/// Creates an empty file that only its user can read, if there is none. SQLite gives its mode to the
+/// files of the log. If that fails, SQLite says why when it opens the file.
+#[cfg(unix)]
+fn create_private(file: &Path) {
+    use std::{fs::OpenOptions, os::unix::fs::OpenOptionsExt as _, sync::Mutex};
+
+    /// When a process closes a file, it loses all its locks on it. So no other store of this process
+    /// may open the file between its creation and its closing.
+    static CREATING: Mutex<()> = Mutex::new(());
+    let _creating = CREATING.lock();
+    let mut options = OpenOptions::new();
+    let _ = options.write(true).create_new(true).mode(0o600).open(file);
+}
+
+#[cfg(not(unix))]
+fn create_private(_: &Path) {}
 
 impl fmt::Debug for SqliteStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
