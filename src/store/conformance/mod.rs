@@ -19,6 +19,7 @@
 
 mod calls;
 mod ends;
+mod owners;
 mod races;
 
 use std::{sync::Arc, time::Duration};
@@ -26,12 +27,18 @@ use std::{sync::Arc, time::Duration};
 use time::OffsetDateTime;
 
 use self::{
-    calls::{inserts_only, keeps_keys_apart, repeated_calls, replaces_one_version, round_trips},
-    ends::{brings_nothing_back, deletes_an_owner, moves_only_the_end},
-    races::{deletes_moving_sessions_of_an_owner, loses_nothing, survives_dropped_calls},
+    calls::{
+        inserts_only, keeps_keys_apart, keeps_versions, repeated_calls, replaces_one_version,
+        round_trips,
+    },
+    ends::{brings_nothing_back, moves_only_the_end},
+    owners::{
+        deletes_all_of_an_owner, deletes_an_owner, deletes_what_changes_its_tag, tells_the_owner,
+    },
+    races::{loses_nothing, survives_dropped_calls},
 };
 use super::{
-    contract::{Creation, Saving, Store, StoreKey, Version},
+    contract::{Creation, OwnerTag, Row, Saving, Store, StoreKey, Stored, Version},
     operate::{Operate, Statistics},
 };
 
@@ -50,13 +57,16 @@ pub async fn check<S: Store>(open: impl AsyncFn() -> S) {
     keeps_keys_apart(&*store).await;
     inserts_only(&store, &other).await;
     replaces_one_version(&*store, &*other).await;
+    keeps_versions(&*store, &*other).await;
     brings_nothing_back(&*store, &*other).await;
     moves_only_the_end(&*store, &*other).await;
+    tells_the_owner(&*store, &*other).await;
     deletes_an_owner(&*store, &*other).await;
+    deletes_all_of_an_owner(&*store, &*other).await;
     repeated_calls(&*store).await;
     loses_nothing(&store, &other).await;
     survives_dropped_calls(&store).await;
-    deletes_moving_sessions_of_an_owner(&store, &other).await;
+    deletes_what_changes_its_tag(&store, &other).await;
 }
 
 /// Checks that a store keeps all promises of [`Operate`].
@@ -68,12 +78,7 @@ pub async fn check_operate<S: Operate>(open: impl AsyncFn() -> S) {
     let store = open().await;
     let keys: Vec<_> = (0..3).map(|_| key()).collect();
     for &key in &keys {
-        assert_created(
-            store
-                .create(key, b"live", later(), None)
-                .await
-                .expect("create"),
-        );
+        create(&store, key, &row(b"live")).await;
     }
     let before = store
         .statistics(OffsetDateTime::now_utc())
@@ -98,10 +103,11 @@ pub async fn check_operate<S: Operate>(open: impl AsyncFn() -> S) {
     }
     let past = OffsetDateTime::now_utc() - Duration::from_secs(60);
     for _ in 0..3 {
-        store
-            .create(key(), b"over", past, None)
-            .await
-            .expect("create");
+        let over = Row {
+            expires: past,
+            ..row(b"over")
+        };
+        create(&store, key(), &over).await;
     }
     let mut left = Statistics::default();
     for _ in 0..100 {
@@ -120,30 +126,60 @@ pub async fn check_operate<S: Operate>(open: impl AsyncFn() -> S) {
     );
 }
 
-#[track_caller]
-fn assert_created(creation: Creation) -> Version {
-    match creation {
-        Creation::Created(version) => version,
-        Creation::Exists => {
-            panic!("`create` with an unused key returns `Created`, not `Exists`")
+/// Creates a session under a key that has none.
+async fn create<S: Store>(store: &S, key: StoreKey, row: &Row<'_>) {
+    let created = store.create(key, row).await.expect("create");
+    assert_eq!(
+        created,
+        Creation::Created,
+        "`create` with a key without a session returns `Created`"
+    );
+}
+
+/// Replaces a session that has the version and the owner of `before`.
+async fn save<S: Store>(store: &S, key: StoreKey, before: &Row<'_>, row: &Row<'_>) {
+    let saved = store.save(key, before.version, row, before.owner).await;
+    assert_eq!(
+        saved.expect("save"),
+        Saving::Saved,
+        "`save` with the current version returns `Saved`"
+    );
+}
+
+async fn load<S: Store>(store: &S, key: StoreKey) -> Option<Stored> {
+    store.load(key).await.expect("load")
+}
+
+/// Deletes all sessions of an owner as the layer does, and returns how many there were.
+async fn delete_owner<S: Store>(store: &S, owner: &[OwnerTag]) -> u64 {
+    let mut count = 0;
+    loop {
+        match store.delete_owner(owner).await.expect("delete_owner") {
+            0 => return count,
+            deleted => count += deleted,
         }
     }
 }
 
-#[track_caller]
-fn assert_saved(saving: Saving) -> Version {
-    match saving {
-        Saving::Saved(version) => version,
-        other => panic!("`save` with the current version returns `Saved`, not {other:?}"),
-    }
+/// A row with a new version and without an owner.
+fn row(bytes: &[u8]) -> Row<'_> {
+    Row::new(version(), bytes, later(), None)
 }
 
 /// A key that was never used.
 fn key() -> StoreKey {
-    let mut bytes = [0; 16];
-    crate::random::from_system(&mut bytes).expect("entropy");
+    StoreKey::new(random())
+}
 
-    StoreKey::new(bytes)
+/// A version that was never used, as the layer begins a session.
+fn version() -> Version {
+    Version::new(u64::from_be_bytes(random()) >> 12)
+}
+
+fn random<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    crate::random::from_system(&mut bytes).expect("entropy");
+    bytes
 }
 
 /// An hour from now, in whole milliseconds.
