@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use tower_sealed_session::{
     SessionLayer,
-    store::{Saving, Store as _, StoreError, StoreKey},
+    store::{Row, Saving, Store as _, StoreError, StoreKey, Version},
 };
 
 use super::{
@@ -50,17 +50,14 @@ async fn tampered_rows_are_rejected(backend: Backend) {
     };
     let events = Events::capture();
     let put = async |key: StoreKey, bytes: &[u8], expires| {
-        let version = store
-            .load(key)
-            .await
-            .expect("a store")
-            .expect("a row")
-            .version;
+        let there = store.load(key).await.expect("a store").expect("a row");
+        let version = Version::new(there.version.get() + 1);
+        let row = Row::new(version, bytes, expires, None);
         let saving = store
-            .save(key, version, bytes, expires, None)
+            .save(key, there.version, &row, there.owner)
             .await
             .expect("a store");
-        assert!(matches!(saving, Saving::Saved(_)));
+        assert!(matches!(saving, Saving::Saved));
     };
     let [one, two] = [
         store.load(first).await.expect("a store").expect("a row"),

@@ -8,7 +8,7 @@ use std::sync::{
 use tower_sealed_session::{
     OffsetDateTime, SessionLayer, SessionLayerBuilder,
     store::{
-        Creation, MemoryStore, Operate, OwnerTag, Saving, SqliteStore, Statistics, Store,
+        Creation, MemoryStore, Operate, OwnerTag, Row, Saving, SqliteStore, Statistics, Store,
         StoreError, StoreKey, Stored, Version,
     },
 };
@@ -42,25 +42,18 @@ impl Store for AnyStore {
         each!(self, store => store.load(key).await)
     }
 
-    async fn create(
-        &self,
-        key: StoreKey,
-        bytes: &[u8],
-        expires: OffsetDateTime,
-        owner: Option<OwnerTag>,
-    ) -> Result<Creation, StoreError> {
-        each!(self, store => store.create(key, bytes, expires, owner).await)
+    async fn create(&self, key: StoreKey, row: &Row<'_>) -> Result<Creation, StoreError> {
+        each!(self, store => store.create(key, row).await)
     }
 
     async fn save(
         &self,
         key: StoreKey,
         expected: Version,
-        bytes: &[u8],
-        expires: OffsetDateTime,
-        owner: Option<OwnerTag>,
+        row: &Row<'_>,
+        previous: Option<OwnerTag>,
     ) -> Result<Saving, StoreError> {
-        each!(self, store => store.save(key, expected, bytes, expires, owner).await)
+        each!(self, store => store.save(key, expected, row, previous).await)
     }
 
     async fn touch(
@@ -76,7 +69,7 @@ impl Store for AnyStore {
         each!(self, store => store.delete(key).await)
     }
 
-    async fn delete_owner(&self, owner: OwnerTag) -> Result<u64, StoreError> {
+    async fn delete_owner(&self, owner: &[OwnerTag]) -> Result<u64, StoreError> {
         each!(self, store => store.delete_owner(owner).await)
     }
 }
@@ -176,14 +169,8 @@ impl<S: Store, A: Intercept> Store for Wrapped<S, A> {
             .await
     }
 
-    async fn create(
-        &self,
-        key: StoreKey,
-        bytes: &[u8],
-        expires: OffsetDateTime,
-        owner: Option<OwnerTag>,
-    ) -> Result<Creation, StoreError> {
-        let operation = self.0.create(key, bytes, expires, owner);
+    async fn create(&self, key: StoreKey, row: &Row<'_>) -> Result<Creation, StoreError> {
+        let operation = self.0.create(key, row);
         self.1.intercept(Call::Create, Some(key), operation).await
     }
 
@@ -191,11 +178,10 @@ impl<S: Store, A: Intercept> Store for Wrapped<S, A> {
         &self,
         key: StoreKey,
         expected: Version,
-        bytes: &[u8],
-        expires: OffsetDateTime,
-        owner: Option<OwnerTag>,
+        row: &Row<'_>,
+        previous: Option<OwnerTag>,
     ) -> Result<Saving, StoreError> {
-        let operation = self.0.save(key, expected, bytes, expires, owner);
+        let operation = self.0.save(key, expected, row, previous);
         self.1.intercept(Call::Save, Some(key), operation).await
     }
 
@@ -216,7 +202,7 @@ impl<S: Store, A: Intercept> Store for Wrapped<S, A> {
             .await
     }
 
-    async fn delete_owner(&self, owner: OwnerTag) -> Result<u64, StoreError> {
+    async fn delete_owner(&self, owner: &[OwnerTag]) -> Result<u64, StoreError> {
         self.1
             .intercept(Call::DeleteOwner, None, self.0.delete_owner(owner))
             .await

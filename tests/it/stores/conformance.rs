@@ -11,7 +11,7 @@ use tokio::{sync::Semaphore, task::yield_now, time::timeout};
 use tower_sealed_session::{
     OffsetDateTime,
     store::{
-        Creation, MemoryStore, Operate, OwnerTag, Saving, SqliteStore, Statistics, Store,
+        Creation, MemoryStore, Operate, OwnerTag, Row, Saving, SqliteStore, Statistics, Store,
         StoreError, StoreErrorKind, StoreKey, Stored, Version, conformance,
     },
 };
@@ -57,13 +57,17 @@ enum Fault {
     CreateReplaces,
     SaveInserts,
     SaveIgnoresTheVersion,
-    VersionsDoNotGrow,
+    SaveKeepsTheVersion,
+    CountsVersionsItself,
+    VersionsHave32Bits,
     TouchRewrites,
     TouchInserts,
     TouchIgnoresTheVersion,
     DeleteAlwaysReportsSuccess,
     OwnersAreNotStored,
     SaveIgnoresTheOwner,
+    LoadForgetsTheOwner,
+    ConflictForgetsTheOwner,
     ExpiryLosesMilliseconds,
     BytesAreStoredAsText,
     KeysIgnoreCase,
@@ -73,6 +77,9 @@ enum Fault {
     DroppedCallsLeakTheConnection,
     SaveWritesTwice,
     DeleteOwnerListsFirst,
+    DeleteOwnerGoesTagByTag,
+    DeleteOwnerIgnoresOtherTags,
+    DeleteOwnerReportsAFullBatchAsNone,
     PruneDeletesEverything,
     PruneDeletesNothing,
 }
@@ -83,8 +90,8 @@ struct Faulty {
     fault: Fault,
     /// A pool with one connection.
     connection: Arc<Semaphore>,
-    /// The last owner of each session.
-    owners: Arc<Mutex<HashMap<StoreKey, Option<OwnerTag>>>>,
+    /// The last row of each session.
+    last: Arc<Mutex<HashMap<StoreKey, Stored>>>,
 }
 
 impl Faulty {
@@ -93,7 +100,7 @@ impl Faulty {
             rows: MemoryStore::new(),
             fault,
             connection: Arc::new(Semaphore::new(1)),
-            owners: Arc::default(),
+            last: Arc::default(),
         }
     }
 
@@ -116,9 +123,16 @@ impl Faulty {
         Ok(())
     }
 
-    fn note_owner(&self, key: StoreKey, owner: Option<OwnerTag>) {
-        let mut owners = self.owners.lock().expect("no panic");
-        owners.insert(key, owner);
+    fn note(&self, key: StoreKey, row: &Row<'_>) {
+        let mut last = self.last.lock().expect("no panic");
+        last.insert(key, row.into());
+    }
+
+    fn version(&self, version: Version) -> Version {
+        match self.has(Fault::VersionsHave32Bits) {
+            true => Version::new(version.get() & u64::from(u32::MAX)),
+            false => version,
+        }
     }
 
     fn key(&self, key: StoreKey) -> StoreKey {
@@ -142,24 +156,25 @@ impl Faulty {
         }
     }
 
-    fn owner(&self, owner: Option<OwnerTag>) -> Option<OwnerTag> {
-        owner.filter(|_| !self.has(Fault::OwnersAreNotStored))
+    /// The row as this store keeps it, with these bytes.
+    fn row<'a>(&self, row: &Row<'_>, bytes: &'a [u8]) -> Row<'a> {
+        let owner = row.owner.filter(|_| !self.has(Fault::OwnersAreNotStored));
+        let (version, expires) = (self.version(row.version), self.end(row.expires));
+        Row::new(version, bytes, expires, owner)
     }
 }
 
 impl Store for Faulty {
     async fn load(&self, key: StoreKey) -> Result<Option<Stored>, StoreError> {
         self.connect().await?;
-        self.rows.load(self.key(key)).await
+        let mut found = self.rows.load(self.key(key)).await?;
+        if let (true, Some(found)) = (self.has(Fault::LoadForgetsTheOwner), &mut found) {
+            found.owner = None;
+        }
+        Ok(found)
     }
 
-    async fn create(
-        &self,
-        key: StoreKey,
-        bytes: &[u8],
-        expires: OffsetDateTime,
-        owner: Option<OwnerTag>,
-    ) -> Result<Creation, StoreError> {
+    async fn create(&self, key: StoreKey, row: &Row<'_>) -> Result<Creation, StoreError> {
         let key = self.key(key);
         if self.has(Fault::CreateReplaces) {
             self.rows.delete(key).await?;
@@ -168,22 +183,23 @@ impl Store for Faulty {
             yield_now().await;
             self.rows.delete(key).await?;
         }
-        self.note_owner(key, owner);
-        let (bytes, expires) = (self.bytes(bytes), self.end(expires));
-        self.rows
-            .create(key, &bytes, expires, self.owner(owner))
-            .await
+        self.note(key, row);
+        let bytes = self.bytes(row.bytes);
+        let mut made = self.row(row, &bytes);
+        if self.has(Fault::CountsVersionsItself) {
+            made.version = Version::new(1);
+        }
+        self.rows.create(key, &made).await
     }
 
     async fn save(
         &self,
         key: StoreKey,
-        mut expected: Version,
-        bytes: &[u8],
-        expires: OffsetDateTime,
-        owner: Option<OwnerTag>,
+        expected: Version,
+        row: &Row<'_>,
+        previous: Option<OwnerTag>,
     ) -> Result<Saving, StoreError> {
-        let key = self.key(key);
+        let (key, mut expected) = (self.key(key), self.version(expected));
         let found = self.rows.load(key).await?;
         if let (true, Some(found)) = (self.has(Fault::SaveChecksThenWrites), &found)
             && found.version == expected
@@ -195,32 +211,37 @@ impl Store for Faulty {
         if let (true, Some(found)) = (self.has(Fault::SaveWritesTwice), &found)
             && found.version == expected
         {
-            let first = self.rows.save(key, expected, &found.bytes, expires, owner);
-            first.await?;
+            let half = Row::new(row.version, &found.bytes, row.expires, row.owner);
+            self.rows.save(key, expected, &half, previous).await?;
             yield_now().await;
-            expected = expected.next();
+            expected = row.version;
         }
-        self.note_owner(key, owner);
+        self.note(key, row);
         if self.has(Fault::SaveInserts) && found.is_none() {
-            self.rows.create(key, bytes, expires, owner).await?;
-            return Ok(Saving::Saved(expected.next()));
+            self.rows.create(key, row).await?;
+            return Ok(Saving::Saved);
         }
         if let (true, Some(found)) = (self.has(Fault::SaveIgnoresTheVersion), &found) {
             expected = found.version;
         }
-        if let (true, Some(found)) = (self.has(Fault::VersionsDoNotGrow), &found)
-            && found.version == expected
-        {
-            self.rows.delete(key).await?;
-            self.rows.create(key, bytes, expires, owner).await?;
-            return Ok(Saving::Saved(expected));
+        let bytes = self.bytes(row.bytes);
+        let mut saved = self.row(row, &bytes);
+        if self.has(Fault::SaveKeepsTheVersion) {
+            saved.version = expected;
         }
-        let owner = match self.has(Fault::SaveIgnoresTheOwner) {
-            true => Some(OwnerTag::new([1; 16])),
-            false => self.owner(owner),
-        };
-        let (bytes, expires) = (self.bytes(bytes), self.end(expires));
-        self.rows.save(key, expected, &bytes, expires, owner).await
+        if self.has(Fault::CountsVersionsItself) {
+            saved.version = Version::new(expected.get() + 1);
+        }
+        if self.has(Fault::SaveIgnoresTheOwner) {
+            saved.owner = Some(OwnerTag::new([1; 16]));
+        }
+        let mut saving = self.rows.save(key, expected, &saved, previous).await?;
+        if let (true, Saving::Conflict(found)) =
+            (self.has(Fault::ConflictForgetsTheOwner), &mut saving)
+        {
+            found.owner = None;
+        }
+        Ok(saving)
     }
 
     async fn touch(
@@ -229,15 +250,18 @@ impl Store for Faulty {
         expected: Version,
         expires: OffsetDateTime,
     ) -> Result<bool, StoreError> {
-        let key = self.key(key);
+        let (key, expected) = (self.key(key), self.version(expected));
         match self.rows.load(key).await? {
             None if self.has(Fault::TouchInserts) => {
-                self.rows.create(key, b"", expires, None).await?;
+                let row = Row::new(expected, b"", expires, None);
+                self.rows.create(key, &row).await?;
                 Ok(true)
             }
             Some(found) if self.has(Fault::TouchRewrites) => {
+                let next = Version::new(found.version.get() + 1);
+                let row = Row::new(next, &found.bytes, expires, found.owner);
                 self.rows
-                    .save(key, found.version, &found.bytes, expires, None)
+                    .save(key, found.version, &row, found.owner)
                     .await?;
                 Ok(true)
             }
@@ -253,17 +277,38 @@ impl Store for Faulty {
         Ok(self.rows.delete(key).await? || self.has(Fault::DeleteAlwaysReportsSuccess))
     }
 
-    async fn delete_owner(&self, owner: OwnerTag) -> Result<u64, StoreError> {
-        if !self.has(Fault::DeleteOwnerListsFirst) {
-            return self.rows.delete_owner(owner).await;
+    async fn delete_owner(&self, owner: &[OwnerTag]) -> Result<u64, StoreError> {
+        match self.fault {
+            Fault::DeleteOwnerListsFirst => {
+                let mut listed = self.last.lock().expect("no panic").clone();
+                listed.retain(|_, row| row.owner.is_some_and(|tag| owner.contains(&tag)));
+                let mut count = 0;
+                for (key, row) in listed {
+                    yield_now().await;
+                    let found = self.rows.load(key).await?;
+                    if found.is_some_and(|found| found.version == row.version) {
+                        count += u64::from(self.rows.delete(key).await?);
+                    }
+                }
+                Ok(count)
+            }
+            Fault::DeleteOwnerGoesTagByTag => {
+                let mut count = 0;
+                for &tag in owner {
+                    count += self.rows.delete_owner(&[tag]).await?;
+                    yield_now().await;
+                }
+                Ok(count)
+            }
+            Fault::DeleteOwnerIgnoresOtherTags => {
+                self.rows.delete_owner(&owner[..owner.len().min(1)]).await
+            }
+            Fault::DeleteOwnerReportsAFullBatchAsNone => {
+                let count = self.rows.delete_owner(owner).await?;
+                Ok(if count == 1000 { 0 } else { count })
+            }
+            _ => self.rows.delete_owner(owner).await,
         }
-        let all = self.owners.lock().expect("no panic").clone();
-        let mut count = 0;
-        for (key, _) in all.into_iter().filter(|(_, of)| *of == Some(owner)) {
-            yield_now().await;
-            count += u64::from(self.rows.delete(key).await?);
-        }
-        Ok(count)
     }
 }
 
@@ -293,12 +338,20 @@ fn suite_detects_each_fault() {
             "`save` replaces only the expected version",
         ),
         (
-            Fault::VersionsDoNotGrow,
-            "each `save` returns a greater version",
+            Fault::SaveKeepsTheVersion,
+            "the exact version, bytes, end and owner of `save`",
+        ),
+        (
+            Fault::CountsVersionsItself,
+            "the exact version, bytes, end and owner of `create`",
+        ),
+        (
+            Fault::VersionsHave32Bits,
+            "the exact version, bytes, end and owner of `create`",
         ),
         (
             Fault::TouchRewrites,
-            "`touch` changes neither version nor bytes",
+            "`touch` changes neither version nor bytes nor owner",
         ),
         (Fault::TouchInserts, "`touch` never inserts"),
         (
@@ -311,14 +364,28 @@ fn suite_detects_each_fault() {
         ),
         (
             Fault::OwnersAreNotStored,
-            "`delete_owner` counts the sessions of that owner",
+            "neither version nor bytes nor owner",
         ),
         (
             Fault::SaveIgnoresTheOwner,
-            "`delete_owner` counts the sessions of that owner",
+            "the exact version, bytes, end and owner of `save`",
         ),
-        (Fault::ExpiryLosesMilliseconds, "the exact bytes and end"),
-        (Fault::BytesAreStoredAsText, "the exact bytes and end"),
+        (
+            Fault::LoadForgetsTheOwner,
+            "neither version nor bytes nor owner",
+        ),
+        (
+            Fault::ConflictForgetsTheOwner,
+            "`Conflict` returns the owner",
+        ),
+        (
+            Fault::ExpiryLosesMilliseconds,
+            "the exact version, bytes, end and owner",
+        ),
+        (
+            Fault::BytesAreStoredAsText,
+            "the exact version, bytes, end and owner",
+        ),
         (
             Fault::KeysIgnoreCase,
             "keys that differ in one bit are distinct",
@@ -342,7 +409,19 @@ fn suite_detects_each_fault() {
         ),
         (
             Fault::DeleteOwnerListsFirst,
-            "`delete_owner` also deletes and counts a session that moves",
+            "`delete_owner` also deletes and counts a session that changes",
+        ),
+        (
+            Fault::DeleteOwnerGoesTagByTag,
+            "`delete_owner` also deletes and counts a session that changes",
+        ),
+        (
+            Fault::DeleteOwnerIgnoresOtherTags,
+            "`delete_owner` counts the sessions with any of the tags",
+        ),
+        (
+            Fault::DeleteOwnerReportsAFullBatchAsNone,
+            "`delete_owner` returns 0 only if no session of this owner is left",
         ),
         (Fault::PruneDeletesNothing, "ended sessions are deleted"),
         (

@@ -10,8 +10,8 @@ use sqlx::sqlite::SqlitePoolOptions;
 use tower_sealed_session::{
     OffsetDateTime, SessionLayer,
     store::{
-        MemoryStore, Operate as _, Saving, SqliteStore, Store as _, StoreErrorKind, StoreKey,
-        prune_every,
+        MemoryStore, Operate as _, Row, Saving, SqliteStore, Store as _, StoreErrorKind, StoreKey,
+        Version, prune_every,
     },
 };
 
@@ -23,6 +23,10 @@ use crate::{
 
 fn url(folder: &Folder) -> String {
     format!("sqlite:{}", folder.0.join("sessions.db").display())
+}
+
+fn row(bytes: &[u8], expires: OffsetDateTime) -> Row<'_> {
+    Row::new(Version::new(1), bytes, expires, None)
 }
 
 /// Runs SQL with the command-line shell and returns its output.
@@ -70,7 +74,7 @@ async fn sql_file_works_in_the_shell_and_the_view_is_readable() {
     visitor.get(&app, "/login/ada").await;
     let seen = sqlite3(
         &folder,
-        "select length(id), length(user_id), bytes > 90, version, expired from sessions_readable;",
+        "select length(id), length(user_id), bytes > 90, version < 1 << 53, expired from sessions_readable;",
     );
     assert_eq!(seen, "32|32|1|1|0\n");
     let today = OffsetDateTime::now_utc().date().to_string();
@@ -81,6 +85,46 @@ async fn sql_file_works_in_the_shell_and_the_view_is_readable() {
         )
         .starts_with(&today)
     );
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn only_its_user_can_read_a_new_file() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let mode = |file: &std::path::Path| {
+        let found = std::fs::metadata(file).expect("a file");
+        found.permissions().mode() & 0o777
+    };
+    let folder = Folder::new();
+    let store = SqliteStore::connect(&url(&folder)).await.expect("a file");
+    store.create_schema().await.expect("a schema");
+    let expires = OffsetDateTime::now_utc() + Duration::from_secs(60);
+    let row = row(b"x", expires);
+    let created = store.create(StoreKey::new([0; 16]), &row).await;
+    created.expect("a row");
+    for name in ["sessions.db", "sessions.db-wal", "sessions.db-shm"] {
+        assert_eq!(mode(&folder.0.join(name)), 0o600, "{name}");
+    }
+
+    // an existing file keeps its mode
+    let folder = Folder::new();
+    let file = folder.0.join("sessions.db");
+    sqlite3(&folder, SqliteStore::SCHEMA);
+    let given = std::fs::Permissions::from_mode(0o640);
+    std::fs::set_permissions(&file, given).expect("our file");
+    let store = SqliteStore::connect(&url(&folder)).await.expect("a file");
+    assert_eq!(
+        store.load(StoreKey::new([0; 16])).await.expect("a table"),
+        None
+    );
+    assert_eq!(mode(&file), 0o640);
+
+    // a file that may not be created is not
+    let folder = Folder::new();
+    let rw = format!("{}?mode=rw", url(&folder));
+    assert!(SqliteStore::connect(&rw).await.is_err());
+    assert!(!folder.0.join("sessions.db").exists());
 }
 
 #[tokio::test]
@@ -170,7 +214,7 @@ async fn errors_tell_what_is_wrong_with_the_file() {
         None
     );
     let error = read_only
-        .create(StoreKey::new([0; 16]), b"x", expires, None)
+        .create(StoreKey::new([0; 16]), &row(b"x", expires))
         .await
         .expect_err("read-only");
     assert_eq!(error.kind(), StoreErrorKind::ReadOnly);
@@ -187,7 +231,7 @@ async fn errors_tell_what_is_wrong_with_the_file() {
     let mut kinds = Vec::new();
     for n in 0..4 {
         if let Err(error) = full
-            .create(StoreKey::new([n; 16]), &[0; 60_000], expires, None)
+            .create(StoreKey::new([n; 16]), &row(&[0; 60_000], expires))
             .await
         {
             kinds.push(error.kind());
@@ -254,7 +298,7 @@ async fn writes_of_64_tasks_through_two_handles_are_all_kept() {
         OffsetDateTime::now_utc() + Duration::from_secs(3600),
     );
     let zero = 0_u64.to_be_bytes();
-    let created = handles[0].create(key, &zero, expires, None).await;
+    let created = handles[0].create(key, &row(&zero, expires)).await;
     created.expect("a row");
     let tasks = (0..TASKS).map(|task| {
         let store = handles[(task % 2) as usize].clone();
@@ -264,9 +308,11 @@ async fn writes_of_64_tasks_through_two_handles_are_all_kept() {
                 loop {
                     let count = u64::from_be_bytes(*there.bytes.first_chunk().expect("a number"));
                     let more = (count + 1).to_be_bytes();
-                    let saving = store.save(key, there.version, &more, expires, None);
+                    let next = Version::new(there.version.get() + 1);
+                    let row = Row::new(next, &more, expires, None);
+                    let saving = store.save(key, there.version, &row, None);
                     match saving.await.expect("a row") {
-                        Saving::Saved(_) => break,
+                        Saving::Saved => break,
                         Saving::Conflict(now) => there = now,
                         Saving::Gone => panic!("the row was deleted"),
                     }
@@ -302,15 +348,9 @@ async fn pruning_continues_after_an_error() {
         let mut key = [n; 16];
         for m in 0..5 {
             key[0] = m;
-            store
-                .create(
-                    StoreKey::new(key),
-                    b"x",
-                    if m == 0 { later } else { past },
-                    None,
-                )
-                .await
-                .expect("a row");
+            let row = row(b"x", if m == 0 { later } else { past });
+            let created = store.create(StoreKey::new(key), &row).await;
+            created.expect("a row");
         }
     }
     let deadline = std::time::Instant::now() + Duration::from_secs(5);
@@ -358,7 +398,7 @@ async fn full_memory_store_refuses_new_sessions_and_keeps_existing_ones() {
     let small = MemoryStore::with_limit(3000);
     for n in 0..50 {
         small
-            .create(StoreKey::new([n; 16]), &[0; 1500], past, None)
+            .create(StoreKey::new([n; 16]), &row(&[0; 1500], past))
             .await
             .expect("enough memory");
     }
