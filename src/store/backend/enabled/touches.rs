@@ -35,7 +35,8 @@ impl Touches {
     pub(super) fn begin(&self, key: StoreKey, seen: OffsetDateTime) -> Option<Touch<'_>> {
         let mut log = self.lock();
         let done = log.ends.get(&key).is_some_and(|&end| end > seen);
-        (!done && log.under_way.insert(key)).then_some(Touch { all: self, key })
+        // lazily: the drop of a `Touch` takes the lock, and ends the touch of the other request
+        (!done && log.under_way.insert(key)).then(|| Touch { all: self, key })
     }
 
     fn lock(&self) -> MutexGuard<'_, Log> {
@@ -57,5 +58,27 @@ impl Touch<'_> {
 impl Drop for Touch<'_> {
     fn drop(&mut self) {
         self.all.lock().under_way.remove(&self.key);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn one_request_touches_a_session_at_a_time() {
+        let (touches, key) = (Touches::default(), StoreKey::new([1; 16]));
+        let seen = OffsetDateTime::UNIX_EPOCH;
+        let first = touches.begin(key, seen).expect("the first");
+        for _ in 0..2 {
+            assert!(touches.begin(key, seen).is_none(), "it is under way");
+        }
+        assert!(touches.begin(StoreKey::new([2; 16]), seen).is_some());
+        first.done(seen + Duration::from_secs(60));
+        drop(first);
+        assert!(touches.begin(key, seen).is_none(), "it is done");
+        assert!(touches.begin(key, seen + Duration::from_secs(60)).is_some());
     }
 }
