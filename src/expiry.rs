@@ -142,24 +142,16 @@ impl Timeouts {
         self.end(used)
     }
 
-    /// The first moment at which no copy of the session's cookies is accepted, for any lifetime in
-    /// them.
-    pub(crate) fn outlives(&self, times: Times) -> Millis {
-        let lifetime = Millis::from(times.lifetime) * 1000;
-        let longest = match times.remembered {
-            true => lifetime.max(self.max_remember).max(self.absolute),
-            false => lifetime,
-        };
-        times.created.saturating_add(longest).saturating_add(SKEW)
-    }
-
     /// Whether the end of an unchanged stored session has to be moved: once in a tenth of the idle
-    /// timeout.
+    /// timeout. Without one, if its row would expire before the session does.
     pub(crate) fn touch_due(&self, times: Times, expires: Millis, now: Millis) -> bool {
         let mut used = times;
         used.issue(now);
-        let idle = self.idle_limit(times);
-        idle.is_some_and(|idle| self.end(used).abs_diff(expires) >= idle / 10)
+        let end = self.end(used);
+        match self.idle_limit(times) {
+            Some(idle) => end.abs_diff(expires) >= idle / 10,
+            None => end > expires,
+        }
     }
 
     /// The times of a stored session at its last use. That time is calculated from the end of its

@@ -93,6 +93,7 @@ mod future;
 #[path = "../tests/inside/fuzz.rs"]
 pub mod fuzz;
 pub mod guide;
+mod id;
 #[cfg(test)]
 #[path = "../tests/inside/mod.rs"]
 mod inside;
@@ -128,9 +129,9 @@ pub use self::{
     cookie::Prefix,
     error::{Error, ErrorKind, TooLarge},
     future::ResponseFuture,
+    id::SessionId,
     key::{EnvError, EnvProblem, KeyRing, Secret, SecretError},
     layer::{ConfigError, SessionLayer, SessionLayerBuilder},
-    record::SessionId,
     service::SessionService,
     session::{Session, SessionView},
 };

@@ -10,11 +10,10 @@
 
 use std::{fmt, ops::Range};
 
-use sha2::{Digest as _, Sha256};
-
 use crate::{
     clock::Millis,
     entries::{Entries, Malformed},
+    id::{Family, SessionId},
 };
 
 const REMEMBERED: u8 = 1;
@@ -25,39 +24,7 @@ const FIXED_LEN: usize = 1 + SessionId::LEN + 6 + 4 + 4;
 const _: () = assert!(FIXED_LEN == 31);
 
 /// A record is padded to a multiple of this many bytes, so that its length reveals less.
-const BLOCK: usize = 16;
-
-/// The id of a session: 16 random bytes from the operating system.
-///
-/// If a session was read from a legacy cookie and has an owner, its id is a hash of that cookie.
-///
-/// The id stays the same while a session is used and changes with `login` and `renew`. It gives no
-/// access by itself. `Debug` shows the same as events do: the first 4 bytes of its SHA-256.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct SessionId([u8; SessionId::LEN]);
-
-impl SessionId {
-    pub(crate) const LEN: usize = 16;
-
-    pub(crate) fn new(bytes: [u8; Self::LEN]) -> Self {
-        Self(bytes)
-    }
-
-    /// The 16 bytes.
-    #[must_use]
-    pub fn as_bytes(&self) -> &[u8; 16] {
-        &self.0
-    }
-}
-
-impl fmt::Debug for SessionId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let hash = Sha256::digest(self.0);
-        hash[..4]
-            .iter()
-            .try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
-}
+pub(crate) const BLOCK: usize = 16;
 
 /// The fixed part of a record: id and times.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,6 +43,15 @@ pub(crate) struct Times {
     pub(crate) lifetime: u32,
     /// No idle limit, and `max_remember` instead of the absolute one.
     pub(crate) remembered: bool,
+}
+
+impl Head {
+    pub(crate) fn family(self) -> Family {
+        Family {
+            created: self.times.created,
+            random: self.id.family(),
+        }
+    }
 }
 
 impl Times {
@@ -108,7 +84,7 @@ impl Record {
             return Err(Malformed);
         }
         let head = Head {
-            id: SessionId(*fixed[1..].first_chunk().ok_or(Malformed)?),
+            id: SessionId::new(*fixed[1..].first_chunk().ok_or(Malformed)?),
             times: Times {
                 created: be(&fixed[17..23]),
                 issued: be(&fixed[23..27]) as u32,
@@ -182,7 +158,7 @@ pub(crate) fn encode(
     let remembered = if times.remembered { REMEMBERED } else { 0 };
     let mut fixed = [0; FIXED_LEN];
     fixed[0] = remembered | if owner.is_some() { OWNER } else { 0 };
-    fixed[1..17].copy_from_slice(&id.0);
+    fixed[1..17].copy_from_slice(id.as_bytes());
     fixed[17..23].copy_from_slice(&times.created.to_be_bytes()[2..]);
     fixed[23..27].copy_from_slice(&times.issued.to_be_bytes());
     fixed[27..].copy_from_slice(&times.lifetime.to_be_bytes());
@@ -240,7 +216,7 @@ mod tests {
             remembered,
         };
         Head {
-            id: SessionId(*b"0123456789abcdef"),
+            id: SessionId::new(*b"0123456789abcdef"),
             times,
         }
     }

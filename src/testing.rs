@@ -36,8 +36,9 @@
 //! ```
 //!
 //! Use a new session in each test. If a test logs a session in or out, or renews it, this process
-//! remembers for a minute of real time that its id ended, and drops changes that other tests make
-//! with its cookie. To test several instances in one process, see [`as_another_process`].
+//! remembers for a minute of real time that it ended: other tests with its cookie are anonymous,
+//! and their changes are refused. To test several instances in one process, see
+//! [`as_another_process`].
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -97,7 +98,7 @@ pub async fn received_from_store(layer: &SessionLayer, headers: &HeaderMap) -> O
 }
 
 /// Makes a builder's layer act as in another process: it does not know which sessions the other
-/// layers ended in the last minute.
+/// layers ended in the last minute. Its own minute is measured with the clock of the builder.
 ///
 /// ```
 /// use tower_sealed_session::{KeyRing, Secret, SessionLayer, testing};

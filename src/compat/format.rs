@@ -54,6 +54,8 @@ pub trait Format: Send + Sync + 'static {
     fn seal(&self, json: &str, at: OffsetDateTime) -> String;
 
     /// The maximum length of [`seal`](Self::seal)'s value for an object of `json` bytes.
+    ///
+    /// It is called while a session changes, and must not use that session.
     fn len(&self, json: usize) -> usize;
 }
 

@@ -20,11 +20,16 @@ use crate::{
     error::{Error, ErrorKind},
     event::{Event, Reason},
     expiry::Timeouts,
-    record::{SessionId, Times},
+    id::SessionId,
+    record::Times,
 };
 
 /// The maximum number of cookies with the legacy name and a valid signature that are tried.
 const MAX_TRIED: usize = 4;
+
+/// The maximum number of cookies with another signature that are tried. Each costs a hash. There are
+/// some by accident, such as those of sibling hosts.
+const MAX_FORGED: usize = 64;
 
 /// How the legacy cookie is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,7 +106,8 @@ impl Legacy {
         })
     }
 
-    /// The newest valid value. Of two values of the same second, the last one, as in Starlette.
+    /// The newest valid value. Of two values of the same second, the last one, as in Starlette. All
+    /// forged values are one event.
     pub(crate) fn newest<'a>(
         &self,
         values: impl Iterator<Item = &'a [u8]>,
@@ -111,22 +117,26 @@ impl Legacy {
         let mut newest = Newest::Absent;
         // browsers keep these values if Starlette removes the cookie with other attributes
         let values = values.filter(|value| !matches!(*value, b"" | b"null"));
-        let mut signed = 0;
+        let (mut signed, mut forged) = (0, 0);
         for value in values {
-            match self.read(value, now, events) {
-                Ok(read) => newest = newest.or_newer(read),
-                Err(reason) => {
-                    events.push(Event::LegacyRejected(reason));
-                    if let Newest::Absent = newest {
-                        newest = Newest::Refused;
+            let read = self.read(value, now, events);
+            match read {
+                Err(Reason::Forged) => forged += 1,
+                _ => signed += 1,
+            }
+            newest = match (read, newest) {
+                (Ok(read), newest) => newest.or_newer(read),
+                (Err(reason), newest) => {
+                    if reason != Reason::Forged || forged == 1 {
+                        events.push(Event::LegacyRejected(reason));
                     }
-                    if reason == Reason::Forged {
-                        continue;
+                    match newest {
+                        Newest::Absent => Newest::Refused,
+                        other => other,
                     }
                 }
-            }
-            signed += 1;
-            if signed == MAX_TRIED {
+            };
+            if signed == MAX_TRIED || forged == MAX_FORGED {
                 break;
             }
         }

@@ -84,13 +84,11 @@ pub enum ErrorKind {
     /// The session expired before the response was sent: the request took too long, or the time
     /// given to `remember` has passed.
     Expired,
-    /// `logout` ended the session earlier in this request. Nothing was changed.
-    LoggedOut,
     /// The entries of a shared cookie do not name the owner that was given to `login`: insert the
     /// entry that `LegacyCookie::owner` reads. With the feature `starlette`.
     OwnerNotShared,
-    /// Another request ended the session, so the changes of this one are lost. With a store, from
-    /// [`commit`](crate::Session::commit).
+    /// Another request ended the session, or gave it another id, so the changes of this one are
+    /// lost. The next request of the browser brings the new cookie and can make them again.
     Ended,
     /// The system's random source failed.
     Entropy,
@@ -250,13 +248,13 @@ impl fmt::Display for ErrorKind {
             Self::InvalidOwner => "the owner of a session must have 1 to 255 bytes",
             Self::Late => "the session can no longer change: the response's head has been sent",
             Self::Expired => "the session expired before the response was sent",
-            Self::LoggedOut => "the session was ended by `logout` earlier in this request",
             Self::OwnerNotShared => {
                 "the entries of the shared cookie do not name the owner: \
                  after `login`, insert the entry that `LegacyCookie::owner` reads"
             }
             Self::Ended => {
-                "the session was ended by another request: the changes of this one are lost"
+                "the session was ended by another request, or has another id now: \
+                 the changes of this one are lost"
             }
             Self::Entropy => "system random source failed",
             Self::Clock => "the clock shows a time before 1970: set the system's clock",

@@ -10,8 +10,8 @@ use http::StatusCode;
 pub(crate) use self::reason::{DropReason, Reason};
 use crate::{
     error::{Chain, Error},
+    id::SessionId,
     key::KeyId,
-    record::SessionId,
 };
 
 #[derive(Clone, Copy, Debug)]
@@ -28,6 +28,10 @@ pub(crate) enum Event<'a> {
     Removed,
     /// A cookie was rejected; the visitor is anonymous.
     Rejected(Reason),
+    /// A ticket came whose serial was replaced more than a minute ago.
+    Reused { session: SessionId, ends: bool },
+    /// Too many sessions ended while requests from before were in flight.
+    EndsForgotten { count: u64 },
     /// Cookies that none of the keys sealed, since the last such event. `ours` seals new cookies.
     UnknownKeys {
         count: u64,
@@ -50,7 +54,7 @@ pub(crate) enum Event<'a> {
     WeakLegacy,
     /// The changes of this request were dropped.
     Dropped(DropReason),
-    /// A change came after the response's head was sent, or after a logout in the same request.
+    /// A change came after the response's head was sent.
     LateWrite { method: &'a str },
     /// An error became the response: a handler returned it, or the session could not be saved.
     Failed(&'a Error),
@@ -106,12 +110,27 @@ impl Event<'_> {
                 match reason {
                     // authentic but not a session: another program has the secret
                     Reason::Malformed => emit!(error, "rejected", reason = name, "{told}"),
-                    Reason::Forged | Reason::Future | Reason::Ambiguous => {
+                    Reason::Forged | Reason::Future | Reason::Ambiguous | Reason::RolledBack => {
                         emit!(warn, "rejected", reason = name, "{told}");
                     }
                     _ => emit!(debug, "rejected", reason = name, "{told}"),
                 }
             }
+            Self::Reused { session, ends } => emit!(
+                warn,
+                "reused",
+                ?session,
+                ends,
+                "cookie used long after `renew` replaced it: it was copied, or the response with \
+                 the new one was lost"
+            ),
+            Self::EndsForgotten { count } => emit!(
+                warn,
+                "ends_forgotten",
+                count,
+                "more than 100000 sessions ended while older requests are in flight: the oldest \
+                 ends are forgotten, and such a request can restore its session"
+            ),
             Self::UnknownKeys { count, keys, ours } => emit!(
                 warn,
                 "unknown_keys",
@@ -176,7 +195,7 @@ impl Event<'_> {
                 warn,
                 "late_write",
                 method,
-                "session changed after it was sent or ended: the change has no effect"
+                "session changed after it was sent: the change has no effect"
             ),
             Self::Failed(cause) => {
                 let (kind, error, told) = (cause.kind(), Chain(cause), "session error as response");

@@ -16,8 +16,12 @@ pub(crate) enum Reason {
     Ambiguous,
     /// A ticket whose session is not in the store, or no longer.
     Gone,
-    /// A ticket of a session that ended recently.
+    /// A cookie of a session that ended recently.
     Ended,
+    /// A cookie of a session that has another id now.
+    Replaced,
+    /// A ticket that is newer than its row: the store lost the last changes.
+    RolledBack,
     /// A ticket whose row does not open with these keys.
     Unreadable,
 }
@@ -27,6 +31,8 @@ pub(crate) enum Reason {
 pub(crate) enum DropReason {
     /// Another request ended the session.
     Ended,
+    /// The session expired while the request was handled.
+    Expired,
     /// The request was cancelled or its service failed, so there is no response to carry them.
     Unanswered,
     /// A refresh would make the cookie too large.
@@ -54,6 +60,8 @@ impl Reason {
             Self::Ambiguous => "ambiguous",
             Self::Gone => "gone",
             Self::Ended => "ended",
+            Self::Replaced => "replaced",
+            Self::RolledBack => "rolled_back",
             Self::Unreadable => "unreadable",
         }
     }
@@ -63,6 +71,7 @@ impl DropReason {
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Ended => "ended",
+            Self::Expired => "expired",
             Self::Unanswered => "unanswered",
             Self::TooLarge => "too_large",
         }

@@ -20,8 +20,6 @@ impl Purpose {
     pub(crate) const PAIRED: Self = Self("cookie, paired");
     /// A row of a store.
     pub(crate) const STORE: Self = Self("store");
-    /// A row with the new place of a session that was in its cookie before.
-    pub(crate) const MOVED: Self = Self("store, moved");
     /// The tags of owners in a store's index.
     pub(crate) const OWNER: Self = Self("owner");
 }

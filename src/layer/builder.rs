@@ -16,7 +16,7 @@ use crate::{
     key::{Context, KeyRing, Purpose},
     random,
     request::{Codec, Config, Value},
-    revocation::EndedIds,
+    revocation::EndedSessions,
     session::{Limits, Measure, Rules},
     store::Backend,
     stored::{Mode, Vault},
@@ -47,7 +47,9 @@ pub struct SessionLayerBuilder {
     timeouts: TimeoutSettings,
     browser_session: bool,
     clock: clock::Source,
-    ended: Arc<EndedIds>,
+    /// Whether the layer does not share the list of sessions that this process ended.
+    own_ended: bool,
+    end_on_reuse: bool,
     /// Each legacy cookie that was set; more than one is an error.
     pub(super) legacy: Vec<LegacySettings>,
     /// Each store that was set; more than one is an error.
@@ -64,7 +66,8 @@ impl SessionLayerBuilder {
             timeouts: TimeoutSettings::default(),
             browser_session: false,
             clock: clock::Source::System,
-            ended: EndedIds::of_process(),
+            own_ended: false,
+            end_on_reuse: false,
             legacy: Vec::new(),
             stores: Vec::new(),
             store_timeout: None,
@@ -189,6 +192,18 @@ impl SessionLayerBuilder {
         self
     }
 
+    /// Ends a session when a copy of an earlier cookie of it comes, rather than only emitting the
+    /// event `reused`. Needs a store.
+    ///
+    /// A cookie counts as a copy if it comes more than a minute after
+    /// [`renew`](crate::Session::renew) replaced it. Then either it was copied, and it is not known
+    /// which of the two browsers is the visitor's. Or the response with the new cookie was lost:
+    /// then this setting logs the visitor out, who would otherwise begin an anonymous session.
+    pub fn end_on_reuse(mut self) -> Self {
+        self.end_on_reuse = true;
+        self
+    }
+
     /// The clock of the layer, such as a [`testing::TestClock`](crate::testing::TestClock).
     /// Default: the system's clock.
     pub fn clock(mut self, clock: impl Clock) -> Self {
@@ -198,7 +213,7 @@ impl SessionLayerBuilder {
 
     /// Makes the layer act as in another process: it does not share the list of ended sessions.
     pub(crate) fn own_ended_ids(mut self) -> Self {
-        self.ended = Arc::default();
+        self.own_ended = true;
         self
     }
 
@@ -252,7 +267,12 @@ impl SessionLayerBuilder {
                 },
             },
             random: random::Sources::DEFAULT,
-            ended: self.ended,
+            ended: match (self.own_ended, &self.clock) {
+                (false, _) => EndedSessions::of_process(),
+                (true, clock::Source::System) => Arc::new(EndedSessions::new(None)),
+                (true, clock) => Arc::new(EndedSessions::new(Some(clock.clone()))),
+            },
+            end_on_reuse: self.end_on_reuse,
             logs_changes: false,
         };
         let codec = Codec {

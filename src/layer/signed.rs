@@ -11,7 +11,7 @@ use crate::{
     event::Event,
     random,
     request::{Codec, Config, Slot, Value},
-    revocation::EndedIds,
+    revocation::EndedSessions,
     service::SessionService,
     session::{Limits, Measure, Rules, SessionView},
 };
@@ -87,7 +87,8 @@ impl SignedSessionLayer {
                 measure: Measure::Signed(legacy),
             },
             random: random::Sources::DEFAULT,
-            ended: EndedIds::of_process(),
+            ended: EndedSessions::of_process(),
+            end_on_reuse: false,
             logs_changes: false,
         };
         let config = Config::new(codec, rules, clock);

@@ -22,6 +22,13 @@ impl SessionLayer {
     ) -> Result<Self, ConfigError> {
         let mut stores = stores.into_iter();
         let layer = stores.try_fold(self, |layer, (mode, store)| layer.with_store(mode, store))?;
+        if layer.config().rules.end_on_reuse && layer.config().storage.is_none() {
+            return ConfigError::invalid(
+                "end_on_reuse",
+                "there is no store, so copies are not recognized; \
+                 first set `store`, `overflow` or `read_from`",
+            );
+        }
         match timeout {
             Some(timeout) => layer.with_store_timeout(timeout),
             None => Ok(layer),

@@ -47,8 +47,9 @@ impl SessionLayer {
 
     /// Keeps a session in its cookie while it fits, otherwise in a store.
     ///
-    /// A session moves back when it fits in half a cookie. Even while it is in the store, it has
-    /// only the guarantees of a cookie: an older cookie with the whole session is still valid.
+    /// At a `login` or `renew`, a session moves back if it fits in half a cookie. Even while it is
+    /// in the store, it has only the guarantees of a cookie: an older cookie with the whole session
+    /// is still valid.
     ///
     /// # Panics
     ///
@@ -59,8 +60,9 @@ impl SessionLayer {
         self.with(Mode::Overflow, store)
     }
 
-    /// Reads sessions from a store and writes them back into cookies. This is the first step
-    /// towards [`store`](Self::store), and the step back from it.
+    /// Reads sessions from a store. New sessions are in cookies, and a `login` or `renew` moves a
+    /// session from the store into its cookie. This is the first step towards
+    /// [`store`](Self::store), and the step back from it.
     ///
     /// # Panics
     ///

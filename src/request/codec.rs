@@ -61,6 +61,7 @@ impl Codec {
                 Purpose::PAIRED => Origin::Paired,
                 _ => Origin::Ours,
             },
+            row: None,
         })
     }
 

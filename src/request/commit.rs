@@ -14,7 +14,8 @@ use crate::{
     event::{DropReason, Event},
     expiry::Timeouts,
     record::Head,
-    session::{Change, Origin, Outcome, State},
+    revocation::{Ended, Why},
+    session::{Change, Fate, Outcome, State},
     stored::Saved,
 };
 
@@ -28,13 +29,19 @@ pub(super) struct Commit<'a> {
 impl Commit<'_> {
     /// The reply if no call to the store is needed.
     pub(super) fn reply(&self, outcome: Outcome, headers: &HeaderMap) -> Reply {
-        if let Some(id) = self.state.legacy_logout() {
-            self.config.rules.ended.end(id);
+        let (state, ended) = (self.state, &self.config.rules.ended);
+        if let Some(family) = state.legacy_logout() {
+            ended.end(family, Why::LoggedOut);
+        }
+        let logged_out = state.logged_out();
+        if logged_out && let Some(incoming) = state.incoming() {
+            ended.end(incoming.record.head.family(), Why::LoggedOut);
         }
         let reply = match outcome {
+            Outcome::NoChange if logged_out && state.previous().is_none() => Ok(self.removal()),
             Outcome::NoChange => self.keep(headers),
             Outcome::Write(change) => self.write(change),
-            Outcome::Remove { logged_out } => Ok(self.remove(logged_out)),
+            Outcome::Emptied => self.empty(),
         };
         reply.unwrap_or_else(|error| {
             self.state.lose();
@@ -51,26 +58,27 @@ impl Commit<'_> {
             Saved::Same => Ok(Reply::Unchanged),
             Saved::Ticket(head, change) => self.ticket(head, change, now),
             Saved::Cookie(change) => {
-                let Config { codec, rules, .. } = self.config;
-                let (head, line) = codec.set(rules, self.state, now, now)?;
-                let legacy = self.legacy_line(head, now, false)?;
-                Ok(set_cookies(change.into(), [Some(line), legacy], None))
+                let (_, cookies) = self.lines(now)?;
+                Ok(self.set_cookies(change, cookies, None))
             }
-            Saved::Removed { logged_out } => Ok(self.removal(logged_out)),
-            Saved::Lost => Ok(self.lost()),
+            Saved::Removed => Ok(self.removal()),
+            Saved::Dropped(reason) => Ok(self.dropped(reason)),
         }
     }
 
     /// The reply if the session could not be saved to the store, or if its cookie could not be
     /// made.
-    pub(super) fn reply_failed(&self, error: Error, outcome: Outcome) -> Reply {
-        self.state.lose();
-        let cookies = match outcome {
-            Outcome::LOGGED_OUT => {
-                Event::LogoutIncomplete.emit();
-                self.removals()
+    pub(super) fn reply_failed(&self, error: Error) -> Reply {
+        let state = self.state;
+        state.lose();
+        let cookies = match state.logged_out() {
+            true => {
+                if !state.left().is_empty() {
+                    Event::LogoutIncomplete.emit();
+                }
+                self.unsent_ticket().unwrap_or_else(|| self.removals())
             }
-            _ => self.unsent_ticket().unwrap_or_default(),
+            false => self.unsent_ticket().unwrap_or_default(),
         };
         Reply::Error { error, cookies }
     }
@@ -96,7 +104,7 @@ impl Commit<'_> {
         }
         if self.state.legacy_logout().is_some() {
             let cookies = [Some(self.config.codec.template.remove()), None];
-            return Ok(set_cookies(Exposure::Login, cookies, Some(Event::Removed)));
+            return Ok(cookies_of(Exposure::Login, cookies, Some(Event::Removed)));
         }
         Ok(self.refresh(headers).unwrap_or(Reply::Unchanged))
     }
@@ -112,6 +120,7 @@ impl Commit<'_> {
         }
         let now = self.config.clock.now()?;
         let Head { id, times } = incoming.record.head;
+        let family = incoming.record.head.family();
         let fresh = due && !rules.timeouts.refresh_can_wait(times, opened, now);
         let used = match fresh {
             true => now,
@@ -119,7 +128,7 @@ impl Commit<'_> {
             false if needed && !Timeouts::is_slow(opened, now) => times.issued_at(),
             false => return None,
         };
-        let keep_legacy = !fresh && incoming.origin == Origin::Legacy;
+        let keep_legacy = !fresh && incoming.origin.is_legacy();
         let sealed = self.config.codec.set(rules, state, used, now);
         let sealed = sealed.and_then(|(head, line)| {
             let legacy = self.legacy_line(head, now, keep_legacy)?;
@@ -127,9 +136,14 @@ impl Commit<'_> {
         });
         match sealed {
             Ok((head, cookies)) => {
-                let valid = now < rules.timeouts.end(head.times) && !rules.ended.contains(id);
+                let ends = |flight| {
+                    let ended = rules.ended.find(family, id.serial(), Some(flight));
+                    ended.is_some()
+                };
+                let valid =
+                    now < rules.timeouts.end(head.times) && !state.flight().is_some_and(ends);
                 let event = Some(Event::Refreshed(head.id));
-                valid.then(|| set_cookies(Exposure::Cookie, cookies, event))
+                valid.then(|| cookies_of(Exposure::Cookie, cookies, event))
             }
             Err(error) => {
                 if error.kind() == ErrorKind::TooLarge {
@@ -144,63 +158,116 @@ impl Commit<'_> {
         let (state, rules) = (self.state, &self.config.rules);
         state.opened().ok_or(ErrorKind::Clock)?;
         let now = self.config.clock.now().ok_or(ErrorKind::Clock)?;
-        let (head, line) = self.config.codec.set(rules, state, now, now)?;
-        let legacy = self.legacy_line(head, now, false)?;
+        if change != Change::LoggedIn
+            && let Some(stale) = state.stale()
+        {
+            match stale.changes {
+                Fate::Begin => {}
+                Fate::Drop => return Ok(self.dropped(DropReason::Ended)),
+                Fate::Fail | Fate::Unreadable => return Err(ErrorKind::Ended.into()),
+            }
+        }
+        // after a logout, a new session replaces the one that came in
+        let incoming = state.incoming().filter(|_| !state.logged_out());
+        let before = incoming.map(|incoming| incoming.record.head);
+        let (head, mut cookies) = self.lines(now)?;
         if now >= rules.timeouts.end(head.times) {
-            return Err(ErrorKind::Expired.into());
+            // it was live when it was opened, unless `remember` ended it
+            let straddles = change != Change::LoggedIn
+                && before.is_some_and(|head| now >= rules.timeouts.end(head.times));
+            return match straddles {
+                true => Ok(self.dropped(DropReason::Expired)),
+                false => Err(ErrorKind::Expired.into()),
+            };
         }
         // checked last, since another request may end the session in the meantime
-        let lost = match (change, state.incoming_id()) {
-            (_, None) => false,
-            (Change::Renewed, Some(id)) => !rules.ended.end(id),
-            (Change::LoggedIn, Some(id)) => {
-                rules.ended.end(id);
-                false
+        if let (Some(head), Some(flight)) = (before, state.flight()) {
+            let (family, serial) = (head.family(), head.id.serial());
+            let ended = match change {
+                Change::LoggedIn => {
+                    let login = state.end_by_login(rules);
+                    let before = rules.ended.end(family, login);
+                    if before.is_some_and(|before| before != login) {
+                        // another request ended the session, so its entries must not come back
+                        state.drop_carried();
+                        (_, cookies) = self.lines(now)?;
+                    }
+                    None
+                }
+                Change::Renewed => rules.ended.renew(family, serial, flight),
+                _ => rules.ended.find(family, serial, Some(flight)),
+            };
+            if let Some(ended) = ended.filter(|ended| ended.family || ended.in_flight) {
+                return self.lost(ended);
             }
-            (_, Some(id)) => rules.ended.contains(id),
-        };
-        if lost {
-            return Ok(self.lost());
         }
-        let event = match state.incoming_id() {
+        let event = match before.map(|head| head.id) {
             Some(from) if from != head.id => Event::Renewed { from, to: head.id },
             Some(_) => Event::Changed(head.id),
             None => Event::Created(head.id),
         };
-        let cookies = [Some(line), legacy];
-        Ok(set_cookies(change.into(), cookies, Some(event)))
+        Ok(self.set_cookies(change, cookies, Some(event)))
     }
 
-    fn remove(&self, logged_out: bool) -> Reply {
-        let ended = &self.config.rules.ended;
-        match self.state.incoming_id() {
-            Some(id) if logged_out => {
-                ended.end(id);
+    /// The headers that set our cookie, sealed at `now`, and the legacy one.
+    fn lines(&self, now: Millis) -> Result<(Head, Cookies), Error> {
+        let Config { codec, rules, .. } = self.config;
+        let (head, line) = codec.set(rules, self.state, now, now)?;
+        Ok((head, [Some(line), self.legacy_line(head, now, false)?]))
+    }
+
+    /// The session has neither entries nor an owner any more.
+    fn empty(&self) -> Result<Reply, Error> {
+        let state = self.state;
+        if let (Some(incoming), Some(flight)) = (state.incoming(), state.flight()) {
+            let head = incoming.record.head;
+            let ended = &self.config.rules.ended;
+            let ended = ended.find(head.family(), head.id.serial(), Some(flight));
+            if let Some(ended) = ended.filter(|ended| ended.family || ended.in_flight) {
+                return self.lost(ended);
             }
-            Some(id) if ended.contains(id) => return self.lost(),
-            _ => {}
         }
-        self.removal(logged_out)
+        Ok(self.removal())
     }
 
-    /// Another request ended the session: its changes are dropped.
-    fn lost(&self) -> Reply {
+    /// Another request ended the session, or gave it another id.
+    fn lost(&self, ended: Ended) -> Result<Reply, Error> {
+        match ended.why {
+            Why::LoggedOut => Ok(self.dropped(DropReason::Ended)),
+            Why::Renewed | Why::LoggedIn(_) => Err(ErrorKind::Ended.into()),
+        }
+    }
+
+    fn dropped(&self, reason: DropReason) -> Reply {
         self.state.lose();
-        Event::Dropped(DropReason::Ended).emit();
+        Event::Dropped(reason).emit();
         Reply::Unchanged
     }
 
-    fn removal(&self, logged_out: bool) -> Reply {
-        let exposure = match logged_out {
+    fn removal(&self) -> Reply {
+        let exposure = match self.state.logged_out() {
             true => Exposure::Login,
             false => Exposure::Cookie,
         };
-        set_cookies(exposure, self.removals(), Some(Event::Removed))
+        cookies_of(exposure, self.removals(), Some(Event::Removed))
     }
 
     fn ticket(&self, head: Head, change: Change, now: Millis) -> Result<Reply, Error> {
         let cookies = self.ticket_lines(head, now)?;
-        Ok(set_cookies(change.into(), cookies, None))
+        Ok(self.set_cookies(change, cookies, None))
+    }
+
+    fn set_cookies(
+        &self,
+        change: Change,
+        cookies: Cookies,
+        event: Option<Event<'static>>,
+    ) -> Reply {
+        let exposure = match self.state.logged_out() {
+            true => Exposure::Login,
+            false => change.into(),
+        };
+        cookies_of(exposure, cookies, event)
     }
 
     fn ticket_lines(&self, head: Head, now: Millis) -> Result<Cookies, Error> {
@@ -210,7 +277,7 @@ impl Commit<'_> {
     }
 }
 
-fn set_cookies(exposure: Exposure, cookies: Cookies, event: Option<Event<'static>>) -> Reply {
+fn cookies_of(exposure: Exposure, cookies: Cookies, event: Option<Event<'static>>) -> Reply {
     Reply::Cookies {
         exposure,
         cookies,

@@ -41,10 +41,10 @@ impl Reader<'_> {
             (Some(ours), Newest::Absent)
                 if ours.origin == Origin::Paired && now < ours.issued_at() + legacy.life() =>
             {
-                let id = ours.record.head.id;
-                self.events.push(Event::LegacyLoggedOut(id));
+                let head = ours.record.head;
+                self.events.push(Event::LegacyLoggedOut(head.id));
                 return Ok(Arrival {
-                    legacy_logout: Some(id),
+                    legacy_logout: Some(head.family()),
                     ..Arrival::new(now, None)
                 });
             }
@@ -57,10 +57,14 @@ impl Reader<'_> {
                 Some(self.newer_of(ours, theirs, companion.mode)?)
             }
             (None, Newest::Read(theirs)) => Some(match self.expired.take() {
-                Some(ours) => Incoming {
-                    origin: Origin::Legacy,
-                    ..self.newer_of(ours, theirs, companion.mode)?
-                },
+                Some(ours) => {
+                    let newer = self.newer_of(ours, theirs, companion.mode)?;
+                    let origin = match newer.origin {
+                        Origin::LegacyUnowned => Origin::LegacyUnowned,
+                        _ => Origin::Legacy,
+                    };
+                    Incoming { origin, ..newer }
+                }
                 None => self.adopt(theirs)?,
             }),
         };
@@ -78,7 +82,7 @@ impl Reader<'_> {
             );
         if incoming
             .as_ref()
-            .is_some_and(|incoming| incoming.origin == Origin::Legacy)
+            .is_some_and(|incoming| incoming.origin.is_legacy())
         {
             legacy.count_read(&mut self.events);
         }
@@ -110,15 +114,13 @@ impl Reader<'_> {
     fn adopt(&self, theirs: Read) -> Result<Incoming, Error> {
         let rules = &self.config.rules;
         let owner = theirs.owner.as_deref();
-        let head = Head {
-            // see `LegacyCookie::owner`
-            id: match owner {
-                Some(_) => theirs.id,
-                None => rules.draw_id()?,
-            },
-            times: rules.new_times(theirs.signed),
+        // see `LegacyCookie::owner`
+        let (id, origin) = match owner {
+            Some(_) => (theirs.id, Origin::Legacy),
+            None => (rules.draw_id()?, Origin::LegacyUnowned),
         };
-        Ok(incoming(head, owner, &theirs.entries, Origin::Legacy))
+        let times = rules.new_times(theirs.signed);
+        Ok(incoming(Head { id, times }, owner, &theirs.entries, origin))
     }
 
     /// The newer of our cookie and the legacy cookie. If the legacy app signed its cookie after
@@ -225,5 +227,6 @@ fn incoming(head: Head, owner: Option<&str>, entries: &[u8], origin: Origin) -> 
         record: Record::of(head, owner, Entries::trusted(entries)),
         age: Age::Current,
         origin,
+        row: None,
     }
 }

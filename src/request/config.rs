@@ -6,7 +6,7 @@ use crate::{
     compat::Companion,
     event::Event,
     session::Rules,
-    stored::{Rows, Storage},
+    stored::{Mode, Rows, Storage},
 };
 
 /// The settings of a layer, ready for use by each request.
@@ -50,6 +50,12 @@ impl Config {
     pub(super) fn warn_nested(&self) {
         let cookie = self.codec.name();
         self.nested.call_once(|| Event::Nested { cookie }.emit());
+    }
+
+    /// Whether all sessions are in the store.
+    pub(super) fn keeps_all_in_store(&self) -> bool {
+        let storage = self.storage.as_ref();
+        storage.is_some_and(|storage| storage.mode == Mode::Store)
     }
 
     pub(super) fn rows(&self) -> Option<Rows<'_>> {

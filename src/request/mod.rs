@@ -9,6 +9,7 @@ mod codec;
 mod commit;
 mod companion;
 mod config;
+mod context;
 mod nesting;
 mod open;
 mod respond;

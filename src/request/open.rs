@@ -10,7 +10,8 @@ use crate::{
     event::{Event, Reason},
     expiry::Untimely,
     key::Keys,
-    session::{Arrival, Incoming},
+    revocation::{Ended, Why},
+    session::{Arrival, Fate, Incoming, Stale},
 };
 
 /// The maximum number of cookies with our name and a known key that are tried. If there are more,
@@ -67,10 +68,50 @@ impl Reader<'_> {
             Value::Signed(legacy) => return self.read_signed(legacy, now),
         };
         let found = self.find(keys, now);
-        match &self.config.companion {
-            Some(companion) if now < companion.until => self.read_either(found, companion, now),
-            _ => Ok(Arrival::new(now, found.unwrap_or(None))),
+        let arrival = match &self.config.companion {
+            Some(companion) if now < companion.until => self.read_either(found, companion, now)?,
+            _ => Arrival::new(now, found.unwrap_or(None)),
+        };
+        Ok(self.unless_ended(arrival))
+    }
+
+    /// The same arrival, without its session if this process ended that a short time ago. With a
+    /// store for all sessions, the store knows.
+    #[inline(always)] // see `read`
+    fn unless_ended(&mut self, mut arrival: Arrival) -> Arrival {
+        let ended = &self.config.rules.ended;
+        let Some(incoming) = &arrival.incoming else {
+            return arrival;
+        };
+        if incoming.record.stored || self.config.keeps_all_in_store() {
+            return arrival;
         }
+        let flight = ended.enter();
+        let head = incoming.record.head;
+        let found = ended.find(head.family(), head.id.serial(), Some(&flight));
+        arrival.flight = Some(flight);
+        match found {
+            Some(end) if end.family => self.without_session(arrival, end),
+            _ => arrival,
+        }
+    }
+
+    #[cold]
+    fn without_session(&mut self, mut arrival: Arrival, end: Ended) -> Arrival {
+        self.events.push(Event::Rejected(Reason::Ended));
+        if let Some(Incoming { record, .. }) = arrival.incoming.take() {
+            arrival.stale = Some(Box::new(Stale {
+                family: record.head.family(),
+                changes: match (end.in_flight, end.why) {
+                    (false, _) => Fate::Begin,
+                    (true, Why::LoggedOut) => Fate::Drop,
+                    (true, Why::Renewed | Why::LoggedIn(_)) => Fate::Fail,
+                },
+                in_store: false,
+            }));
+            arrival.ended = Some(Box::new((record, end.why)));
+        }
+        arrival
     }
 
     /// The one valid session of our cookies, if there is one. Each rejected cookie with a known key

@@ -95,7 +95,7 @@ impl Error {
         *response.status_mut() = self.status();
         let headers = response.headers_mut();
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        if self.kind() == ErrorKind::Unavailable {
+        if matches!(self.kind(), ErrorKind::Unavailable | ErrorKind::Ended) {
             headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
         }
         response.extensions_mut().insert(self);

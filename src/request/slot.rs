@@ -19,9 +19,10 @@ use super::{
 use crate::{
     clock::Millis,
     cookie::cache,
-    error::{Error, ErrorKind},
+    error::Error,
     event::{DropReason, Event},
-    session::{Answer, Arrival, Outcome, RequestContext, Rules, Session, SessionView, State},
+    revocation::Why,
+    session::{Arrival, Outcome, RequestContext, Session, SessionView, State},
     store::Lane,
     stored::Rows,
 };
@@ -32,11 +33,13 @@ pub(crate) struct Slot {
     cookies: CookieHeaders,
     /// The slot of the layer around this one, which has another cookie name.
     pub(super) outer: Option<Arc<Slot>>,
-    opened: OnceLock<Result<State, Error>>,
+    /// When the request came, if there is a store.
+    arrived: Option<Millis>,
+    pub(super) opened: OnceLock<Result<State, Error>>,
     /// Whether the response was sent, or the request ended without one.
     done: AtomicBool,
     /// Orders the commits of this request, so that no change is saved twice.
-    lane: Lane,
+    pub(super) lane: Lane,
 }
 
 /// Whether the response is ready.
@@ -53,7 +56,9 @@ impl Slot {
         outer: Option<Arc<Self>>,
     ) -> Arc<Self> {
         let cookies = CookieHeaders::new(headers);
+        let storage = config.storage.as_ref();
         Arc::new(Self {
+            arrived: storage.and_then(|_| config.clock.now()),
             config,
             cookies,
             outer,
@@ -115,14 +120,18 @@ impl Slot {
         let mut reader = self.reader();
         let opened = match reader.read() {
             Ok(arrival) if rows.has_to_load(&arrival) => {
-                let loaded = Box::pin(rows.load(arrival, &mut reader.events)).await;
+                let loaded = rows.load(arrival, self.arrived, &mut reader.events);
+                let loaded = Box::pin(loaded).await;
                 loaded.map(|arrival| State::new(&self.config.rules, arrival))
             }
             Ok(arrival) => self.state_of(arrival),
             Err(error) => Err(error),
         };
-        if self.opened.set(opened).is_ok() {
-            self.emit(&reader.events);
+        match self.opened.set(opened) {
+            Ok(()) => self.emit(&reader.events),
+            // the other extractor's session is used
+            Err(Ok(unused)) => self.land(&unused),
+            Err(Err(_)) => {}
         }
     }
 
@@ -169,7 +178,7 @@ impl Slot {
                 if let Some(rows) = self.config.rows() {
                     let public = cache::is_public(response.headers());
                     if rows.has_to_save(state, outcome, public) {
-                        return Committed::Later(Box::pin(self.clone().save(outcome, public)));
+                        return Committed::Later(Box::pin(self.clone().save(public)));
                     }
                 }
                 self.commit_of(state).reply(outcome, response.headers())
@@ -181,21 +190,55 @@ impl Slot {
 
     /// Writes the reply into the response.
     pub(crate) fn finish<B: Default>(&self, response: &mut Response<B>, reply: Reply) {
+        if let Some(Ok(state)) = self.opened.get() {
+            self.land(state);
+        }
         reply.write(response, self.outer.is_some());
     }
 
-    /// Drops the changes of a request that ended without a response. Later changes have no effect.
-    pub(crate) fn abandon(&self) {
-        self.mark_done();
-        if let Some(Ok(state)) = self.opened.get()
-            && state.settle() != Outcome::NoChange
-        {
-            state.lose();
-            Event::Dropped(DropReason::Unanswered).emit();
+    /// Notes that the request sets no cookie any more, so that this process may forget the end of
+    /// its session.
+    fn land(&self, state: &State) {
+        if let Some(flight) = state.flight() {
+            self.config.rules.ended.leave(flight);
         }
     }
 
-    async fn save(self: Arc<Self>, outcome: Outcome, public: bool) -> Reply {
+    /// Drops the changes of a request that ended without a response. Later changes have no effect.
+    /// A logout reaches the store all the same: the visitor has asked for it.
+    pub(crate) fn abandon(self: &Arc<Self>) {
+        self.mark_done();
+        let Some(Ok(state)) = self.opened.get() else {
+            return;
+        };
+        if state.settle() != Outcome::NoChange || state.logged_out() {
+            state.lose();
+            Event::Dropped(DropReason::Unanswered).emit();
+        }
+        if !state.logged_out() {
+            return;
+        }
+        if let Some(incoming) = state.incoming() {
+            let family = incoming.record.head.family();
+            self.config.rules.ended.end(family, Why::LoggedOut);
+        }
+        if let Some(rows) = self.config.rows()
+            && !state.left().is_empty()
+        {
+            rows.spawn(self.clone().log_out());
+        }
+    }
+
+    async fn log_out(self: Arc<Self>) {
+        let (state, clock) = (self.state(), &self.config.clock);
+        if let Some(rows) = self.config.rows()
+            && rows.log_out(state, &self.lane, clock).await.is_err()
+        {
+            Event::LogoutIncomplete.emit();
+        }
+    }
+
+    async fn save(self: Arc<Self>, public: bool) -> Reply {
         let (state, clock) = (self.state(), &self.config.clock);
         let commit = self.commit_of(state);
         let saved = match self.config.rows() {
@@ -204,7 +247,7 @@ impl Slot {
         };
         saved
             .and_then(|(saved, now)| commit.reply_saved(saved, now))
-            .unwrap_or_else(|error| commit.reply_failed(error, outcome))
+            .unwrap_or_else(|error| commit.reply_failed(error))
     }
 
     fn commit_of<'a>(&'a self, state: &'a State) -> Commit<'a> {
@@ -223,69 +266,12 @@ impl Slot {
     fn mark_done(&self) {
         self.done.swap(true, Ordering::AcqRel);
     }
-
-    /// Whether the session is valid now, as far as this process knows.
-    fn is_valid_here(&self) -> Result<bool, Error> {
-        let Some((id, times)) = self.state().standing() else {
-            return Ok(false);
-        };
-        let rules = &self.config.rules;
-        let now = self.config.clock.now().ok_or(ErrorKind::Clock)?;
-        if id.is_some_and(|id| rules.ended.contains(id)) {
-            self.state().lose();
-            return Ok(false);
-        }
-        Ok(rules.timeouts.check(times, now).is_ok())
-    }
 }
 
-impl RequestContext for Slot {
-    fn rules(&self) -> &Rules {
-        &self.config.rules
-    }
-
-    fn state(&self) -> &State {
-        match self.opened.get() {
-            Some(Ok(state)) => state,
-            _ => unreachable!("only an opened slot makes a session"),
+impl Drop for Slot {
+    fn drop(&mut self) {
+        if let Some(Ok(state)) = self.opened.get() {
+            self.land(state);
         }
-    }
-
-    fn now(&self) -> Option<Millis> {
-        self.config.clock.now()
-    }
-
-    fn reads_legacy(&self) -> bool {
-        self.config.companion.is_some()
-    }
-
-    fn commit(&self) -> Answer<'_, ()> {
-        let state = self.state();
-        if state.is_sent() {
-            return Answer::Ready(Err(ErrorKind::Late.into()));
-        }
-        match self.config.rows() {
-            None => Answer::Ready(Ok(())),
-            Some(rows) => Answer::Later(Box::pin(async move {
-                rows.commit_early(state, &self.lane, &self.config.clock)
-                    .await
-            })),
-        }
-    }
-
-    fn still_valid(&self) -> Answer<'_, bool> {
-        let Some((rows, previous)) = self.config.rows().zip(self.state().followed()) else {
-            return Answer::Ready(self.is_valid_here());
-        };
-        if !rows.may_know(previous) {
-            return Answer::Ready(self.is_valid_here());
-        }
-        Answer::Later(Box::pin(async move {
-            let now = self.config.clock.now().ok_or(ErrorKind::Clock)?;
-            match rows.still_valid(previous, now).await? {
-                Some(valid) => Ok(valid),
-                None => self.is_valid_here(),
-            }
-        }))
     }
 }

@@ -68,7 +68,7 @@ impl Session {
     #[doc(alias = "delete")]
     pub fn remove(&self, key: &str) -> bool {
         let removed = self.change("remove", self.state().remove(self.rules(), key));
-        removed.is_ok_and(|removed| removed == Some(true))
+        removed.unwrap_or(false)
     }
 
     /// Reads an entry and removes it: for a value that is shown once, such as a notice.
@@ -80,6 +80,10 @@ impl Session {
     /// assert_eq!(session.take::<String>("notice")?, None);
     /// # Ok::<(), tower_sealed_session::Error>(())
     /// ```
+    ///
+    /// Two requests that come at the same time can both take the value, also with a store and a
+    /// [`commit`](Self::commit): the second one removes an entry that is gone already. What must be
+    /// used only once, such as a voucher, belongs into a database.
     ///
     /// # Errors
     ///
@@ -97,7 +101,7 @@ impl Session {
                 .state()
                 .replace(self.rules(), key, Some(&before), None, log);
             // if it is too late to remove the entry, it can still be shown
-            if !matches!(self.change("take", taken), Ok(Some(false))) {
+            if !matches!(self.change("take", taken), Ok(false)) {
                 return Ok(Some(value));
             }
         }
@@ -155,7 +159,7 @@ impl Session {
             let replaced =
                 self.state()
                     .replace(self.rules(), key, before.as_deref(), Some(json), log);
-            if self.change("update", replaced)? != Some(false) {
+            if self.change("update", replaced)? {
                 return Ok(value);
             }
         }

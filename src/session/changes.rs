@@ -11,13 +11,18 @@ use super::{
 use crate::{
     entries::{Edited, Entries},
     error::Error,
-    record::{Head, SessionId, Times},
+    id::{Family, SessionId},
+    record::{Head, Times},
 };
 
 /// The changes of this request. If owner or entries are `None`, those that came in are used.
 pub(super) struct Changes {
     pub(super) phase: Phase,
+    /// How often `logout` was called. After the first time, what came in does not count.
+    pub(super) logouts: u32,
     pub(super) id: Option<SessionId>,
+    /// The family of the id that is drawn if there is none. `None`: a new one.
+    pub(super) family: Option<[u8; Family::LEN]>,
     pub(super) times: Times,
     pub(super) owner: Option<Box<str>>,
     pub(super) entries: Option<Edited>,
@@ -31,12 +36,12 @@ pub(super) struct Changes {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
     Open,
-    LoggedOut,
-    Sent { logged_out: bool },
+    Sent,
 }
 
 /// The session under its lock.
 pub(super) struct Locked<'a> {
+    /// What came in. `None` after a logout.
     pub(super) incoming: Option<&'a Incoming>,
     pub(super) changes: MutexGuard<'a, Changes>,
 }
@@ -77,21 +82,19 @@ impl Locked<'_> {
 
     #[inline]
     pub(super) fn owner(&self) -> Option<&str> {
-        match self.changes.logged_out() {
-            true => None,
-            false => self
-                .changes
-                .owner
-                .as_deref()
-                .or_else(|| self.incoming?.record.owner()),
-        }
+        let owner = self.changes.owner.as_deref();
+        owner.or_else(|| self.incoming?.record.owner())
     }
 
     /// The current id. It is drawn if there is none.
     pub(super) fn id(&mut self, rules: &Rules) -> Result<SessionId, Error> {
         match self.changes.id {
             Some(id) => Ok(id),
-            None => Ok(*self.changes.id.insert(rules.draw_id()?)),
+            None => {
+                let drawn = rules.draw_id()?;
+                let id = self.changes.family.map(|family| drawn.with_family(family));
+                Ok(*self.changes.id.insert(id.unwrap_or(drawn)))
+            }
         }
     }
 
@@ -99,9 +102,6 @@ impl Locked<'_> {
     pub(super) fn outcome(&mut self) -> Outcome {
         self.sort();
         let changes = &*self.changes;
-        if changes.logged_out() {
-            return Outcome::LOGGED_OUT;
-        }
         let content_was_set = changes.owner.is_some() || changes.entries.is_some();
         if !content_was_set
             && !changes.logged_in
@@ -170,7 +170,9 @@ impl Changes {
     pub(super) fn new(id: Option<SessionId>, times: Times) -> Self {
         Self {
             phase: Phase::Open,
+            logouts: 0,
             id,
+            family: None,
             times,
             owner: None,
             entries: None,
@@ -180,16 +182,32 @@ impl Changes {
         }
     }
 
+    /// Leaves the session, and begins an empty one without an owner.
+    pub(super) fn begin_anew(&mut self, times: Times) {
+        self.logouts += 1;
+        if let Some(progress) = &mut self.progress {
+            progress.leave();
+        }
+        self.id = None;
+        self.family = None;
+        self.times = times;
+        self.owner = None;
+        self.entries = None;
+        self.logged_in = false;
+    }
+
+    /// What shows whether another task changed the session meanwhile, beside its entries.
+    pub(super) fn seen(&self) -> (Times, Option<SessionId>, u32) {
+        (self.times, self.id, self.logouts)
+    }
+
     /// Sets all entries at once.
     pub(super) fn set_entries(&mut self, bytes: Vec<u8>) {
         self.entries = Some(Edited::new(bytes));
     }
 
     pub(super) fn logged_out(&self) -> bool {
-        matches!(
-            self.phase,
-            Phase::LoggedOut | Phase::Sent { logged_out: true }
-        )
+        self.logouts > 0
     }
 }
 

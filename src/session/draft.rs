@@ -13,7 +13,8 @@ use crate::{
     clock::Millis,
     entries::Entries,
     error::Error,
-    record::{self, Head, Record, SessionId, Times},
+    id::{Replaced, SessionId},
+    record::{self, Head, Record, Times},
 };
 
 /// A session to save.
@@ -28,9 +29,8 @@ pub(crate) struct Draft {
     /// The lifetime that `remember` set.
     remember: Option<Times>,
     logged_in: bool,
-    /// Times and id of the request's session when the draft was made.
-    pub(super) seen: Times,
-    pub(super) seen_id: Option<SessionId>,
+    /// Times, id and logouts of the request's session when the draft was made.
+    seen: (Times, Option<SessionId>, u32),
 }
 
 impl Draft {
@@ -41,7 +41,7 @@ impl Draft {
         let outcome = session.outcome();
         let was = previous.map(|previous| previous.head);
         let id = match (outcome, was) {
-            (Outcome::NoChange | Outcome::Remove { .. }, Some(head)) => head.id,
+            (Outcome::NoChange | Outcome::Emptied, Some(head)) => head.id,
             _ => session.id(rules)?,
         };
         let mut times = session.changes.times;
@@ -64,8 +64,7 @@ impl Draft {
             journal,
             remember: was.is_some_and(remembered).then_some(times),
             logged_in: session.changes.logged_in,
-            seen: session.changes.times,
-            seen_id: session.changes.id,
+            seen: session.changes.seen(),
         };
         draft.check_size(rules)?;
         Ok(draft)
@@ -85,14 +84,20 @@ impl Draft {
             if session.progress().journal.count() != later.count() {
                 continue;
             }
-            let changes = &mut *session.changes;
-            if !changes.logged_out() {
-                changes.set_entries(entries);
+            let (seen_times, seen_id, seen_logouts) = draft.seen;
+            if session.changes.logouts != seen_logouts {
+                // the session was left while it was saved
+                let head = draft.head;
+                session.progress().left.push(Previous { head, row });
+                session.progress().incoming_ended = true;
+                return;
             }
-            if changes.times == draft.seen {
+            let changes = &mut *session.changes;
+            changes.set_entries(entries);
+            if changes.times == seen_times {
                 changes.times = draft.head.times;
             }
-            if changes.id == draft.seen_id {
+            if changes.id == seen_id {
                 changes.id = Some(draft.head.id);
             }
             if !changes.logged_in || changes.owner == draft.owner {
@@ -115,7 +120,8 @@ impl Draft {
         }
     }
 
-    /// Applies the changes again to the session that another request saved.
+    /// Applies the changes again to the session that another request saved. The draft continues
+    /// that session, in that row.
     pub(crate) fn rebase(
         &mut self,
         rules: &Rules,
@@ -125,6 +131,11 @@ impl Draft {
     ) -> Result<(), Error> {
         self.entries = self.journal.replay(record.entries())?;
         if !self.logged_in {
+            let serial = match self.renews() {
+                true => self.head.id.serial(),
+                false => record.head.id.serial(),
+            };
+            self.head.id = record.head.id.with_serial(serial);
             self.owner = record.owner().map(Into::into);
             self.head.times = record.head.times;
             if let Some(remember) = self.remember {
@@ -133,16 +144,13 @@ impl Draft {
             }
             self.head.times.issue(now);
         }
-        self.previous = self.previous.map(|previous| Previous {
-            head: Head {
-                id: previous.head.id,
-                times: record.head.times,
-            },
+        self.previous = Some(Previous {
+            head: record.head,
             row: Some(row),
         });
         if self.owner.is_none() && self.entries.is_empty() {
-            self.outcome = Outcome::EMPTIED;
-        } else if self.outcome == Outcome::EMPTIED {
+            self.outcome = Outcome::Emptied;
+        } else if self.outcome == Outcome::Emptied {
             self.outcome = Outcome::Write(Change::Content);
         }
         self.check_size(rules)
@@ -155,23 +163,29 @@ impl Draft {
         self.check_size(rules)
     }
 
-    /// Whether the session stays the same when it moves between cookie and store under a new id.
-    pub(crate) fn moves(&self) -> bool {
-        matches!(
-            self.outcome,
-            Outcome::NoChange | Outcome::Write(Change::Content)
-        )
+    pub(crate) fn is_login(&self) -> bool {
+        self.logged_in
     }
 
-    /// Sets the id of the previous session. If it `stays` the same session, the draft gets that id
-    /// too.
-    pub(crate) fn follow(&mut self, id: SessionId, stays: bool) {
-        if let Some(previous) = &mut self.previous {
-            previous.head.id = id;
+    /// Whether the session gets a new serial.
+    pub(crate) fn renews(&self) -> bool {
+        let serial = self.head.id.serial();
+        !self.logged_in
+            && self
+                .previous
+                .is_some_and(|old| old.head.id.serial() != serial)
+    }
+
+    /// The serials that were replaced, with the one that this draft replaces at `now`.
+    pub(crate) fn replaced(&self, now: Millis) -> Replaced {
+        let Some(Previous { head, row }) = self.previous.filter(|_| !self.logged_in) else {
+            return Replaced::default();
+        };
+        let mut replaced = row.map(|row| row.replaced).unwrap_or_default();
+        if self.renews() {
+            replaced.push(head.id.serial(), now);
         }
-        if stays {
-            self.head.id = id;
-        }
+        replaced
     }
 
     /// Whether id and lifetime are those of the previous session.

@@ -17,7 +17,6 @@ use crate::{
 /// Why a change was refused.
 pub(super) enum Refused {
     Sent,
-    LoggedOut,
     Failed(Error),
 }
 
@@ -40,12 +39,11 @@ impl State {
         let session = self.lock();
         match session.changes.phase {
             Phase::Open => Ok(session),
-            Phase::LoggedOut => Err(Refused::LoggedOut),
-            Phase::Sent { .. } => Err(Refused::Sent),
+            Phase::Sent => Err(Refused::Sent),
         }
     }
 
-    pub(super) fn login(&self, rules: &Rules, owner: &str) -> Result<(), Refused> {
+    pub(super) fn log_in(&self, rules: &Rules, owner: &str) -> Result<(), Refused> {
         if owner.is_empty() || owner.len() > 255 {
             return Err(ErrorKind::InvalidOwner.into());
         }
@@ -64,8 +62,13 @@ impl State {
         if !keeps {
             session.changes.set_entries(Vec::new());
             session.log(rules, Journal::clear);
+        } else if !session.changes.logged_out()
+            && let Some(before) = self.ended_by_login(rules, owner)
+        {
+            session.carry(rules, before.entries(), owner);
         }
         session.changes.id = None;
+        session.changes.family = None;
         session.changes.times = times;
         session.changes.owner = Some(owner.into());
         session.changes.logged_in = true;
@@ -73,7 +76,10 @@ impl State {
     }
 
     pub(super) fn renew(&self) -> Result<(), Refused> {
-        self.edit()?.changes.id = None;
+        let mut session = self.edit()?;
+        if let Some(id) = session.changes.id.take() {
+            session.changes.family = Some(id.family());
+        }
         Ok(())
     }
 
@@ -85,26 +91,17 @@ impl State {
         Ok(())
     }
 
-    /// Marks the request as no activity. After a logout this has no meaning.
+    /// Marks the request as no activity.
     pub(super) fn passive(&self) -> Result<(), Refused> {
-        match self.edit() {
-            Err(Refused::LoggedOut) => Ok(()),
-            session => {
-                drop(session?);
-                self.set_passive();
-                Ok(())
-            }
-        }
+        drop(self.edit()?);
+        self.set_passive();
+        Ok(())
     }
 
-    /// Ends the session. A second logout changes nothing.
-    pub(super) fn logout(&self) -> Result<(), Refused> {
-        let mut session = match self.edit() {
-            Err(Refused::LoggedOut) => return Ok(()),
-            session => session?,
-        };
-        session.changes.phase = Phase::LoggedOut;
-        session.changes.set_entries(Vec::new());
+    /// Ends the session, and begins an empty one.
+    pub(super) fn logout(&self, rules: &Rules) -> Result<(), Refused> {
+        let times = rules.new_times(self.opened().unwrap_or(0));
+        self.edit()?.changes.begin_anew(times);
         Ok(())
     }
 
@@ -199,6 +196,20 @@ impl Locked<'_> {
         }
         edited.make(plan, key, value);
         Ok(())
+    }
+
+    /// Adds entries that are not there yet, if all of them fit.
+    fn carry(&mut self, rules: &Rules, before: Entries<'_>, owner: &str) {
+        let own = self.entries();
+        let own = own.iter().map(|(key, value)| (key, Some(value)));
+        let merge = Merge::new(before, own.collect());
+        let fits = rules
+            .limits
+            .check(Some(owner.len()), merge.len(), || merge.sizes());
+        if fits.is_ok() {
+            let bytes = merge.apply();
+            self.changes.set_entries(bytes);
+        }
     }
 
     /// Adds a change to the journal if it may have to be replayed.

@@ -66,9 +66,10 @@ impl<T> Answer<'_, T> {
 /// The session is sent with the response's head. After that, [`insert`](Self::insert),
 /// [`update`](Self::update), [`write`](Self::write) and [`login`](Self::login) fail with
 /// [`ErrorKind::Late`](crate::ErrorKind::Late), and the other methods change nothing. Each such
-/// call emits an event. The same holds after a request was cancelled. After
-/// [`logout`](Self::logout), [`login`](Self::login) and [`id`](Self::id) fail, and the other
-/// methods change nothing.
+/// call emits an event. The same holds after a request was cancelled.
+///
+/// If the session expires while its request is handled, the response is sent, and the changes are
+/// dropped with an event.
 #[derive(Clone)]
 pub struct Session {
     pub(super) request: Arc<dyn RequestContext>,
@@ -89,20 +90,11 @@ impl Session {
         self.request.rules()
     }
 
-    /// The result of a change. It is `None` after `logout`, and an error after the session was
-    /// sent. Both emit an event.
-    pub(super) fn change<T>(
-        &self,
-        method: &str,
-        made: Result<T, Refused>,
-    ) -> Result<Option<T>, Error> {
+    /// The result of a change. After the session was sent, it is an error and an event.
+    pub(super) fn change<T>(&self, method: &str, made: Result<T, Refused>) -> Result<T, Error> {
         match made {
-            Ok(made) => Ok(Some(made)),
+            Ok(made) => Ok(made),
             Err(Refused::Failed(error)) => Err(error),
-            Err(Refused::LoggedOut) => {
-                Event::LateWrite { method }.emit();
-                Ok(None)
-            }
             Err(Refused::Sent) => {
                 Event::LateWrite { method }.emit();
                 Err(ErrorKind::Late.into())

@@ -2,8 +2,11 @@
 
 use crate::{
     clock::Millis,
+    id::{Family, Replaced},
     key::Age,
-    record::{Head, Record, SessionId},
+    record::Record,
+    revocation::{Flight, Why},
+    store::{OwnerTag, Version},
 };
 
 /// What a request brought. For a new visitor, only the time is set.
@@ -13,9 +16,13 @@ pub(crate) struct Arrival {
     pub(crate) opened: Option<Millis>,
     pub(crate) incoming: Option<Incoming>,
     /// The session that the legacy app ended: its cookie is to be removed.
-    pub(crate) legacy_logout: Option<SessionId>,
-    /// The ended session to which the request's ticket or cookie belongs. Boxed, since it is rare.
-    pub(crate) tombstone: Option<Box<Tombstone>>,
+    pub(crate) legacy_logout: Option<Family>,
+    /// The session that the cookies name, if it cannot be used. Boxed, since it is rare.
+    pub(crate) stale: Option<Box<Stale>>,
+    /// The session that the cookies brought, if this process knows that it ended, and why.
+    pub(crate) ended: Option<Box<(Record, Why)>>,
+    /// Lets this process remember the ends of sessions while the request is in flight.
+    pub(crate) flight: Option<Flight>,
 }
 
 impl Arrival {
@@ -33,6 +40,8 @@ pub(crate) struct Incoming {
     pub(crate) record: Record,
     pub(crate) age: Age,
     pub(crate) origin: Origin,
+    /// The row of [`Origin::Row`]. Boxed, so that sessions in cookies stay small.
+    pub(crate) row: Option<Box<RowRef>>,
 }
 
 /// Where a session came from.
@@ -46,29 +55,52 @@ pub(crate) enum Origin {
     Unpaired,
     /// The legacy cookie.
     Legacy,
+    /// The legacy cookie of a session without an owner. Its id was drawn for this request, since
+    /// two visitors can have equal cookies.
+    LegacyUnowned,
     /// The legacy cookie of a layer that has no other. Its entries name the owner.
     Shared,
     /// The store.
-    Row(RowRef),
+    Row,
 }
 
 /// A session's row in the store, as this request last saw it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RowRef {
-    pub(crate) version: u64,
+    pub(crate) version: Version,
     pub(crate) expires: Millis,
+    /// The tag of its owner in the store.
+    pub(crate) owner: Option<OwnerTag>,
+    /// The serials that `renew` replaced.
+    pub(crate) replaced: Replaced,
     /// Whether the request's cookie is the ticket of this row.
     pub(crate) ticket: bool,
 }
 
-/// An ended session whose ticket or cookie a visitor still has.
+/// A session that the cookies name, and that this request cannot use. It ended, or it has another
+/// id now.
 #[derive(Clone, Copy)]
-pub(crate) struct Tombstone {
-    pub(crate) id: SessionId,
-    /// The session that continues it, or itself if there is none.
-    pub(crate) successor: Head,
-    /// Whether requests from before the end may still be in flight.
-    pub(crate) fresh: bool,
+pub(crate) struct Stale {
+    /// The family of the cookie.
+    pub(crate) family: Family,
+    /// What happens to the changes of this request.
+    pub(crate) changes: Fate,
+    /// Whether the store said so. Otherwise this process remembers the end.
+    pub(crate) in_store: bool,
+}
+
+/// What happens to the changes of a request whose session cannot be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// They begin a new session.
+    Begin,
+    /// They are dropped: the visitor logged out while the request was in flight.
+    Drop,
+    /// They are an error: the session has another id now, or a login continues it. The next request
+    /// of the browser brings the new cookie.
+    Fail,
+    /// They are an error: the row does not open.
+    Unreadable,
 }
 
 impl Origin {
@@ -78,19 +110,21 @@ impl Origin {
         matches!(self, Self::Paired | Self::Unpaired)
     }
 
+    /// Whether the session comes from the legacy cookie beside ours.
+    pub(crate) fn is_legacy(self) -> bool {
+        matches!(self, Self::Legacy | Self::LegacyUnowned)
+    }
+
     /// Whether the response sets a cookie even if nothing changed.
     pub(crate) fn needs_cookie(self) -> bool {
-        matches!(self, Self::Unpaired | Self::Legacy)
+        matches!(self, Self::Unpaired) || self.is_legacy()
     }
 }
 
 impl Incoming {
     /// The row, if the session came from the store.
     pub(crate) fn row(&self) -> Option<RowRef> {
-        match self.origin {
-            Origin::Row(row) => Some(row),
-            _ => None,
-        }
+        self.row.as_deref().copied()
     }
 
     pub(crate) fn issued_at(&self) -> Millis {

@@ -9,9 +9,9 @@ use super::{
 };
 use crate::{
     clock::{Millis, moment},
-    error::{Error, ErrorKind},
+    error::Error,
     expiry::is_within,
-    record::SessionId,
+    id::SessionId,
 };
 
 /// # Identity and life
@@ -19,17 +19,13 @@ impl Session {
     /// The session's id. It is drawn when it is first read or when the session is first sent.
     ///
     /// A session that has neither entries nor an owner is not sent, and its id is not used again.
+    /// After [`logout`](Self::logout), it is the id of the new session.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Entropy`] if the system's random source fails, [`ErrorKind::LoggedOut`] after
-    /// `logout`.
+    /// [`ErrorKind::Entropy`](crate::ErrorKind::Entropy) if the system's random source fails.
     pub fn id(&self) -> Result<SessionId, Error> {
-        let mut session = self.state().lock();
-        match session.changes.logged_out() {
-            true => Err(ErrorKind::LoggedOut.into()),
-            false => session.id(self.rules()),
-        }
+        self.state().lock().id(self.rules())
     }
 
     /// When the session began: at its login, or at the request that first used it.
@@ -116,28 +112,33 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::InvalidOwner`], [`ErrorKind::TooLarge`], [`ErrorKind::Late`],
-    /// [`ErrorKind::Clock`], and [`ErrorKind::LoggedOut`] after `logout` in the same request.
-    /// Nothing is changed then.
+    /// [`InvalidOwner`](crate::ErrorKind::InvalidOwner), [`TooLarge`](crate::ErrorKind::TooLarge),
+    /// [`Late`](crate::ErrorKind::Late) and [`Clock`](crate::ErrorKind::Clock). Nothing is changed
+    /// then.
     ///
     /// # Security
     ///
-    /// Call it on every authentication, including a step-up. It ends the old id, so that responses
-    /// to requests that are still in flight with that id cannot undo the login. For a session in
-    /// its cookie, this holds within this process and for a minute.
+    /// Call it on every authentication, including a step-up. It ends the session that came in, so
+    /// that requests that are still in flight with its cookie can neither undo the login nor use
+    /// the new session. For a session in its cookie, this holds within this process. If another
+    /// request ended the session meanwhile, the login does not bring its entries back.
+    ///
+    /// A visitor who did not get the answer of a login, or who sent it twice, finds the cart again:
+    /// a repeated login of the same owner with the same cookie keeps the entries. With a store, it
+    /// continues the session of the login before, and ends that one.
     pub fn login(&self, owner: impl fmt::Display) -> Result<(), Error> {
-        let login = self.state().login(self.rules(), &owner.to_string());
-        match self.change("login", login)? {
-            Some(()) => Ok(()),
-            None => Err(ErrorKind::LoggedOut.into()),
-        }
+        let login = self.state().log_in(self.rules(), &owner.to_string());
+        self.change("login", login)
     }
 
     /// Gives the session a new id and changes nothing else. Use it when privileges change.
     ///
-    /// If another request renewed or ended the session in the meantime, the changes of this request
-    /// are dropped, with an event. For a minute, a request with the old id can still read the
-    /// session, but its changes are dropped.
+    /// Of two concurrent renewals, one succeeds. The other request fails with
+    /// [`ErrorKind::Ended`](crate::ErrorKind::Ended), which is a 503, and so does every other
+    /// request in flight that changes the session. The browser has the new cookie then, so a retry
+    /// succeeds. If the response with the new cookie is lost, a visitor with a session in its
+    /// cookie can use the old one again after ten seconds. A visitor with a ticket begins a new
+    /// session then.
     #[doc(alias = "cycle_id")]
     #[doc(alias = "regenerate")]
     pub fn renew(&self) {
@@ -148,7 +149,7 @@ impl Session {
     ///
     /// `lifetime` is rounded down to whole seconds, and limited by the layer's
     /// [`max_remember`](crate::SessionLayerBuilder::max_remember). If it has passed before the
-    /// response is sent, the response is an error.
+    /// response is sent although the session was valid without it, the response is an error.
     pub fn remember(&self, lifetime: Duration) {
         let _ = self.change("remember", self.state().remember(lifetime));
     }
@@ -184,36 +185,59 @@ impl Session {
         let _ = self.change("passive", self.state().passive());
     }
 
-    /// Ends the session. It is empty from now on, and the response removes the cookie.
+    /// Ends the session, and begins an empty one without an owner.
     ///
-    /// Later changes in this request have no effect and emit an event, and `login` fails. To change
-    /// from one owner to another, call only `login`: it drops the entries of the other owner.
+    /// The response removes the cookie. If the handler writes something after the logout, such as a
+    /// notice, the response sets the cookie of the new session instead, which holds only that.
+    ///
+    /// To change from one owner to another, call only `login`: it drops the entries of the other
+    /// owner.
+    ///
+    /// ```
+    /// # let session = tower_sealed_session::testing::example();
+    /// # session.login("ada")?;
+    /// session.logout();
+    /// session.insert("notice", "See you soon")?;
+    /// assert_eq!(session.owner(), None);
+    /// # Ok::<(), tower_sealed_session::Error>(())
+    /// ```
     ///
     /// # Security
     ///
-    /// Within this process and for a minute, responses to requests in flight cannot bring the
-    /// session back. A copy of the cookie stays valid until it expires, since the server keeps no
-    /// record of ended sessions. With a store, a logout is final on every instance; if the store
-    /// cannot be reached, the response is a 503.
+    /// Within this process, responses to requests in flight cannot bring the session back, however
+    /// long they take. Requests with its cookie that come within a minute are anonymous. After
+    /// that, and on other instances, a copy of the cookie is valid until it expires, since the
+    /// server keeps no record of ended sessions. A layer that shares the cookie of a legacy app
+    /// (`SignedSessionLayer`) cannot recognize the ended session at all.
+    ///
+    /// With a store, a logout is final on every instance. It ends the session under all ids that it
+    /// had since its login. If the store cannot be reached, the response is a 503. If the client
+    /// disconnects before the response, a task of its own tells the store.
     #[doc(alias = "flush")]
     #[doc(alias = "purge")]
     #[doc(alias = "destroy")]
     #[doc(alias = "delete")]
     pub fn logout(&self) {
-        let _ = self.change("logout", self.state().logout());
+        let _ = self.change("logout", self.state().logout(self.rules()));
     }
 
     /// Saves the changes to the store before the handler continues.
     ///
     /// Without a store this does nothing, since the response carries the session. With a store, the
-    /// changes so far are saved now and later ones with the response. If the session is empty but
-    /// not logged out, that is saved with the response.
+    /// changes so far are saved now and later ones with the response. After a `logout`, the session
+    /// before it is ended first. If the session is empty but not logged out, that is saved with the
+    /// response.
+    ///
+    /// If the store does not answer, or if the handler drops this call before its end, nobody knows
+    /// whether the changes were saved. So that no change is made twice, the request then saves no
+    /// more, and its response is a 503. Only a `logout` is still tried.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Late`] if the response's head has been sent. With a store,
-    /// [`ErrorKind::Unavailable`] if it cannot be reached, and [`ErrorKind::Ended`] if another
-    /// request ended the session.
+    /// [`ErrorKind::Late`](crate::ErrorKind::Late) if the response's head has been sent. With a
+    /// store, [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) if it cannot be reached,
+    /// [`ErrorKind::Ended`](crate::ErrorKind::Ended) if another request ended the session or gave
+    /// it another id, and [`ErrorKind::Expired`](crate::ErrorKind::Expired).
     pub async fn commit(&self) -> Result<(), Error> {
         self.request.commit().wait().await
     }
@@ -222,15 +246,16 @@ impl Session {
     /// one that serves a WebSocket.
     ///
     /// It is not valid after it has expired; the traffic of a socket does not extend it. It is not
-    /// valid after another request of this process has ended it by `login`, `renew` or `logout`.
-    /// The process remembers that for a minute, so call this more than once a minute. It is also
-    /// not valid if its own request changed it and then was cancelled or could not save it. An
-    /// empty session without an owner is valid. With a store, the store is asked.
+    /// valid after its own request called `logout`, or after another request of this process has
+    /// ended it by `login`, `renew` or `logout`. The process remembers that for a minute, so call
+    /// this more than once a minute. It is also not valid if its own request changed it and then
+    /// was cancelled or could not save it. An empty session without an owner is valid. With a
+    /// store, the store is asked.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Clock`] if the clock shows a time before 1970, and [`ErrorKind::Unavailable`]
-    /// if the store cannot be reached.
+    /// [`ErrorKind::Clock`](crate::ErrorKind::Clock) if the clock shows a time before 1970, and
+    /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) if the store cannot be reached.
     pub async fn still_valid(&self) -> Result<bool, Error> {
         self.request.still_valid().wait().await
     }

@@ -6,6 +6,7 @@ use crate::{
     compat::{Legacy, object_len},
     cookie::MAX_PAIR,
     error::{Error, TooLarge},
+    id::Replaced,
     record, seal, store,
 };
 
@@ -57,7 +58,8 @@ impl Limits {
                 (size, MAX_PAIR, sizes())
             }
             Measure::Stored => {
-                let size = seal::OVERHEAD + record::encoded_len(owner, entries);
+                let row = 1 + Replaced::MAX_LEN + record::encoded_len(owner, entries);
+                let size = seal::OVERHEAD + row.next_multiple_of(record::BLOCK);
                 if size <= store::MAX_BYTES {
                     return Ok(());
                 }

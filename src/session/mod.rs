@@ -15,16 +15,17 @@ mod limits;
 mod outcome;
 mod progress;
 mod rules;
+mod saved;
 mod state;
 mod view;
 
 pub(crate) use self::{
     draft::Draft,
     handle::{Answer, RequestContext},
-    incoming::{Arrival, Incoming, Origin, RowRef, Tombstone},
+    incoming::{Arrival, Fate, Incoming, Origin, RowRef, Stale},
     limits::{Limits, Measure},
     outcome::{Change, Outcome},
-    progress::Previous,
+    progress::{Left, Previous},
     rules::Rules,
     state::State,
 };

@@ -2,18 +2,17 @@
 
 use crate::{
     entries::Entries,
-    record::{Head, SessionId, Times},
+    id::SessionId,
+    record::{Head, Times},
 };
 
-/// What a response has to do about a session.
+/// What a response has to do about a session. After a logout, about the new one that began then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
     NoChange,
     Write(Change),
-    /// The session ended, or it has neither entries nor an owner any more.
-    Remove {
-        logged_out: bool,
-    },
+    /// The session has neither entries nor an owner any more.
+    Emptied,
 }
 
 /// The kind of a change.
@@ -25,11 +24,6 @@ pub(crate) enum Change {
     LoggedIn,
 }
 
-impl Outcome {
-    pub(crate) const LOGGED_OUT: Self = Self::Remove { logged_out: true };
-    pub(crate) const EMPTIED: Self = Self::Remove { logged_out: false };
-}
-
 /// The content of a session.
 pub(super) struct Content<'a> {
     pub(super) head: Head,
@@ -37,7 +31,7 @@ pub(super) struct Content<'a> {
     pub(super) entries: Entries<'a>,
 }
 
-/// A session that was not logged out, before and after the changes of its request.
+/// A session before and after the changes of its request.
 pub(super) struct Comparison<'a> {
     /// `None` for a new session.
     pub(super) before: Option<Content<'a>>,
@@ -69,7 +63,7 @@ impl Comparison<'_> {
         if vacant {
             return match same_content {
                 true => Outcome::NoChange,
-                false => Outcome::EMPTIED,
+                false => Outcome::Emptied,
             };
         }
         if self.logged_in {

@@ -1,7 +1,11 @@
 //! What a request has saved to the store so far, and what it has to save.
 
-use super::{incoming::RowRef, journal::Journal, outcome::Change};
-use crate::{error::Error, record::Head};
+use super::{
+    incoming::{Incoming, Origin, RowRef, Stale},
+    journal::Journal,
+    outcome::Change,
+};
+use crate::{error::Error, id::Family, record::Head};
 
 /// What this request has saved to the store so far, and what it has to save.
 #[derive(Default)]
@@ -15,10 +19,28 @@ pub(super) struct Progress {
     pub(super) saved: Option<SavedSession>,
     /// The change for which the response has to set a cookie.
     pub(super) unsent: Option<Change>,
-    /// Whether the logout reached the store.
-    pub(super) logged_out: bool,
+    /// The sessions that this request saved and then logged out, and that still have to be ended.
+    pub(super) left: Vec<Previous>,
+    /// Whether the session that came in has ended in the store.
+    pub(super) incoming_ended: bool,
+    /// Whether a commit is under way, or was dropped before its end.
+    pub(super) under_way: bool,
     /// The error of a call without an answer: the call may have been applied or not.
     pub(super) failed: Option<Error>,
+}
+
+impl Progress {
+    /// Leaves the session for a new one.
+    pub(super) fn leave(&mut self) {
+        self.journal = Journal::default();
+        self.drafted = Journal::default();
+        self.unsent = None;
+        if let Some(SavedSession { head, row, .. }) = self.saved.take() {
+            self.left.push(Previous { head, row });
+            // it continued the session that came in
+            self.incoming_ended = true;
+        }
+    }
 }
 
 /// A saved session.
@@ -30,8 +52,15 @@ pub(super) struct SavedSession {
     pub(super) row: Option<RowRef>,
 }
 
-/// The session that a commit replaces.
+/// A session that was left by a logout, and that has to be ended in the store.
 #[derive(Clone, Copy)]
+pub(crate) enum Left {
+    Session(Previous),
+    Stale(Stale),
+}
+
+/// The session that a commit replaces.
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Previous {
     pub(crate) head: Head,
     /// Its row. `None` if the session is in its cookie.
@@ -39,8 +68,16 @@ pub(crate) struct Previous {
 }
 
 impl Previous {
-    /// Makes a previous session of which only the head is known.
-    pub(crate) fn from_head(head: Head) -> Self {
-        Self { head, row: None }
+    /// Whether the row of that family guards the session's cookie.
+    pub(crate) fn is_guarded_by(&self, family: Family) -> bool {
+        self.row.is_none() && self.head.family() == family
+    }
+
+    /// `None`: no other request has that id, so there is nothing to end or to move.
+    pub(super) fn of(incoming: &Incoming) -> Option<Self> {
+        (incoming.origin != Origin::LegacyUnowned).then(|| Self {
+            head: incoming.record.head,
+            row: incoming.row(),
+        })
     }
 }

@@ -2,13 +2,8 @@ use std::sync::Arc;
 
 use super::limits::Limits;
 use crate::{
-    clock::Millis,
-    error::Error,
-    expiry::Timeouts,
-    random,
-    record::{SessionId, Times},
-    revocation::EndedIds,
-    seal,
+    clock::Millis, error::Error, expiry::Timeouts, id::SessionId, random, record::Times,
+    revocation::EndedSessions, seal,
 };
 
 /// The settings of a layer that hold for each of its sessions.
@@ -18,7 +13,9 @@ pub(crate) struct Rules {
     pub(crate) limits: Limits,
     pub(crate) random: random::Sources,
     /// The sessions that ended recently.
-    pub(crate) ended: Arc<EndedIds>,
+    pub(crate) ended: Arc<EndedSessions>,
+    /// Whether a copy of a ticket ends its session, rather than only being an event.
+    pub(crate) end_on_reuse: bool,
     /// Whether changes of entries are logged. With a store, they may have to be replayed on the
     /// state that another request saved.
     pub(crate) logs_changes: bool,

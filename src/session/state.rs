@@ -11,17 +11,18 @@ use std::{
 use super::{
     changes::{Changes, Locked, Phase, entries_of},
     fields,
-    incoming::{Arrival, Incoming, Tombstone},
-    outcome::{Change, Outcome},
-    progress::Previous,
+    incoming::{Arrival, Incoming, Stale},
+    outcome::Outcome,
     rules::Rules,
 };
 use crate::{
     clock::Millis,
-    entries::Entries,
+    entries::{Entries, Merge},
     error::{Error, ErrorKind},
+    id::{Family, SessionId},
     key::Age,
-    record::{self, Head, SessionId, Times},
+    record::{self, Head, Record, Times},
+    revocation::{Flight, Why},
 };
 
 /// The session of one request. What came in is outside the lock. The changes are inside.
@@ -64,18 +65,29 @@ impl State {
         Some(self.incoming()?.record.head.id)
     }
 
-    pub(crate) fn legacy_logout(&self) -> Option<SessionId> {
+    pub(crate) fn legacy_logout(&self) -> Option<Family> {
         self.arrival.legacy_logout
     }
 
-    pub(crate) fn tombstone(&self) -> Option<Tombstone> {
-        self.arrival.tombstone.as_deref().copied()
+    pub(crate) fn flight(&self) -> Option<&Flight> {
+        self.arrival.flight.as_ref()
     }
 
+    /// The session that the cookies name, if it cannot be used. After a logout it does not count.
+    pub(crate) fn stale(&self) -> Option<Stale> {
+        self.stale_arrival().filter(|_| !self.logged_out())
+    }
+
+    pub(super) fn stale_arrival(&self) -> Option<Stale> {
+        self.arrival.stale.as_deref().copied()
+    }
+
+    #[inline]
     pub(super) fn lock(&self) -> Locked<'_> {
+        let changes = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
         Locked {
-            incoming: self.incoming(),
-            changes: self.changes.lock().unwrap_or_else(PoisonError::into_inner),
+            incoming: self.incoming().filter(|_| !changes.logged_out()),
+            changes,
         }
     }
 
@@ -83,7 +95,7 @@ impl State {
     pub(super) fn value(&self, key: &str) -> Option<Cow<'_, [u8]>> {
         let mut session = self.lock();
         match &session.changes.entries {
-            None => entries_of(self.incoming()).get(key).map(Cow::Borrowed),
+            None => entries_of(session.incoming).get(key).map(Cow::Borrowed),
             Some(_) => session.value(key).map(|value| Cow::Owned(value.to_vec())),
         }
     }
@@ -115,7 +127,7 @@ impl State {
         let session = self.lock();
         let changes = &*session.changes;
         let id = match changes.phase {
-            Phase::Sent { .. } => changes.id,
+            Phase::Sent => changes.id,
             _ => self.incoming_id(),
         };
         (!changes.logged_out() && !changes.lost).then_some((id, changes.times))
@@ -160,9 +172,7 @@ impl State {
     pub(crate) fn settle(&self) -> Outcome {
         let mut session = self.lock();
         let outcome = session.outcome();
-        session.changes.phase = Phase::Sent {
-            logged_out: session.changes.logged_out(),
-        };
+        session.changes.phase = Phase::Sent;
         outcome
     }
 
@@ -171,13 +181,47 @@ impl State {
         self.lock().outcome()
     }
 
+    /// How the login of this request ends the session before it.
+    pub(crate) fn end_by_login(&self, rules: &Rules) -> Why {
+        let owner = self.lock().owner().map(str::to_owned);
+        rules.ended.login_of(&owner.unwrap_or_default())
+    }
+
+    /// The session that the cookies brought, if a login of that owner ended it. The visitor may not
+    /// have got the answer, and logs in again.
+    pub(super) fn ended_by_login(&self, rules: &Rules, owner: &str) -> Option<&Record> {
+        let (record, why) = self.arrival.ended.as_deref()?;
+        let theirs = record.owner().is_none_or(|before| before == owner);
+        (theirs && *why == rules.ended.login_of(owner)).then_some(record)
+    }
+
+    /// Removes the entries that came in and that this request did not change, since another request
+    /// ended the session that they belong to.
+    pub(crate) fn drop_carried(&self) {
+        let mut session = self.lock();
+        let carried = entries_of(session.incoming);
+        let own = session.entries();
+        let own = own
+            .iter()
+            .filter(|(key, value)| carried.get(key) != Some(*value));
+        let own = own.map(|(key, value)| (key, Some(value))).collect();
+        let bytes = Merge::new(Entries::default(), own).apply();
+        session.changes.set_entries(bytes);
+    }
+
     /// Notes that the session could not be sent, or that another request ended it.
     pub(crate) fn lose(&self) {
         self.lock().changes.lost = true;
     }
 
     pub(crate) fn is_sent(&self) -> bool {
-        matches!(self.lock().changes.phase, Phase::Sent { .. })
+        self.lock().changes.phase == Phase::Sent
+    }
+
+    /// Whether `logout` was called in this request.
+    pub(crate) fn logged_out(&self) -> bool {
+        let changes = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
+        changes.logged_out()
     }
 
     /// The record to seal at `now`, after `headroom` bytes and with capacity for `tail` more.
@@ -220,68 +264,5 @@ impl State {
         session.changes.times = rules.new_times(now);
         let head = session.head(rules)?;
         Ok((head, session.changes.owner.as_deref().map(str::to_owned)))
-    }
-
-    // What this request has saved to the store so far.
-
-    /// The session that a commit replaces: as it came in, or as this request saved it.
-    pub(crate) fn previous(&self) -> Option<Previous> {
-        let session = self.lock();
-        match session.saved() {
-            Some(saved) => Some(Previous {
-                head: saved.head,
-                row: saved.row,
-            }),
-            None => self.incoming().map(|incoming| Previous {
-                head: incoming.record.head,
-                row: incoming.row(),
-            }),
-        }
-    }
-
-    /// The previous session, unless this request knows that the session is over.
-    pub(crate) fn followed(&self) -> Option<Previous> {
-        let previous = self.previous()?;
-        let session = self.lock();
-        (!session.changes.logged_out() && !session.changes.lost).then_some(previous)
-    }
-
-    /// The length of a cookie, name and value, that holds the session.
-    pub(crate) fn cookie_len(&self, rules: &Rules) -> usize {
-        let mut session = self.lock();
-        let (owner, entries) = session.content();
-        rules
-            .limits
-            .cookie_len(owner.map(str::len), entries.as_bytes().len())
-    }
-
-    /// Notes that the store did not answer.
-    pub(crate) fn note_failed(&self, error: Error) {
-        let mut session = self.lock();
-        session.changes.lost = true;
-        session.progress().failed = Some(error);
-    }
-
-    /// Notes that the logout reached the store.
-    pub(crate) fn note_logged_out(&self) {
-        let mut session = self.lock();
-        session.progress().logged_out = true;
-    }
-
-    /// The error of a call without an answer.
-    pub(crate) fn failed(&self) -> Option<Error> {
-        self.lock().changes.progress.as_ref()?.failed.clone()
-    }
-
-    /// Whether the logout reached the store.
-    pub(crate) fn is_logout_saved(&self) -> bool {
-        let session = self.lock();
-        let progress = session.changes.progress.as_ref();
-        progress.is_some_and(|progress| progress.logged_out)
-    }
-
-    /// The change for which the response has to set a cookie.
-    pub(crate) fn unsent(&self) -> Option<Change> {
-        self.lock().changes.progress.as_ref()?.unsent
     }
 }

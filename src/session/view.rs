@@ -4,7 +4,7 @@ use serde::de::DeserializeOwned;
 use time::OffsetDateTime;
 
 use super::handle::Session;
-use crate::{error::Error, record::SessionId};
+use crate::{error::Error, id::SessionId};
 
 /// The session of a request that this layer does not answer, to be read only.
 ///

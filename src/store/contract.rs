@@ -235,12 +235,15 @@ impl Version {
     }
 }
 
-/// The key of a session in a store: a hash of its id, so that reading the store does not reveal
-/// ids.
+/// The key of a session in a store: a hash, so that reading the store does not reveal ids.
 ///
-/// `SHA-256("tower-sealed-session/v1 store" ‖ LP(cookie name) ‖ LP(audience) ‖ id)[..16]`, where
-/// `LP(x)` is the length of x as two bytes, big-endian, followed by x. `Debug` shows the first 4
-/// bytes.
+/// ```text
+/// SHA-256("tower-sealed-session/v1 store" ‖ LP(cookie name) ‖ LP(audience) ‖ created 6 ‖ family 8)[..16]
+/// ```
+///
+/// `LP(x)` is the length of x as two bytes, big-endian, followed by x. `created` is the time at which
+/// the session began, in milliseconds since 1970, big-endian. `family` is the first half of its id.
+/// `Debug` shows the first 4 bytes.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StoreKey([u8; 16]);
 

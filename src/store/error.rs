@@ -88,6 +88,13 @@ impl Error {
         Self::unavailable(source)
     }
 
+    /// The error of a commit that the handler did not await to its end.
+    pub(crate) fn dropped_commit() -> Self {
+        let text = "an earlier `commit` of this request was dropped before its end: its changes may \
+                    be saved or not, so this request saves no more";
+        Self::store(StoreError::new(StoreErrorKind::TimedOut).message(text))
+    }
+
     pub(crate) fn is_full(&self) -> bool {
         self.as_store_error()
             .is_some_and(|error| error.kind == StoreErrorKind::Full)

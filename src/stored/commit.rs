@@ -1,13 +1,12 @@
-//! Saving what a request changed.
+//! The commit of one request to the store.
 
 use std::time::Duration;
 
-use super::{needs::needs_ticket, rows::Rows, storage::Mode};
+use super::{rows::Rows, storage::Mode};
 use crate::{
     clock::{self, Millis},
     error::{Error, ErrorKind},
     event::{DropReason, Event},
-    random,
     record::Head,
     session::{Change, Draft, Outcome, RowRef, State},
     store::{Deadline, Lane, StoreError, StoreErrorKind, Turn},
@@ -33,8 +32,7 @@ pub(super) enum Kept {
     Cookie,
     /// The draft was empty, and the session has ended.
     Emptied,
-    /// Another request ended the session.
-    Dropped,
+    Dropped(DropReason),
 }
 
 /// What a commit did, and so which cookie the response needs.
@@ -46,9 +44,9 @@ pub(crate) enum Saved {
     /// The session is in its cookie.
     Cookie(Change),
     /// The session ended, by a logout or because it was emptied.
-    Removed { logged_out: bool },
-    /// Another request ended the session: the changes are dropped.
-    Lost,
+    Removed,
+    /// The changes are dropped.
+    Dropped(DropReason),
 }
 
 impl Rows<'_> {
@@ -65,6 +63,23 @@ impl Rows<'_> {
         Ok((commit.save().await?, commit.now))
     }
 
+    /// Ends the sessions that a request logged out which has no response.
+    pub(crate) async fn log_out(
+        &self,
+        state: &State,
+        lane: &Lane,
+        clock: &clock::Source,
+    ) -> Result<(), Error> {
+        let _lane = self.backend().enter(lane).await.map_err(Error::store)?;
+        let commit = StoreCommit::new(*self, state, clock, false)?;
+        commit.end_left().await
+    }
+
+    /// Runs a task that no request waits for.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.backend().spawn(task);
+    }
+
     /// Saves what changed so far, before the response is ready.
     pub(crate) async fn commit_early(
         &self,
@@ -74,12 +89,16 @@ impl Rows<'_> {
     ) -> Result<(), Error> {
         let _lane = self.backend().enter(lane).await.map_err(Error::store)?;
         let outcome = state.pending();
-        check_failed(state, outcome)?;
         if !self.has_to_save(state, outcome, false) {
-            return Ok(());
+            return check_answered(state);
         }
         let commit = StoreCommit::new(*self, state, clock, false)?;
+        // a logout is tried even if an earlier commit was not answered
+        commit.end_left().await?;
+        check_answered(state)?;
+        state.begin_commit();
         let saved = commit.save_early(outcome).await;
+        state.end_commit();
         if let Err(error) = &saved
             && error.as_store_error().is_some_and(StoreError::is_silence)
         {
@@ -108,22 +127,21 @@ impl<'a> StoreCommit<'a> {
 
     async fn save(&self) -> Result<Saved, Error> {
         let state = self.state;
+        self.end_left().await?;
+        check_answered(state)?;
         // an earlier commit of the request may have been under way, so the outcome is decided now
-        let outcome = state.pending();
-        check_failed(state, outcome)?;
-        match outcome {
-            Outcome::NoChange => self.keep_alive().await,
-            Outcome::LOGGED_OUT => {
-                self.log_out().await?;
-                Ok(Saved::Removed { logged_out: true })
+        match state.pending() {
+            Outcome::NoChange if state.logged_out() && state.previous().is_none() => {
+                Ok(Saved::Removed)
             }
-            Outcome::Write(_) | Outcome::Remove { .. } => {
+            Outcome::NoChange => self.keep_alive().await,
+            Outcome::Write(_) | Outcome::Emptied => {
                 let mut draft = Draft::new(state, self.rows.rules, self.now)?;
                 match self.write(&mut draft).await? {
                     Kept::Row(row) => Ok(self.saved_to_row(draft, row)),
                     Kept::Cookie => Ok(self.saved_to_cookie(draft)),
-                    Kept::Emptied => Ok(Saved::Removed { logged_out: false }),
-                    Kept::Dropped => Ok(Saved::Lost),
+                    Kept::Emptied => Ok(Saved::Removed),
+                    Kept::Dropped(reason) => Ok(Saved::Dropped(reason)),
                 }
             }
         }
@@ -131,19 +149,20 @@ impl<'a> StoreCommit<'a> {
 
     async fn save_early(&self, outcome: Outcome) -> Result<(), Error> {
         let Outcome::Write(change) = outcome else {
-            return match outcome {
-                Outcome::LOGGED_OUT => self.log_out().await,
-                _ => Ok(()),
-            };
+            return Ok(());
         };
         let mut draft = Draft::new(self.state, self.rows.rules, self.now)?;
         if !self.rows.has_to_store(&draft) {
             return Ok(());
         }
-        let Kept::Row(row) = self.write(&mut draft).await? else {
-            self.state.lose();
-            Event::Dropped(DropReason::Ended).emit();
-            return Err(ErrorKind::Ended.into());
+        let row = match self.write(&mut draft).await? {
+            Kept::Row(row) => row,
+            Kept::Dropped(DropReason::Expired) => return Err(ErrorKind::Expired.into()),
+            _ => {
+                self.state.lose();
+                Event::Dropped(DropReason::Ended).emit();
+                return Err(ErrorKind::Ended.into());
+            }
         };
         let unsent = (!draft.stays() || !row.ticket).then_some(change);
         emit_saved(&draft);
@@ -158,10 +177,7 @@ impl<'a> StoreCommit<'a> {
         if self.rows.storage.mode == Mode::Overflow && was_in_cookie {
             Event::Overflowed(draft.head.id).emit();
         }
-        let stays = draft.stays()
-            && state
-                .incoming()
-                .is_none_or(|incoming| !needs_ticket(incoming, row));
+        let stays = draft.stays() && row.ticket;
         let (head, change) = (draft.head, self.change_to_send(&draft));
         draft.note_saved(state, Some(row), None);
         match stays && state.unsent().is_none() {
@@ -194,22 +210,19 @@ impl<'a> StoreCommit<'a> {
         if self.deadline.has_passed() {
             return Err(contended());
         }
-        let mut random = [0; 8];
-        random::from_thread(&mut random)?;
+        let random = self.rows.rules.draw_hedge()?;
+        let random = u64::from_be_bytes(*random.first_chunk().expect("it is longer"));
         let most = 1000 << tries.min(5);
-        let wait = Duration::from_micros(u64::from_be_bytes(random) % most);
+        let wait = Duration::from_micros(random % most);
         self.rows.backend().sleep(wait).await;
         Ok(())
     }
 }
 
 /// Fails if an earlier commit was not answered: its changes may be saved, so they are not saved
-/// again. A logout can be repeated.
-fn check_failed(state: &State, outcome: Outcome) -> Result<(), Error> {
-    match state.failed() {
-        Some(error) if outcome != Outcome::LOGGED_OUT => Err(error),
-        _ => Ok(()),
-    }
+/// again.
+fn check_answered(state: &State) -> Result<(), Error> {
+    state.failed().map_or(Ok(()), Err)
 }
 
 fn emit_saved(draft: &Draft) {
@@ -227,6 +240,10 @@ pub(super) fn fail(turn: &Turn, error: &Error) {
     if let Some(error) = error.as_store_error().filter(|error| error.is_silence()) {
         turn.fail(error);
     }
+}
+
+pub(super) fn is_silence(error: &Error) -> bool {
+    error.as_store_error().is_some_and(StoreError::is_silence)
 }
 
 pub(super) fn contended() -> Error {

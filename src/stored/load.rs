@@ -1,7 +1,10 @@
 //! Loading the session that a request's cookie names.
 
 use super::{
-    rows::{Found, Rows},
+    commit::unreadable,
+    content::{Ending, Tombstone},
+    found::Found,
+    rows::Rows,
     storage::Mode,
 };
 use crate::{
@@ -9,25 +12,31 @@ use crate::{
     error::Error,
     event::{Event, Reason},
     expiry::Untimely,
-    record::{Head, SessionId},
-    session::{Arrival, Incoming, Origin, Previous, RowRef, Tombstone},
+    id::Serial,
+    key::Age,
+    record::{Head, Record},
+    revocation::IN_FLIGHT,
+    session::{Arrival, Fate, Incoming, Origin, Previous, RowRef, Stale},
 };
 
-/// How long a request may be in flight that came with a session that has ended since. Its changes
-/// are dropped: a new session with them would replace the cookie of the one that came after.
-const IN_FLIGHT: Millis = 60_000;
+/// A cookie that comes so long after its serial was replaced is a copy, or the response with the
+/// new one was lost.
+const COPIED: Millis = 60_000;
 
 impl Rows<'_> {
     /// Whether the store has to be asked about what the cookies brought.
     pub(crate) fn has_to_load(&self, arrival: &Arrival) -> bool {
-        let incoming = arrival.incoming.as_ref();
-        incoming.is_some_and(|incoming| incoming.record.stored || self.storage.mode == Mode::Store)
+        arrival.incoming.as_ref().is_some_and(|incoming| {
+            let is_known = incoming.origin != Origin::LegacyUnowned;
+            incoming.record.stored || (self.storage.mode == Mode::Store && is_known)
+        })
     }
 
-    /// Loads the session that the cookies name.
+    /// Loads the session that the cookies of a request name that came at `arrived`.
     pub(crate) async fn load(
         &self,
         arrival: Arrival,
+        arrived: Option<Millis>,
         events: &mut Vec<Event<'static>>,
     ) -> Result<Arrival, Error> {
         let (Some(now), Some(incoming)) = (arrival.opened, arrival.incoming) else {
@@ -36,39 +45,52 @@ impl Rows<'_> {
                 ..arrival
             });
         };
-        let timeouts = &self.rules.timeouts;
-        let mut ticket = incoming.record.stored;
-        let mut id = incoming.record.head.id;
-        let mut found = self.find(id).await?;
-        if let Some(Found::Moved(head)) = found {
-            (id, ticket) = (head.id, false);
-            found = self.find(id).await?.or(Some(Found::Ended(head)));
-        }
-        let mut reject = |reason| {
-            events.push(Event::Rejected(reason));
-            Arrival::new(now, None)
-        };
-        Ok(match found {
-            None if ticket => reject(Reason::Gone),
-            None => Arrival::new(now, Some(incoming)),
-            Some(Found::Unreadable | Found::Moved(_)) => reject(Reason::Unreadable),
-            Some(Found::Ended(successor)) => Arrival {
-                tombstone: Some(Box::new(Tombstone::new(id, successor, now))),
-                ..reject(Reason::Ended)
-            },
-            Some(Found::Live(mut record, row)) => {
-                let times = record.head.times;
-                if timeouts.check_ticket(times, now).is_err() || now >= row.expires {
-                    return Ok(reject(Untimely::Expired.into()));
-                }
-                record.head.times = timeouts.as_of(times, row.expires, now);
-                let incoming = Incoming {
-                    record,
-                    age: incoming.age,
-                    origin: Origin::Row(RowRef { ticket, ..row }),
-                };
-                Arrival::new(now, Some(incoming))
+        let cookie = incoming.record.head;
+        let ticket = incoming.record.stored;
+        let found = self.follow(cookie.family()).await?;
+        let family = cookie.family();
+        let arrived = arrived.unwrap_or(now);
+        let flies = |at: Millis| arrived < at.saturating_add(IN_FLIGHT);
+        let (reason, changes) = match found {
+            Found::Absent if !ticket => return Ok(Arrival::new(now, Some(incoming))),
+            // the pointer names a row that is gone
+            Found::Absent | Found::Moved(_) => (Reason::Gone, Fate::Begin),
+            // it may be a tombstone of this cookie
+            Found::Unreadable(there) if !ticket && there == family => return Err(unreadable()),
+            Found::Unreadable(_) => (Reason::Unreadable, Fate::Unreadable),
+            Found::Ended(tombstone) => (Reason::Ended, fate(&tombstone, cookie.id.serial(), flies)),
+            Found::Live(record, row) if record.head.id.serial() == cookie.id.serial() => {
+                let row = RowRef { ticket, ..row };
+                return Ok(match self.incoming(record, row, now) {
+                    Ok(incoming) => Arrival::new(now, Some(incoming)),
+                    Err(untimely) => {
+                        events.push(Event::Rejected(untimely.into()));
+                        Arrival::new(now, None)
+                    }
+                });
             }
+            Found::Live(record, row) => {
+                let replaced = row.replaced.when(cookie.id.serial());
+                self.note_copy(cookie, replaced, (&record, row), arrived, events)
+                    .await?;
+                match replaced {
+                    Some(at) if flies(at) => (Reason::Replaced, Fate::Fail),
+                    // the store lost the row of this ticket, and has an older one
+                    None if cookie.times.issued_at() >= record.head.times.issued_at() => {
+                        (Reason::RolledBack, Fate::Begin)
+                    }
+                    _ => (Reason::Replaced, Fate::Begin),
+                }
+            }
+        };
+        events.push(Event::Rejected(reason));
+        Ok(Arrival {
+            stale: Some(Box::new(Stale {
+                family,
+                changes,
+                in_store: true,
+            })),
+            ..Arrival::new(now, None)
         })
     }
 
@@ -78,18 +100,14 @@ impl Rows<'_> {
         previous: Previous,
         now: Millis,
     ) -> Result<Option<bool>, Error> {
-        let found = match self.find(previous.head.id).await? {
-            // the session has moved since
-            Some(Found::Moved(head)) => self.find(head.id).await?.or(Some(Found::Ended(head))),
-            found => found,
-        };
-        Ok(match found {
-            Some(Found::Live(record, row)) => {
-                let timely = self.rules.timeouts.check_ticket(record.head.times, now);
-                Some(timely.is_ok() && now < row.expires)
+        let head = previous.head;
+        Ok(match self.follow(head.family()).await? {
+            Found::Live(record, row) => {
+                let same = record.head.id.serial() == head.id.serial();
+                Some(same && self.incoming(record, row, now).is_ok())
             }
             // the session is still in its cookie
-            None if previous.row.is_none() => None,
+            Found::Absent if previous.row.is_none() => None,
             _ => Some(false),
         })
     }
@@ -98,14 +116,58 @@ impl Rows<'_> {
     pub(crate) fn may_know(&self, previous: Previous) -> bool {
         previous.row.is_some() || self.storage.mode == Mode::Store
     }
+
+    /// The session of a row, if it has not expired.
+    fn incoming(&self, mut record: Record, row: RowRef, now: Millis) -> Result<Incoming, Untimely> {
+        let timeouts = &self.rules.timeouts;
+        let times = record.head.times;
+        timeouts.check_ticket(times, now)?;
+        if now >= row.expires {
+            return Err(Untimely::Expired);
+        }
+        record.head.times = timeouts.as_of(times, row.expires, now);
+        Ok(Incoming {
+            record,
+            age: Age::Current,
+            origin: Origin::Row,
+            row: Some(Box::new(row)),
+        })
+    }
+
+    /// Tells of a cookie with a serial that was replaced long ago.
+    async fn note_copy(
+        &self,
+        cookie: Head,
+        replaced: Option<Millis>,
+        (record, row): (&Record, RowRef),
+        arrived: Millis,
+        events: &mut Vec<Event<'static>>,
+    ) -> Result<(), Error> {
+        let is_copy = replaced.is_some_and(|at| {
+            cookie.times.issued_at() <= at && arrived >= at.saturating_add(COPIED)
+        });
+        if !is_copy {
+            return Ok(());
+        }
+        let ends = self.rules.end_on_reuse;
+        events.push(Event::Reused {
+            session: cookie.id,
+            ends,
+        });
+        match ends {
+            true => self.end_copied(record.head, row, arrived).await,
+            false => Ok(()),
+        }
+    }
 }
 
-impl Tombstone {
-    fn new(id: SessionId, successor: Head, now: Millis) -> Self {
-        Self {
-            id,
-            successor,
-            fresh: now.saturating_sub(successor.times.issued_at()) < IN_FLIGHT,
-        }
+/// What happens to the changes of a request with a cookie of a session that has ended.
+fn fate(tombstone: &Tombstone, serial: Serial, flies: impl Fn(Millis) -> bool) -> Fate {
+    match tombstone.replaced.when(serial) {
+        Some(at) if flies(at) || flies(tombstone.at) => match tombstone.ending {
+            Ending::LoggedOut => Fate::Drop,
+            Ending::LoggedIn | Ending::Moved => Fate::Fail,
+        },
+        _ => Fate::Begin,
     }
 }

@@ -1,14 +1,20 @@
 //! Sessions in a store: sealing and naming rows, and loading and saving sessions.
 //!
-//! A session has one row under its id, or is in its cookie. A row is replaced only at the version
-//! that this request saw. If another request came first, the changes are replayed on what it saved.
-//! A session that gets a new id (login, renewal, a move between cookie and store) is first saved
-//! under the new id; then the old row becomes a tombstone that names the new one. No code here
-//! creates a session from a row that has ended.
+//! A session has one row under its family, from its login to its end, or is in its cookie. A ticket
+//! is good if its family's row is live and has the ticket's serial. A row is replaced only at the
+//! version that this request saw. If another request came first, the changes are replayed on what it
+//! saved. `renew` replaces the serial in the row. `login` creates the row of a new family, then the
+//! old row becomes a tombstone. No code here creates a session from a row that has ended.
+//!
+//! ARCHITECTURE.md has a table of all states of a row and what each request does with it.
 
 mod commit;
+mod content;
 mod end;
+mod found;
 mod load;
+mod login;
+mod moves;
 mod needs;
 mod rows;
 mod save;
@@ -17,7 +23,7 @@ mod touch;
 mod vault;
 
 #[cfg(test)]
-pub(crate) use self::vault::Content;
+pub(crate) use self::content::Content;
 pub(crate) use self::{
     commit::Saved,
     rows::Rows,

@@ -3,58 +3,52 @@
 use super::{rows::Rows, storage::Mode};
 use crate::{
     cookie::MAX_PAIR,
-    key::Age,
-    session::{Draft, Incoming, Outcome, RowRef, State},
+    session::{Change, Draft, Outcome, State},
 };
 
 impl Rows<'_> {
     /// Whether the store has to be called for that outcome.
     pub(crate) fn has_to_save(&self, state: &State, outcome: Outcome, public: bool) -> bool {
-        let previous = state.previous();
-        let row = previous.and_then(|previous| previous.row);
+        let row = state.previous().and_then(|previous| previous.row);
         let mode = self.storage.mode;
+        if state.failed().is_some() || (state.logged_out() && !state.left().is_empty()) {
+            return true;
+        }
         match outcome {
             Outcome::NoChange => match (state.incoming(), state.opened(), row) {
-                (Some(incoming), Some(opened), Some(row)) => {
-                    state.refresh_due(self.rules, opened)
-                        || (needs_ticket(incoming, row) && !public)
+                _ if state.logged_out() => false,
+                (Some(_), Some(opened), Some(row)) => {
+                    state.refresh_due(self.rules, opened) || !(row.ticket || public)
                 }
                 (Some(incoming), _, None) => {
                     mode == Mode::Store && !incoming.is_vacant() && !public
                 }
                 _ => false,
             },
-            Outcome::LOGGED_OUT => {
-                !state.is_logout_saved() && (previous.is_some() || state.tombstone().is_some())
-            }
-            Outcome::Remove { .. } => row.is_some() || mode == Mode::Store,
+            Outcome::Emptied => row.is_some() || mode == Mode::Store,
             Outcome::Write(_) => {
                 mode == Mode::Store
                     || row.is_some()
-                    || state.tombstone().is_some()
+                    || state.stale().is_some()
                     || (mode == Mode::Overflow && !fits(state.cookie_len(self.rules), false))
             }
         }
     }
 
-    /// Whether a draft is to be in the store rather than in its cookie.
+    /// Whether a draft is to be in the store rather than in its cookie. A session leaves the store
+    /// only when it gets another id: otherwise, requests in flight would still write to its row.
     pub(super) fn has_to_store(&self, draft: &Draft) -> bool {
-        match self.storage.mode {
-            Mode::Store => true,
-            Mode::ReadFrom => false,
-            Mode::Overflow => {
-                let in_store = draft
-                    .previous
-                    .is_some_and(|previous| previous.row.is_some());
-                !fits(draft.cookie_len(self.rules), in_store)
+        let in_store = draft
+            .previous
+            .is_some_and(|previous| previous.row.is_some());
+        let stays = in_store && draft.outcome == Outcome::Write(Change::Content);
+        stays
+            || match self.storage.mode {
+                Mode::Store => true,
+                Mode::ReadFrom => false,
+                Mode::Overflow => !fits(draft.cookie_len(self.rules), in_store),
             }
-        }
     }
-}
-
-/// Whether the browser's cookie has to be replaced by a ticket, or by one with the current key.
-pub(super) fn needs_ticket(incoming: &Incoming, row: RowRef) -> bool {
-    !row.ticket || incoming.age == Age::Fallback
 }
 
 /// Whether a session whose cookie would have that length goes into one. A session in the store

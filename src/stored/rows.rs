@@ -1,22 +1,31 @@
-//! The rows of a layer: sessions and tombstones by id. They are sealed before they are stored and
-//! opened after they are loaded.
+//! The rows of a layer, by family. They are sealed before they are stored, and opened after they
+//! are loaded.
+//!
+//! A call is sent at most once. If it was not answered, one look shows whether the row has exactly
+//! our bytes; then the call was applied. No two seals are equal.
 
 use super::{
+    content::{self, Tombstone},
+    found::Found,
     storage::Storage,
-    vault::{Content, Unreadable, Vault},
+    vault::Vault,
 };
 use crate::{
     clock::{Millis, moment},
     error::Error,
-    event::Event,
-    record::{Head, Record, SessionId},
+    id::{Family, Replaced},
+    record::Head,
     seal,
     session::{Draft, RowRef, Rules},
-    store::{self, Saving, Stored, Turn, Version},
+    store::{self, Creation, OwnerTag, Saving, StoreError, StoreKey, Turn, Version},
 };
 
-/// How long a tombstone of an id stays that was only in tickets. Longer than a request takes.
+/// How long the tombstone of a session stays that was only in tickets. Longer than a request takes.
 const MEMORY: Millis = 10 * 60_000;
+
+/// How long the row stays that guards the cookie of a session after its creation. Longer than any
+/// configuration accepts the cookie, so that a longer `absolute_timeout` does not revive it.
+const GUARD: Millis = 400 * 24 * 3600 * 1000;
 
 /// The rows of a layer.
 #[derive(Clone, Copy)]
@@ -25,24 +34,18 @@ pub(crate) struct Rows<'a> {
     pub(super) rules: &'a Rules,
 }
 
-/// The row under an id.
-pub(super) enum Found {
-    Live(Record, RowRef),
-    /// The session was in a cookie and moved to this head.
-    Moved(Head),
-    /// The session ended. This head continues it; it is its own head if none does.
-    Ended(Head),
-    /// These keys do not open the row.
-    Unreadable,
+/// The result of replacing a row.
+pub(super) enum Replacing {
+    Done(RowRef),
+    /// Another request changed the row before.
+    Conflict(Box<Found>),
 }
 
-/// The result of replacing a row.
-pub(super) enum Replaced {
-    /// The row now has this version.
-    Done(u64),
-    /// Another request changed the row before.
-    Conflict(Found),
-    Gone,
+/// A row that keeps the cookie of a session from being used.
+pub(super) enum Guard {
+    Ended(Tombstone),
+    /// It moved to the row of that family.
+    Moved(Family),
 }
 
 impl Storage {
@@ -55,79 +58,141 @@ impl Storage {
 }
 
 impl Rows<'_> {
-    /// Loads the row under that id.
-    pub(super) async fn find(&self, id: SessionId) -> Result<Option<Found>, Error> {
-        let stored = self.backend().load(self.vault().key(id)).await;
-        let stored = stored.map_err(Error::store)?;
-        Ok(stored.map(|stored| self.read(id, stored)))
+    /// Loads the row of that family.
+    pub(super) async fn find(&self, family: Family) -> Result<Found, Error> {
+        let stored = self.backend().load(self.key(family)).await;
+        Ok(match stored.map_err(Error::store)? {
+            Some(stored) => Found::read(self.vault(), family, stored),
+            None => Found::Absent,
+        })
     }
 
-    /// Inserts a row. `None`: the id has one already.
-    pub(super) async fn create(&self, draft: &Draft) -> Result<Option<u64>, Error> {
-        let sealed = self.seal(draft)?;
-        let row = self.row(draft, &sealed);
-        self.insert(draft.head.id, &row).await
+    /// Loads the row of a session, also if it moved out of a cookie of that family. A pointer that
+    /// leads nowhere is returned as it is.
+    pub(super) async fn follow(&self, family: Family) -> Result<Found, Error> {
+        Ok(match self.find(family).await? {
+            Found::Moved(to) => match self.find(to).await? {
+                Found::Absent => Found::Moved(to),
+                found => found,
+            },
+            found => found,
+        })
+    }
+
+    /// Inserts the row of a draft, which expires at `expires`. `None`: the family has one already.
+    pub(super) async fn create(
+        &self,
+        draft: &Draft,
+        now: Millis,
+        expires: Millis,
+    ) -> Result<Option<RowRef>, Error> {
+        let row = RowRef {
+            version: self.first_version()?,
+            expires,
+            owner: self.tag(draft),
+            replaced: draft.replaced(now),
+            ticket: false,
+        };
+        let family = draft.head.family();
+        let sealed = self.seal(family, content::encode_live(&row.replaced, draft))?;
+        let inserted = self.insert(family, row, &sealed).await?;
+        Ok(inserted.then_some(row))
     }
 
     /// Replaces a row by a draft.
-    pub(super) async fn save(&self, draft: &Draft, version: u64) -> Result<Replaced, Error> {
-        let sealed = self.seal(draft)?;
-        let row = self.row(draft, &sealed);
-        self.replace(draft.head.id, version, &row).await
+    pub(super) async fn save(
+        &self,
+        draft: &Draft,
+        row: RowRef,
+        now: Millis,
+    ) -> Result<Replacing, Error> {
+        let after = RowRef {
+            version: row.version.next(),
+            expires: self.rules.timeouts.end(draft.head.times),
+            owner: self.tag(draft),
+            replaced: draft.replaced(now),
+            ticket: row.ticket,
+        };
+        let family = draft.head.family();
+        let sealed = self.seal(family, content::encode_live(&after.replaced, draft))?;
+        self.replace(family, row, after, &sealed).await
     }
 
-    /// Replaces a row by a tombstone. The session continues as `successor`, or ends if that is its
-    /// own head.
+    /// Replaces the row of a session by a tombstone.
     pub(super) async fn end(
         &self,
-        id: SessionId,
-        version: u64,
-        successor: Head,
-        now: Millis,
-    ) -> Result<Replaced, Error> {
-        let sealed = self.pointer(id, successor, false, now)?;
-        let row = pointer_row(&sealed, now.saturating_add(MEMORY));
-        self.replace(id, version, &row).await
-    }
-
-    /// Inserts a row for visitors who come with the cookie of a session: it has moved to
-    /// `successor`, or it ended. Returns `false` if there is a row already.
-    pub(super) async fn insert_pointer(
-        &self,
         head: Head,
-        successor: Head,
-        moved: bool,
-        now: Millis,
-    ) -> Result<bool, Error> {
-        let sealed = self.pointer(head.id, successor, moved, now)?;
-        // until then, a copy of the cookie is valid
-        let end = self.rules.timeouts.outlives(head.times);
-        let row = pointer_row(&sealed, end.max(now.saturating_add(MEMORY)));
-        Ok(self.insert(head.id, &row).await?.is_some())
+        row: RowRef,
+        tombstone: Tombstone,
+    ) -> Result<Replacing, Error> {
+        let tombstone = tombstone.of(row.replaced, head.id.serial());
+        let after = RowRef {
+            version: row.version.next(),
+            expires: tombstone.at.saturating_add(MEMORY),
+            owner: None,
+            ..row
+        };
+        let sealed = self.seal(head.family(), content::encode_tombstone(&tombstone))?;
+        self.replace(head.family(), row, after, &sealed).await
     }
 
-    /// Moves the end of a session that did not change.
-    pub(super) async fn touch(&self, id: SessionId, row: RowRef, expires: Millis) {
-        let seen = (Version::new(row.version), moment(row.expires));
-        let key = self.vault().key(id);
-        self.backend().touch(key, seen, moment(expires)).await;
+    /// Inserts a row that keeps the cookie of a session from being used. Returns `false` if the
+    /// family has a row already.
+    pub(super) async fn guard(&self, cookie: Head, guard: Guard) -> Result<bool, Error> {
+        let buffer = match guard {
+            Guard::Moved(to) => content::encode_pointer(to),
+            Guard::Ended(tombstone) => {
+                content::encode_tombstone(&tombstone.of(Replaced::default(), cookie.id.serial()))
+            }
+        };
+        let timeouts = &self.rules.timeouts;
+        let longest = timeouts.absolute.max(timeouts.max_remember).max(GUARD);
+        let row = RowRef {
+            version: self.first_version()?,
+            expires: cookie.times.created.saturating_add(longest),
+            owner: None,
+            replaced: Replaced::default(),
+            ticket: false,
+        };
+        let sealed = self.seal(cookie.family(), buffer)?;
+        self.insert(cookie.family(), row, &sealed).await
+    }
+
+    /// Moves the end of a session that did not change. Returns whether its row still has that
+    /// version.
+    pub(super) async fn touch(
+        &self,
+        family: Family,
+        row: RowRef,
+        expires: Millis,
+    ) -> Result<bool, Error> {
+        let seen = (row.version, moment(row.expires));
+        let backend = self.backend();
+        let touched = backend.touch(self.key(family), seen, moment(expires)).await;
+        touched.map_err(Error::store)
     }
 
     /// Deletes a row that no cookie names. If that fails, it is still unreachable.
-    pub(super) async fn discard(&self, id: SessionId) {
-        let _ = self.backend().delete(self.vault().key(id)).await;
+    pub(super) async fn discard(&self, family: Family) {
+        let _ = self.backend().delete(self.key(family)).await;
     }
 
-    /// Ends a session by deleting its row, when there is no space for a tombstone. Returns whether
-    /// there was a row.
-    pub(super) async fn delete(&self, id: SessionId) -> Result<bool, Error> {
-        let deleted = self.backend().delete(self.vault().key(id)).await;
-        deleted.map_err(Error::store)
+    /// Ends a session by deleting its row. That is final for a session in tickets: no request
+    /// creates a row under its family again.
+    pub(super) async fn delete(&self, family: Family) -> Result<(), Error> {
+        match self.backend().delete(self.key(family)).await {
+            // it was made if the row is gone, since nobody else creates one
+            Err(error) if error.is_lost() => match self.find(family).await {
+                Ok(Found::Absent) => Ok(()),
+                _ => Err(Error::store(error)),
+            },
+            deleted => deleted.map(drop).map_err(Error::store),
+        }
     }
 
     /// Waits until no other request of this process changes that session.
-    pub(super) async fn turn(&self, id: SessionId) -> Result<Turn, Error> {
-        let turn = self.backend().turn(self.vault().key(id)).await;
+    pub(super) async fn turn(&self, family: Family) -> Result<Turn, Error> {
+        let turn = self.backend().turn(self.key(family)).await;
         turn.map_err(Error::store)
     }
 
@@ -139,91 +204,72 @@ impl Rows<'_> {
         &self.storage.vault
     }
 
-    async fn insert(&self, id: SessionId, row: &store::Row<'_>) -> Result<Option<u64>, Error> {
-        let key = self.vault().key(id);
-        let version = self.backend().create(key, row).await;
-        Ok(version.map_err(Error::store)?.map(Version::get))
+    fn key(&self, family: Family) -> StoreKey {
+        self.vault().key(family)
+    }
+
+    /// A random version, so that none repeats under a key, even after a row was deleted.
+    fn first_version(&self) -> Result<Version, Error> {
+        let random = self.rules.draw_hedge()?;
+        let number = u64::from_be_bytes(*random.first_chunk().expect("it is longer"));
+        Ok(Version::new(number >> 12))
+    }
+
+    fn tag(&self, draft: &Draft) -> Option<OwnerTag> {
+        draft.owner.as_deref().map(|owner| self.vault().tag(owner))
+    }
+
+    async fn insert(&self, family: Family, row: RowRef, sealed: &[u8]) -> Result<bool, Error> {
+        let (key, row) = (self.key(family), stored_row(row, sealed));
+        match self.backend().create(key, &row).await {
+            Ok(creation) => Ok(creation == Creation::Created),
+            Err(error) => self.look(key, &row, error).await.map(|()| true),
+        }
     }
 
     async fn replace(
         &self,
-        id: SessionId,
-        version: u64,
-        row: &store::Row<'_>,
-    ) -> Result<Replaced, Error> {
-        let (key, version) = (self.vault().key(id), Version::new(version));
-        let saving = self.backend().save(key, version, row).await;
-        Ok(match saving.map_err(Error::store)? {
-            Saving::Saved(version) => Replaced::Done(version.get()),
-            Saving::Conflict(stored) => Replaced::Conflict(self.read(id, stored)),
-            Saving::Gone => Replaced::Gone,
-        })
-    }
-
-    fn read(&self, id: SessionId, stored: Stored) -> Found {
-        let Stored {
-            version,
-            bytes,
-            expires,
-        } = stored;
-        match self.vault().open(self.vault().key(id), bytes) {
-            Ok(Content::Live(mut record)) => {
-                record.head.id = id;
-                let row = RowRef {
-                    version: version.get(),
-                    expires: u64::try_from(expires.unix_timestamp_nanos() / 1_000_000).unwrap_or(0),
-                    ticket: true,
-                };
-                Found::Live(record, row)
+        family: Family,
+        before: RowRef,
+        after: RowRef,
+        sealed: &[u8],
+    ) -> Result<Replacing, Error> {
+        let (key, row) = (self.key(family), stored_row(after, sealed));
+        let saving = self.backend().save(key, before.version, &row, before.owner);
+        let found = match saving.await {
+            Ok(Saving::Saved) => return Ok(Replacing::Done(after)),
+            Ok(Saving::Conflict(stored)) => Found::read(self.vault(), family, stored),
+            Ok(Saving::Gone) => Found::Absent,
+            Err(error) => {
+                self.look(key, &row, error).await?;
+                return Ok(Replacing::Done(after));
             }
-            Ok(Content::Moved(head)) => Found::Moved(head),
-            Ok(Content::Ended(successor)) => Found::Ended(successor),
-            Err(Unreadable(reason)) => {
-                Event::Unreadable {
-                    session: id,
-                    reason,
-                }
-                .emit();
-                Found::Unreadable
-            }
-        }
+        };
+        Ok(Replacing::Conflict(Box::new(found)))
     }
 
-    fn seal(&self, draft: &Draft) -> Result<seal::Sealed, Error> {
-        let random = self.rules.draw_hedge()?;
-        let buffer = draft.encode(seal::HEADROOM, seal::TAG_LEN);
-        let key = self.vault().key(draft.head.id);
-        Ok(self.vault().seal(key, &random, buffer))
-    }
-
-    fn row<'a>(&self, draft: &Draft, sealed: &'a [u8]) -> store::Row<'a> {
-        let end = self.rules.timeouts.end(draft.head.times);
-        store::Row {
-            bytes: sealed,
-            expires: moment(end),
-            owner: draft.owner.as_deref().map(|owner| self.vault().tag(owner)),
-        }
-    }
-
-    /// Sealed at `now`, so that a reader knows how old the tombstone is.
-    fn pointer(
+    /// Checks whether a call that broke off was applied.
+    async fn look(
         &self,
-        id: SessionId,
-        mut head: Head,
-        moved: bool,
-        now: Millis,
-    ) -> Result<seal::Sealed, Error> {
+        key: StoreKey,
+        row: &store::Row<'_>,
+        error: StoreError,
+    ) -> Result<(), Error> {
+        if error.is_lost()
+            && let Ok(Some(stored)) = self.backend().load(key).await
+            && stored.bytes == row.bytes
+        {
+            return Ok(());
+        }
+        Err(Error::store(error))
+    }
+
+    fn seal(&self, family: Family, buffer: Vec<u8>) -> Result<seal::Sealed, Error> {
         let random = self.rules.draw_hedge()?;
-        head.times.issue(now);
-        let key = self.vault().key(id);
-        Ok(self.vault().pointer(key, head, moved, &random))
+        Ok(self.vault().seal(self.key(family), &random, buffer))
     }
 }
 
-fn pointer_row(sealed: &[u8], end: Millis) -> store::Row<'_> {
-    store::Row {
-        bytes: sealed,
-        expires: moment(end),
-        owner: None,
-    }
+fn stored_row(row: RowRef, sealed: &[u8]) -> store::Row<'_> {
+    store::Row::new(row.version, sealed, moment(row.expires), row.owner)
 }

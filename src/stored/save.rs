@@ -2,229 +2,132 @@
 
 use super::{
     commit::{Kept, StoreCommit, TRIES, contended, fail, unreadable},
-    rows::{Found, Replaced},
-    storage::Mode,
+    content::{Ending, Tombstone},
+    found::Found,
+    moves::Moved,
+    rows::Replacing,
 };
 use crate::{
     error::{Error, ErrorKind},
-    record::{Head, SessionId},
-    session::{Change, Draft, Outcome, Previous, RowRef},
-    store::StoreError,
+    event::DropReason,
+    session::{Draft, Fate, Outcome, Previous, RowRef},
 };
-
-/// What happened to the previous session.
-enum Old {
-    /// This request ended it.
-    Ended,
-    /// Another request changed it.
-    Changed,
-    /// Another request ended it. It may continue under that head.
-    Lost(Option<Head>),
-}
 
 impl StoreCommit<'_> {
     /// Saves a draft. If the draft is empty, ends the previous session.
     pub(super) async fn write(&self, draft: &mut Draft) -> Result<Kept, Error> {
-        let fresh = self.state.tombstone().filter(|ended| ended.fresh);
-        if fresh.is_some() && draft.outcome != Outcome::Write(Change::LoggedIn) {
-            return Ok(Kept::Dropped);
+        if let Some(stale) = self.state.stale()
+            && !draft.is_login()
+            && draft.previous.is_none()
+        {
+            match stale.changes {
+                Fate::Begin => {}
+                Fate::Drop => return Ok(Kept::Dropped(DropReason::Ended)),
+                Fate::Fail => return Err(ErrorKind::Ended.into()),
+                Fate::Unreadable => return Err(unreadable()),
+            }
+        }
+        let timeouts = &self.rows.rules.timeouts;
+        if self.now >= timeouts.end(draft.head.times) {
+            // it may have been live when it was opened, and also if `remember` did not end it
+            let straddles = |previous: Previous| self.now >= timeouts.end(previous.head.times);
+            return match !draft.is_login() && draft.previous.is_some_and(straddles) {
+                true => Ok(Kept::Dropped(DropReason::Expired)),
+                false => Err(ErrorKind::Expired.into()),
+            };
         }
         let turn = match draft.previous {
-            Some(previous) => Some(self.rows.turn(previous.head.id).await?),
+            Some(previous) => Some(self.rows.turn(previous.head.family()).await?),
             None => None,
         };
-        if self.now >= self.rows.rules.timeouts.end(draft.head.times) {
-            return Err(ErrorKind::Expired.into());
-        }
-        let mut made = None;
-        let kept = self.write_in_turn(draft, &mut made).await;
-        let failed = kept.as_ref().err().and_then(Error::as_store_error);
-        if let Some(made) = made
-            && !(matches!(kept, Ok(Kept::Row(_))) && made == draft.head.id)
-            // without an answer, the old session may have ended, so the new row has to stay
-            && !failed.is_some_and(StoreError::is_silence)
-        {
-            self.rows.discard(made).await;
-        }
+        let kept = self.write_in_turn(draft).await;
         if let (Err(error), Some(turn)) = (&kept, turn) {
             fail(&turn, error);
         }
         kept
     }
 
-    /// Sets `made` to the id of a row that it creates. The row has to be deleted if the draft is
-    /// not saved there.
-    async fn write_in_turn(
-        &self,
-        draft: &mut Draft,
-        made: &mut Option<SessionId>,
-    ) -> Result<Kept, Error> {
-        let rules = self.rows.rules;
-        let mut version = None;
-        for tries in 0..TRIES {
-            self.pause(tries).await?;
-            if draft.outcome == Outcome::EMPTIED {
-                let Some(previous) = draft.previous else {
-                    return Ok(Kept::Emptied);
-                };
-                match self.end(draft, previous.head).await? {
-                    Old::Ended => return Ok(Kept::Emptied),
-                    Old::Changed => continue,
-                    Old::Lost(_) => return Ok(Kept::Dropped),
-                }
+    async fn write_in_turn(&self, draft: &mut Draft) -> Result<Kept, Error> {
+        if draft.is_login() {
+            return self.log_in(draft).await;
+        }
+        let in_store = self.rows.has_to_store(draft);
+        match draft.previous {
+            _ if draft.outcome == Outcome::Emptied => self.update(draft).await,
+            Some(Previous { row: Some(_), .. }) => self.update(draft).await,
+            _ if !in_store => Ok(Kept::Cookie),
+            None => self.create(draft).await.map(Kept::Row),
+            Some(_) => match self.move_in(draft).await? {
+                Moved::Here(row) => Ok(Kept::Row(row)),
+                Moved::Elsewhere => self.update(draft).await,
+                Moved::Over(ending) => lost(ending),
+            },
+        }
+    }
+
+    pub(super) async fn create(&self, draft: &mut Draft) -> Result<RowRef, Error> {
+        let expires = self.rows.rules.timeouts.end(draft.head.times);
+        for _ in 0..TRIES {
+            if let Some(row) = self.rows.create(draft, self.now, expires).await? {
+                return Ok(row);
             }
-            let in_store = version.is_some() || self.rows.has_to_store(draft);
-            if let Some(previous) = draft.previous
-                && previous.head.id == draft.head.id
-            {
-                match (in_store, previous.row) {
-                    (true, Some(row)) => match self.rows.save(draft, row.version).await? {
-                        Replaced::Done(version) => {
-                            return Ok(Kept::Row(self.row_ref(draft, version, row.ticket)));
-                        }
-                        Replaced::Conflict(Found::Live(record, now_row)) => {
-                            let ticket = row.ticket;
-                            let row = RowRef { ticket, ..now_row };
-                            draft.rebase(rules, self.now, &record, row)?;
-                            continue;
-                        }
-                        Replaced::Conflict(Found::Unreadable) => return Err(unreadable()),
-                        Replaced::Conflict(Found::Ended(_) | Found::Moved(_)) | Replaced::Gone => {
-                            return Ok(Kept::Dropped);
-                        }
-                    },
-                    // a session that moves between cookie and store gets a new id
-                    (true, None) | (false, Some(_)) => draft.head.id = rules.draw_id()?,
-                    (false, None) => return Ok(Kept::Cookie),
-                }
-            }
-            if in_store {
-                version = Some(match version {
-                    None => {
-                        let Some(version) = self.rows.create(draft).await? else {
-                            draft.head.id = rules.draw_id()?;
-                            continue;
-                        };
-                        *made = Some(draft.head.id);
-                        version
-                    }
-                    Some(version) => match self.rows.save(draft, version).await? {
-                        Replaced::Done(version) => version,
-                        // `delete_owner` has ended it
-                        _ => return Ok(Kept::Dropped),
-                    },
-                });
-            }
-            let old = match draft.previous {
-                None => Old::Ended,
-                Some(_) => self.end(draft, draft.head).await?,
-            };
-            match (old, version) {
-                (Old::Changed, _) => {}
-                (Old::Ended, Some(version)) => {
-                    return Ok(Kept::Row(self.row_ref(draft, version, false)));
-                }
-                (Old::Ended, None) => return Ok(Kept::Cookie),
-                (Old::Lost(next), _) if draft.outcome == Outcome::Write(Change::LoggedIn) => {
-                    // a renewal of the old session ends with it; another login is a session of its
-                    // own
-                    if let (Some(next), Some(Previous { head, .. })) = (next, draft.previous)
-                        && next.id != head.id
-                        && next.times.created == head.times.created
-                    {
-                        self.end_all(Previous::from_head(next)).await?;
-                    }
-                    draft.orphan(rules)?;
-                }
-                (Old::Lost(_), _) => return Ok(Kept::Dropped),
-            }
+            // not ours: another family
+            draft.head.id = self.rows.rules.draw_id()?;
         }
         Err(contended())
     }
 
-    /// Ends the previous session, which `successor` continues. If another request changed it, the
-    /// draft is made again on that.
-    async fn end(&self, draft: &mut Draft, successor: Head) -> Result<Old, Error> {
+    /// Changes, renews or ends a session, if its serial is still the one that this request saw.
+    async fn update(&self, draft: &mut Draft) -> Result<Kept, Error> {
         let rules = self.rows.rules;
-        let Some(Previous { head, row }) = draft.previous else {
-            return Ok(Old::Ended);
-        };
-        let (found, ticket) = match row {
-            Some(row) => {
-                let ending = self.rows.end(head.id, row.version, successor, self.now);
-                let replaced = match ending.await {
-                    Ok(replaced) => replaced,
-                    // it may have ended although the answer was lost
-                    Err(error) if error.as_store_error().is_some_and(StoreError::is_lost) => {
-                        match self.rows.find(head.id).await {
-                            Ok(Some(found)) => Replaced::Conflict(found),
-                            Ok(None) | Err(_) => return Err(error),
+        for tries in 0..TRIES {
+            self.pause(tries).await?;
+            let Some(previous) = draft.previous else {
+                return Ok(Kept::Emptied);
+            };
+            let serial = previous.head.id.serial();
+            let stays = draft.outcome != Outcome::Emptied && self.rows.has_to_store(draft);
+            let found = match previous.row {
+                Some(row) if stays => match self.rows.save(draft, row, self.now).await? {
+                    Replacing::Done(row) => return Ok(Kept::Row(row)),
+                    Replacing::Conflict(found) => *found,
+                },
+                // it leaves the store, or it is empty
+                _ => {
+                    let tombstone = Tombstone::new(Ending::Moved, self.now, None);
+                    match self.rows.try_end(previous, tombstone).await? {
+                        Some(found) => found,
+                        None if draft.outcome == Outcome::Emptied => return Ok(Kept::Emptied),
+                        None => {
+                            draft.head.id = rules.draw_id()?;
+                            return Ok(Kept::Cookie);
                         }
                     }
-                    Err(error) => return Err(error),
-                };
-                match replaced {
-                    Replaced::Done(_) => return Ok(Old::Ended),
-                    Replaced::Conflict(Found::Ended(next)) if next.id == successor.id => {
-                        return Ok(Old::Ended);
-                    }
-                    Replaced::Conflict(found) => (found, row.ticket),
-                    Replaced::Gone => return Ok(Old::Lost(None)),
                 }
-            }
-            None if self.rows.storage.mode != Mode::Store => {
-                // as without a store
-                let first = rules.ended.end(head.id);
-                let login = draft.outcome == Outcome::Write(Change::LoggedIn);
-                return Ok(match first || login {
-                    true => Old::Ended,
-                    false => Old::Lost(None),
-                });
-            }
-            None => {
-                let moves = draft.moves();
-                if self
-                    .rows
-                    .insert_pointer(head, successor, moves, self.now)
-                    .await?
-                {
-                    return Ok(Old::Ended);
+            };
+            match found {
+                Found::Live(record, row) if record.head.id.serial() == serial => {
+                    let ticket = previous.row.is_some_and(|row| row.ticket);
+                    draft.rebase(rules, self.now, &record, RowRef { ticket, ..row })?;
                 }
-                match self.rows.find(head.id).await? {
-                    Some(Found::Moved(there)) => match self.rows.find(there.id).await? {
-                        Some(Found::Live(record, row)) => {
-                            // another request moved it first: continue there
-                            let ticket = false;
-                            let row = RowRef { ticket, ..row };
-                            draft.rebase(rules, self.now, &record, row)?;
-                            draft.follow(there.id, moves);
-                            return Ok(Old::Changed);
-                        }
-                        Some(Found::Unreadable) => return Err(unreadable()),
-                        Some(Found::Ended(next)) => return Ok(Old::Lost(Some(next))),
-                        _ => return Ok(Old::Lost(None)),
-                    },
-                    Some(found) => (found, false),
-                    None => return Ok(Old::Changed),
+                Found::Live(..) => return Err(ErrorKind::Ended.into()),
+                Found::Ended(over) => return lost(Some(over.ending)),
+                Found::Unreadable(_) => return Err(unreadable()),
+                // stores delete expired rows
+                _ if previous.row.is_some_and(|row| row.expires <= self.now) => {
+                    return Ok(Kept::Dropped(DropReason::Expired));
                 }
+                Found::Moved(_) | Found::Absent => return lost(None),
             }
-        };
-        match found {
-            Found::Live(record, row) => {
-                let row = RowRef { ticket, ..row };
-                draft.rebase(rules, self.now, &record, row)?;
-                Ok(Old::Changed)
-            }
-            Found::Ended(next) | Found::Moved(next) => Ok(Old::Lost(Some(next))),
-            Found::Unreadable => Err(unreadable()),
         }
+        Err(contended())
     }
+}
 
-    pub(super) fn row_ref(&self, draft: &Draft, version: u64, ticket: bool) -> RowRef {
-        RowRef {
-            version,
-            expires: self.rows.rules.timeouts.end(draft.head.times),
-            ticket,
-        }
+/// What happens to a draft whose session another request ended. `None`: nobody knows how.
+fn lost(ending: Option<Ending>) -> Result<Kept, Error> {
+    match ending {
+        Some(Ending::LoggedOut) => Ok(Kept::Dropped(DropReason::Ended)),
+        Some(Ending::LoggedIn | Ending::Moved) | None => Err(ErrorKind::Ended.into()),
     }
 }

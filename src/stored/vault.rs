@@ -2,10 +2,11 @@
 
 use sha2::{Digest as _, Sha256};
 
+use super::content::Content;
 use crate::{
     event::Reason,
+    id::Family,
     key::{Context, Key, KeyRing, Keys, Purpose},
-    record::{self, Head, Record, SessionId},
     seal::{self, RANDOM_LEN, Sealed},
     store::{OwnerTag, StoreKey},
 };
@@ -18,15 +19,6 @@ pub(crate) struct Vault {
     owners: Keys,
     /// `LABEL ‖ LP(name) ‖ LP(audience)`
     names: Sha256,
-}
-
-/// The content of a row.
-pub(crate) enum Content {
-    Live(Record),
-    /// A session that was in a cookie has moved to this head.
-    Moved(Head),
-    /// A tombstone: the session ended. This head continues it; it is its own head if none does.
-    Ended(Head),
 }
 
 /// Why a row does not open. `Forged`: it was changed, or sealed for another store key.
@@ -46,14 +38,17 @@ impl Vault {
             names.update(part);
         }
         Self {
-            rows: ring.derive_all(&[Purpose::STORE, Purpose::MOVED].map(context)),
+            rows: ring.derive_all(&[context(Purpose::STORE)]),
             owners: ring.derive_all(&[context(Purpose::OWNER)]),
             names,
         }
     }
 
-    pub(crate) fn key(&self, id: SessionId) -> StoreKey {
-        let hash = self.names.clone().chain_update(id.as_bytes()).finalize();
+    /// The key of a family's row.
+    pub(crate) fn key(&self, family: Family) -> StoreKey {
+        let names = self.names.clone();
+        let names = names.chain_update(&family.created.to_be_bytes()[2..]);
+        let hash = names.chain_update(family.random).finalize();
         StoreKey::new(*hash.first_chunk().expect("a hash is longer than a key"))
     }
 
@@ -66,42 +61,24 @@ impl Vault {
         self.owners.iter().map(move |key| tag(key, owner))
     }
 
-    /// Seals `buffer`, a record after [`seal::HEADROOM`] bytes, for the row under that key.
-    pub(super) fn seal(&self, key: StoreKey, random: &[u8; RANDOM_LEN], buffer: Vec<u8>) -> Sealed {
-        seal::seal(self.rows.current(), key.as_bytes(), random, buffer)
+    /// Whether that is the tag of a row with that owner, with any of the secrets.
+    pub(super) fn is_tag_of(&self, tag: Option<OwnerTag>, owner: Option<&str>) -> bool {
+        match (tag, owner) {
+            (Some(tag), Some(owner)) => self.tags(owner).any(|known| known == tag),
+            (tag, owner) => tag.is_none() && owner.is_none(),
+        }
     }
 
-    /// A row that names another head: a tombstone, or a pointer if the session `moved` from its
-    /// cookie.
-    pub(super) fn pointer(
-        &self,
-        key: StoreKey,
-        head: Head,
-        moved: bool,
-        random: &[u8; RANDOM_LEN],
-    ) -> Sealed {
-        let purpose = if moved {
-            Purpose::MOVED
-        } else {
-            Purpose::STORE
-        };
-        let sealing = self.rows.newest(purpose).expect("both are derived");
-        let buffer = record::encode_ticket(head, seal::HEADROOM, seal::TAG_LEN);
-        seal::seal(sealing, key.as_bytes(), random, buffer)
+    /// Seals `buffer`, a row after [`seal::HEADROOM`] bytes, for that key.
+    pub(crate) fn seal(&self, key: StoreKey, random: &[u8; RANDOM_LEN], buffer: Vec<u8>) -> Sealed {
+        seal::seal(self.rows.current(), key.as_bytes(), random, buffer)
     }
 
     pub(crate) fn open(&self, key: StoreKey, bytes: Vec<u8>) -> Result<Content, Unreadable> {
         let opened = seal::open_bytes(&self.rows, key.as_bytes(), bytes)
             .map_err(|unsealed| Unreadable(unsealed.into()))?;
         let plaintext = opened.plaintext();
-        let record =
-            Record::parse(opened.bytes, plaintext).map_err(|_| Unreadable(Reason::Malformed))?;
-        match (record.stored, opened.purpose) {
-            (false, Purpose::STORE) => Ok(Content::Live(record)),
-            (true, Purpose::STORE) => Ok(Content::Ended(record.head)),
-            (true, _) => Ok(Content::Moved(record.head)),
-            (false, _) => Err(Unreadable(Reason::Malformed)),
-        }
+        Content::parse(opened.bytes, plaintext).map_err(|_| Unreadable(Reason::Malformed))
     }
 }
 

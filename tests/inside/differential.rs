@@ -13,8 +13,9 @@ use serde_json::{Value, json};
 
 use crate::{
     entries::Edited,
+    id::SessionId,
     key::{Context, KeyRing, Keys, Purpose, Secret},
-    record::{self, Head, Record, SessionId, Times},
+    record::{self, Head, Record, Times},
     seal::{self, HEADROOM, TAG_LEN},
 };
 

@@ -125,7 +125,6 @@ fn without_randomness_login_and_renewal_fail_and_keep_the_session() {
             let session = testing::session(&layer);
             session.insert("a", 1).expect("small");
             let cookie = testing::cookie(&layer, &session).expect("a cookie");
-            let id = session.id().expect("it has one");
             drop(session);
             let config = config(layer, ids, hedge);
             let headers = HeaderMap::from_iter([(COOKIE, cookie)]);
@@ -143,8 +142,17 @@ fn without_randomness_login_and_renewal_fail_and_keep_the_session() {
                 &slot,
                 Response::new(Vec::from(*b"body"))
             )));
-            assert!(!config.rules.ended.contains(id));
-            assert_eq!(open().1.get::<u8>("a").expect("a number"), Some(1));
+            let (_slot, session) = open();
+            let state = session.state();
+            let (incoming, flight) = (state.incoming(), state.flight());
+            let head = incoming.expect("it is not ended").record.head;
+            let flight = flight.expect("it is in flight");
+            let ended = config
+                .rules
+                .ended
+                .find(head.family(), head.id.serial(), Some(flight));
+            assert_eq!(ended, None);
+            assert_eq!(session.get::<u8>("a").expect("a number"), Some(1));
         }
     }
 }

@@ -7,8 +7,9 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{
     entries::Edited,
+    id::SessionId,
     key::{Age, Context, Key, KeyRing, Keys, Purpose, RawKey, Secret},
-    record::{self, Head, Record, SessionId, Times},
+    record::{self, Head, Record, Times},
     seal::{self, HEADROOM, TAG_LEN},
 };
 
@@ -127,7 +128,6 @@ fn keys_of_every_purpose_match_the_vectors() {
         Purpose::COOKIE,
         Purpose::PAIRED,
         Purpose::STORE,
-        Purpose::MOVED,
         Purpose::OWNER,
     ];
     let vectors = vectors("purposes");
@@ -290,45 +290,61 @@ fn store_keys_and_owner_tags_match_the_vectors() {
 }
 
 /// The keys, tags and contents of rows, as this crate's code for stores computes them.
-#[cfg(feature = "store")]
+fn vault(vector: &Vector) -> crate::stored::Vault {
+    let context = vector.context();
+    let keys = KeyRing::new(vector.secret());
+    crate::stored::Vault::derive(&keys, context.cookie_name, context.audience)
+}
+
 #[test]
-fn store_rows_match_the_vectors() {
-    use crate::{store::StoreKey, stored::Vault};
-
-    let store = tokens()
-        .into_iter()
-        .find(|v| v.0.get("store_key").is_some())
-        .expect("one");
-    let vault = |v: &Vector| {
-        let context = v.context();
-        Vault::derive(
-            &KeyRing::new(v.secret()),
-            context.cookie_name,
-            context.audience,
-        )
+fn rows_match_the_vectors() {
+    use crate::{
+        id::{Family, millis},
+        store::StoreKey,
+        stored::Content,
     };
-    let key = StoreKey::new(store.hex("store_key").try_into().expect("16 bytes"));
-    let names = tokens()
-        .into_iter()
-        .filter(|v| v.0["cookie_name"] == store.0["cookie_name"]);
-    let id = |v: &Vector| SessionId::new(v.hex("id").try_into().expect("16 bytes"));
-    assert!(names.into_iter().any(|v| vault(&store).key(id(&v)) == key));
 
-    let bytes = URL_SAFE_NO_PAD.decode(store.str("token")).expect("base64");
-    let row = vault(&store)
-        .open(key, bytes.clone())
-        .ok()
-        .expect("it opens");
-    let crate::stored::Content::Live(record) = row else {
-        panic!("the row is not a session")
-    };
-    assert_eq!(record.entries().get("uid"), Some(&b"42"[..]));
-    let other = StoreKey::new([0; 16]);
-    assert!(
-        vault(&store).open(other, bytes).is_err(),
-        "a row opens only under its own key"
-    );
+    let rows = vectors("rows");
+    assert_eq!(rows.len(), 4);
+    for row in rows {
+        let comment = row.comment();
+        let vault = vault(&row);
+        let family = Family {
+            created: millis(&row.hex("created")),
+            random: row.hex("family").try_into().expect("8 bytes"),
+        };
+        let key = StoreKey::new(row.hex("store_key").try_into().expect("16 bytes"));
+        assert_eq!(vault.key(family), key, "{comment}");
+        let bytes = URL_SAFE_NO_PAD.decode(row.str("token")).expect("base64");
+        let opened = vault.open(key, bytes.clone()).ok().expect("it opens");
+        let kind = match opened {
+            Content::Live(_, record) => {
+                assert_eq!(record.head.family(), family);
+                assert_eq!(record.entries().get("uid"), Some(&b"42"[..]));
+                1
+            }
+            Content::Ended(_) => 2,
+            Content::Moved(to) => {
+                assert_ne!(to, family);
+                3
+            }
+        };
+        let plaintext = row.hex("plaintext");
+        assert_eq!(kind, plaintext[0], "{comment}");
+        let mut buffer = vec![0; crate::seal::HEADROOM];
+        buffer.extend_from_slice(&plaintext);
+        let random = row.hex("random").try_into().expect("32 bytes");
+        assert_eq!(vault.seal(key, &random, buffer)[..], bytes, "{comment}");
+        let other = StoreKey::new([0; 16]);
+        assert!(
+            vault.open(other, bytes).is_err(),
+            "a row opens only under its own key"
+        );
+    }
+}
 
+#[test]
+fn tags_match_the_vector() {
     let tag = vectors("vectors")
         .into_iter()
         .find(|v| v.0.get("owner_tag").is_some())

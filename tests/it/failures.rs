@@ -190,10 +190,6 @@ async fn error_that_a_handler_returns_is_one_event_with_its_text() {
             ),
             "key" => session.insert("", 1),
             "owner" => session.login(""),
-            "ended" => {
-                session.logout();
-                session.login("ada")
-            }
             other => unreachable!("{other}"),
         }
     }
@@ -228,11 +224,6 @@ async fn error_that_a_handler_returns_is_one_event_with_its_text() {
         ),
         ("key", "InvalidKey", "must have 1 to 255 bytes"),
         ("owner", "InvalidOwner", "must have 1 to 255 bytes"),
-        (
-            "ended",
-            "LoggedOut",
-            "ended by `logout` earlier in this request",
-        ),
     ] {
         let answer = get_with(&app, &format!("/in/{how}"), &[]).await;
         assert_eq!(answer.status, StatusCode::INTERNAL_SERVER_ERROR);

@@ -12,6 +12,7 @@ mod cost;
 mod failures;
 mod http_client;
 mod lifetimes;
+mod logout;
 mod nesting;
 mod nginx;
 mod passive;

@@ -52,6 +52,10 @@ impl Backend {
         match *self {}
     }
 
+    pub(crate) fn spawn(&self, _: impl Future<Output = ()> + Send + 'static) {
+        match *self {}
+    }
+
     pub(crate) async fn sleep(&self, _: Duration) {
         match *self {}
     }
@@ -74,7 +78,12 @@ impl Backend {
         match *self {}
     }
 
-    pub(crate) async fn touch(&self, _: StoreKey, _: (Version, OffsetDateTime), _: OffsetDateTime) {
+    pub(crate) async fn touch(
+        &self,
+        _: StoreKey,
+        _: (Version, OffsetDateTime),
+        _: OffsetDateTime,
+    ) -> Result<bool, StoreError> {
         match *self {}
     }
 

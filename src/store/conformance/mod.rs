@@ -57,10 +57,10 @@ pub async fn check<S: Store>(open: impl AsyncFn() -> S) {
     keeps_keys_apart(&*store).await;
     inserts_only(&store, &other).await;
     replaces_one_version(&*store, &*other).await;
-    keeps_versions(&*store, &*other).await;
     brings_nothing_back(&*store, &*other).await;
-    moves_only_the_end(&*store, &*other).await;
     tells_the_owner(&*store, &*other).await;
+    moves_only_the_end(&*store, &*other).await;
+    keeps_versions(&*store, &*other).await;
     deletes_an_owner(&*store, &*other).await;
     deletes_all_of_an_owner(&*store, &*other).await;
     repeated_calls(&*store).await;

@@ -121,13 +121,13 @@ pub(super) async fn deletes_all_of_an_owner<S: Store>(store: &S, other: &S) {
         create(store, keys[n], &row).await;
     }
     let count = delete_owner(other, &tags).await;
+    for &key in &keys {
+        assert_eq!(load(store, key).await, None, "{NONE_LEFT}");
+    }
     assert!(
         (20..=keys.len() as u64).contains(&count),
         "`delete_owner` counts the sessions that it deletes"
     );
-    for key in keys {
-        assert_eq!(load(store, key).await, None, "{NONE_LEFT}");
-    }
 }
 
 /// Deletes the sessions of an owner while one of them is saved and touched again and again, each

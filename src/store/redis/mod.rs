@@ -114,7 +114,8 @@ impl RedisStore {
     /// Uses a connection of your own: a multiplexed one, or a `ConnectionManager`.
     ///
     /// The store does not check or replace this connection. It must reconnect by itself after a
-    /// failure, and must not let calls wait until then.
+    /// failure, and must not let calls wait until then. It must not send a command again by itself,
+    /// since the first one may have taken effect.
     pub fn from_connection<C>(connection: C) -> Self
     where
         C: ConnectionLike + Clone + Send + Sync + 'static,

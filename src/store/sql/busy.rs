@@ -21,7 +21,8 @@ const OPENING: Duration = Duration::from_secs(10);
 const LEAST_PAUSE: Duration = Duration::from_micros(500);
 const MOST_PAUSE: Duration = Duration::from_millis(4);
 
-/// Runs a statement, and retries it while another process writes.
+/// Runs a statement, and retries it while another process writes. A statement that SQLite answers
+/// with BUSY or LOCKED had no effect, since it is rolled back.
 pub(super) async fn patiently<T, F>(make: impl Fn() -> F) -> Result<T, StoreError>
 where
     F: Future<Output = Result<T, sqlx::Error>>,

@@ -8,7 +8,8 @@ use super::{bytes, config, name};
 use crate::{
     clock::MAX_MILLIS,
     entries::{Edited, Entries, Merge},
-    record::{self, Head, Record, SessionId, Times},
+    id::SessionId,
+    record::{self, Head, Record, Times},
 };
 
 type Map = BTreeMap<String, Vec<u8>>;

@@ -4,6 +4,7 @@ mod browser;
 mod config;
 mod dual;
 mod formats;
+mod logout;
 mod migrate;
 mod moves;
 mod passive;

@@ -52,7 +52,7 @@ async fn tampered_rows_are_rejected(backend: Backend) {
     let put = async |key: StoreKey, bytes: &[u8], expires| {
         let there = store.load(key).await.expect("a store").expect("a row");
         let version = Version::new(there.version.get() + 1);
-        let row = Row::new(version, bytes, expires, None);
+        let row = Row::new(version, bytes, expires, there.owner);
         let saving = store
             .save(key, there.version, &row, there.owner)
             .await
@@ -86,6 +86,18 @@ async fn tampered_rows_are_rejected(backend: Backend) {
     // these requests deleted and overwrote nothing
     put(first, &one.bytes, one.expires).await;
     put(second, &two.bytes, two.expires).await;
+    assert_eq!(visitors[0].get(&app, "/who").await.body, "user-0");
+
+    // without its owner's tag, `delete_owner` would not find it
+    let there = store.load(first).await.expect("a store").expect("a row");
+    let hidden = Row::new(Version::new(1), &there.bytes, there.expires, None);
+    let saving = store.save(first, there.version, &hidden, there.owner).await;
+    assert!(matches!(saving, Ok(Saving::Saved)));
+    assert_eq!(visitors[0].get(&app, "/who").await.body, "");
+    let version = Version::new(2);
+    let back = Row::new(version, &there.bytes, there.expires, there.owner);
+    let saving = store.save(first, Version::new(1), &back, None).await;
+    assert!(matches!(saving, Ok(Saving::Saved)));
     assert_eq!(visitors[0].get(&app, "/who").await.body, "user-0");
 
     // copied to another id

@@ -362,18 +362,12 @@ fn suite_detects_each_fault() {
             Fault::DeleteAlwaysReportsSuccess,
             "`delete` returns `false` if there was no session",
         ),
-        (
-            Fault::OwnersAreNotStored,
-            "neither version nor bytes nor owner",
-        ),
+        (Fault::OwnersAreNotStored, "`load` returns the owner"),
         (
             Fault::SaveIgnoresTheOwner,
             "the exact version, bytes, end and owner of `save`",
         ),
-        (
-            Fault::LoadForgetsTheOwner,
-            "neither version nor bytes nor owner",
-        ),
+        (Fault::LoadForgetsTheOwner, "`load` returns the owner"),
         (
             Fault::ConflictForgetsTheOwner,
             "`Conflict` returns the owner",

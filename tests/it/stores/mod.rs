@@ -4,6 +4,7 @@
 mod at_rest;
 mod backend;
 mod conformance;
+mod ended;
 mod failures;
 mod finality;
 mod lost_answers;

@@ -130,6 +130,14 @@ impl Backend {
         waited.map_err(|_| StoreError::new(StoreErrorKind::Contended))
     }
 
+    /// Runs a task that no request waits for. Without a runtime, as when the process ends, it is
+    /// dropped.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(task);
+        }
+    }
+
     pub(crate) async fn sleep(&self, duration: Duration) {
         sleep(duration).await;
     }
@@ -166,21 +174,24 @@ impl Backend {
         call("save", self.timeout, save).await
     }
 
-    /// Moves the end of a session that this request saw at that version and with that end. If the
-    /// call fails, nothing is lost.
+    /// Moves the end of a session that this request saw at that version and with that end. Returns
+    /// whether it still has that version, as far as is known: if another request of this process
+    /// touches it, there is no second call.
     pub(crate) async fn touch(
         &self,
         key: StoreKey,
         seen: (Version, OffsetDateTime),
         expires: OffsetDateTime,
-    ) {
+    ) -> Result<bool, StoreError> {
         let Some(touch) = self.touches.begin(key, seen.1) else {
-            return;
+            return Ok(true);
         };
         let touched = self.store.touch(key, seen.0, expires);
-        if let Ok(true) = call("touch", self.timeout, touched).await {
+        let touched = call("touch", self.timeout, touched).await?;
+        if touched {
             touch.done(expires);
         }
+        Ok(touched)
     }
 
     pub(crate) async fn delete(&self, key: StoreKey) -> Result<bool, StoreError> {
@@ -214,4 +225,107 @@ async fn call<T>(
             let kind = error.kind().name();
             Event::StoreFailed { call, kind, error }.emit();
         })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use super::*;
+
+    const KEY: StoreKey = StoreKey::new([1; 16]);
+    const ROW: Row<'_> = Row::new(Version::new(1), b"", OffsetDateTime::UNIX_EPOCH, None);
+
+    /// A store whose connection breaks in every call but `delete_owner`. That one is slow if it
+    /// gets no tag.
+    #[derive(Clone, Default)]
+    struct Broken {
+        calls: Arc<AtomicU64>,
+        batches: Arc<AtomicU64>,
+    }
+
+    impl Broken {
+        async fn fail<T>(&self) -> Result<T, StoreError> {
+            self.calls.fetch_add(1, Ordering::Relaxed);
+            Err(StoreError::new(StoreErrorKind::Unreachable))
+        }
+    }
+
+    impl Store for Broken {
+        async fn load(&self, _: StoreKey) -> Result<Option<Stored>, StoreError> {
+            self.fail().await
+        }
+
+        async fn create(&self, _: StoreKey, _: &Row<'_>) -> Result<Creation, StoreError> {
+            self.fail().await
+        }
+
+        async fn save(
+            &self,
+            _: StoreKey,
+            _: Version,
+            _: &Row<'_>,
+            _: Option<OwnerTag>,
+        ) -> Result<Saving, StoreError> {
+            self.fail().await
+        }
+
+        async fn touch(
+            &self,
+            _: StoreKey,
+            _: Version,
+            _: OffsetDateTime,
+        ) -> Result<bool, StoreError> {
+            self.fail().await
+        }
+
+        async fn delete(&self, _: StoreKey) -> Result<bool, StoreError> {
+            self.fail().await
+        }
+
+        async fn delete_owner(&self, owner: &[OwnerTag]) -> Result<u64, StoreError> {
+            self.calls.fetch_add(1, Ordering::Relaxed);
+            if owner.is_empty() {
+                sleep(Duration::from_millis(150)).await;
+            }
+            let left = self.batches.load(Ordering::Relaxed);
+            self.batches
+                .store(left.saturating_sub(1), Ordering::Relaxed);
+            Ok(left.min(1) * 500)
+        }
+    }
+
+    #[tokio::test]
+    async fn only_a_load_is_repeated_when_the_connection_breaks() {
+        let store = Broken::default();
+        let backend = Backend::new(store.clone());
+        let calls = || store.calls.swap(0, Ordering::Relaxed);
+        assert!(backend.load(KEY).await.is_err());
+        assert_eq!(calls(), 2);
+        assert!(backend.create(KEY, &ROW).await.is_err());
+        assert_eq!(calls(), 1);
+        let saved = backend.save(KEY, ROW.version, &ROW, None).await;
+        assert!(saved.is_err());
+        assert_eq!(calls(), 1);
+        let seen = (ROW.version, ROW.expires);
+        let later = ROW.expires + Duration::from_secs(1);
+        assert!(backend.touch(KEY, seen, later).await.is_err());
+        assert_eq!(calls(), 1);
+        assert!(backend.delete(KEY).await.is_err());
+        assert_eq!(calls(), 1);
+    }
+
+    #[tokio::test]
+    async fn owners_are_deleted_batch_by_batch_even_if_a_batch_is_slow() {
+        let store = Broken::default();
+        let mut backend = Backend::new(store.clone());
+        backend.set_timeout(Duration::from_millis(100));
+        store.batches.store(3, Ordering::Relaxed);
+        let tags = [OwnerTag::new([1; 16])];
+        let deleted = backend.delete_owner(&tags).await;
+        assert_eq!(deleted.expect("a store"), 1500);
+        assert_eq!(store.calls.load(Ordering::Relaxed), 4);
+        let slow = backend.delete_owner(&[]).await;
+        assert_eq!(slow.expect("within eight time-outs"), 0);
+    }
 }

@@ -30,7 +30,8 @@ use sqlx::{
 /// The table is `sessions`. The view `sessions_readable` shows it to humans.
 /// [`SCHEMA`](Self::SCHEMA) is the SQL. Clones share one store.
 ///
-/// On Unix, a new file has the mode 0600: only its user can read it. An existing file keeps its mode.
+/// On Unix, a new file has the mode 0600: only its user can read it. An existing file keeps its
+/// mode.
 ///
 /// The file is in WAL mode. Back it up with `sqlite3 sessions.db ".backup copy.db"`, not by copying
 /// it. A power failure can lose the last commits. Killing a process loses none.
@@ -207,14 +208,14 @@ impl SqliteStore {
     }
 }
 
-/// Creates an empty file that only its user can read, if there is none. SQLite gives its mode to the
-/// files of the log. If that fails, SQLite says why when it opens the file.
+/// Creates an empty file that only its user can read, if there is none. SQLite gives its mode to
+/// the files of the log. If that fails, SQLite says why when it opens the file.
 #[cfg(unix)]
 fn create_private(file: &Path) {
     use std::{fs::OpenOptions, os::unix::fs::OpenOptionsExt as _, sync::Mutex};
 
-    /// When a process closes a file, it loses all its locks on it. So no other store of this process
-    /// may open the file between its creation and its closing.
+    /// When a process closes a file, it loses all its locks on it. So no other store of this
+    /// process may open the file between its creation and its closing.
     static CREATING: Mutex<()> = Mutex::new(());
     let _creating = CREATING.lock();
     let mut options = OpenOptions::new();

@@ -1,0 +1,74 @@
+//! What is under the key of a family: opening a row that was loaded.
+
+use super::{
+    content::{Content, Tombstone},
+    vault::{Unreadable, Vault},
+};
+use crate::{
+    event::{Event, Reason},
+    id::{Family, SessionId},
+    record::Record,
+    session::RowRef,
+    store::{OwnerTag, Stored},
+};
+
+/// What is under the key of a family.
+pub(super) enum Found {
+    Live(Record, RowRef),
+    Ended(Tombstone),
+    /// The session was in a cookie and moved to the row of that family.
+    Moved(Family),
+    /// These keys do not open the row of that family, or its owner's tag was changed.
+    Unreadable(Family),
+    Absent,
+}
+
+impl Found {
+    /// Opens the row of that family. One that does not open is an event.
+    pub(super) fn read(vault: &Vault, family: Family, stored: Stored) -> Self {
+        let Stored {
+            version,
+            bytes,
+            expires,
+            owner,
+        } = stored;
+        match open(vault, family, bytes, owner) {
+            Ok(Content::Live(replaced, record)) => {
+                let row = RowRef {
+                    version,
+                    expires: u64::try_from(expires.unix_timestamp_nanos() / 1_000_000).unwrap_or(0),
+                    owner,
+                    replaced,
+                    ticket: true,
+                };
+                Self::Live(record, row)
+            }
+            Ok(Content::Ended(tombstone)) => Self::Ended(tombstone),
+            Ok(Content::Moved(to)) => Self::Moved(to),
+            Err(Unreadable(reason)) => {
+                let session = SessionId::of(family);
+                Event::Unreadable { session, reason }.emit();
+                Self::Unreadable(family)
+            }
+        }
+    }
+}
+
+fn open(
+    vault: &Vault,
+    family: Family,
+    bytes: Vec<u8>,
+    owner: Option<OwnerTag>,
+) -> Result<Content, Unreadable> {
+    let content = vault.open(vault.key(family), bytes)?;
+    if let Content::Live(_, record) = &content {
+        if record.head.family() != family {
+            return Err(Unreadable(Reason::Malformed));
+        }
+        // otherwise a writer of the store could hide a session from `delete_owner`
+        if !vault.is_tag_of(owner, record.owner()) {
+            return Err(Unreadable(Reason::Forged));
+        }
+    }
+    Ok(content)
+}
