@@ -1,0 +1,109 @@
+//! All orders in which the store calls of a few requests can be applied.
+//!
+//! Each call to the store waits until the search answers it. The search tries every order, and
+//! optionally one fault at each point. After each run, every cookie that was ever set is opened.
+
+mod gate;
+mod oracle;
+mod requests;
+mod scenario;
+mod search;
+
+use std::{
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    time::Instant,
+};
+
+use crate::{
+    oracle::examine,
+    scenario::Scenario,
+    search::{Path, run},
+};
+
+/// After so many scenarios that fail, the others are not tried.
+const ENOUGH: usize = 8;
+
+/// Explores the scenarios on all processors. Returns the number of runs.
+fn explore(name: &str, scenarios: &[Scenario], faults: usize) -> usize {
+    let begin = Instant::now();
+    let (next, runs) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let failures = Mutex::new(Vec::new());
+    let work = || {
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = runtime.enable_time().start_paused(true).build();
+        let runtime = runtime.expect("a runtime");
+        while let Some(scenario) = scenarios.get(next.fetch_add(1, Relaxed)) {
+            let (count, failure) = runtime.block_on(explore_one(scenario, faults));
+            runs.fetch_add(count, Relaxed);
+            let mut failures = failures.lock().expect("no panic");
+            failures.extend(failure);
+            if failures.len() >= ENOUGH {
+                break;
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        for _ in 0..threads {
+            scope.spawn(work);
+        }
+    });
+    let (scenarios, runs, took) = (scenarios.len(), runs.into_inner(), begin.elapsed());
+    eprintln!(
+        "{name}: {scenarios} scenarios, {runs} runs, {:.1} s",
+        took.as_secs_f32()
+    );
+    let failures = failures.into_inner().expect("no panic");
+    assert!(failures.is_empty(), "{name}:\n{}", failures.join("\n"));
+    runs
+}
+
+/// Returns the number of runs, and the shortest one that fails.
+async fn explore_one(scenario: &Scenario, faults: usize) -> (usize, Option<String>) {
+    let world = scenario.world().await;
+    let mut path = Path::default();
+    let (mut runs, mut failed) = (0, 0);
+    let mut shortest: Option<(usize, String)> = None;
+    loop {
+        if let Some(run) = run(scenario, &world, &mut path, faults).await {
+            runs += 1;
+            if let Some(finding) = examine(scenario, &world, &run).await {
+                failed += 1;
+                let steps = run.steps.len();
+                if shortest.as_ref().is_none_or(|(least, _)| steps < *least) {
+                    shortest = Some((steps, format!("{finding}\n{run}")));
+                }
+            }
+        }
+        if !path.advance() {
+            break;
+        }
+    }
+    let failure = shortest.map(|(_, text)| format!("{scenario}: {failed} of {runs} runs: {text}"));
+    (runs, failure)
+}
+
+#[test]
+fn pairs_in_every_order() {
+    assert!(explore("pairs", &Scenario::pairs(), 0) > 1000);
+}
+
+#[test]
+fn pairs_with_one_fault() {
+    assert!(explore("pairs with a fault", &Scenario::pairs(), 1) > 10_000);
+}
+
+#[test]
+#[ignore = "nightly: takes minutes"]
+fn triples_of_tickets() {
+    assert!(explore("triples of tickets", &Scenario::triples(), 0) > 10_000);
+}
+
+#[test]
+#[ignore = "nightly: takes minutes"]
+fn sequences_against_a_request_in_flight() {
+    assert!(explore("sequences", &Scenario::sequences(), 0) > 10_000);
+}

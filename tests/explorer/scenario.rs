@@ -1,0 +1,174 @@
+//! The scenarios, and what each of them begins with.
+
+use std::{fmt, time::Duration};
+
+use axum::http::HeaderValue;
+use tower_sealed_session::{
+    Error, KeyRing, Secret, Session, SessionLayer,
+    testing::{self, TestClock},
+};
+
+use crate::{
+    gate::Gate,
+    requests::{Kind, visit},
+};
+
+const NO_COOKIE: HeaderValue = HeaderValue::from_static("");
+
+/// The secrets, the old one first.
+const SECRETS: [&str; 2] = [
+    "k2Jc0fTqJHn8e0UQ3xq2v0Vd8mYb1sO4l5rXwZtA9gE=",
+    "QmZ4c1l0d3hHb2pTa3VqN3BFd2V5bE5pRlR4c2tBnO0=",
+];
+
+/// Where the session of the browser is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Cookie {
+    Ticket,
+    /// A layer without a store made it.
+    Inline,
+}
+
+/// The instances that the actors reach.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Instances {
+    One,
+    /// One for each request.
+    Each,
+    /// One for each request, while the secret is changed: every other one seals with the new one.
+    Rotating,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Scenario {
+    /// The browsers, each with the requests that it sends one after the other.
+    pub(crate) browsers: Vec<Vec<Kind>>,
+    pub(crate) cookie: Cookie,
+    pub(crate) instances: Instances,
+}
+
+/// What a scenario begins with: ada is logged in and has a cart.
+pub(crate) struct World {
+    pub(crate) gate: Gate,
+    pub(crate) instances: Vec<SessionLayer>,
+    /// It knows all secrets, and nothing of what the others remember.
+    pub(crate) fresh: SessionLayer,
+    pub(crate) cookie: HeaderValue,
+}
+
+impl Scenario {
+    pub(crate) fn pairs() -> Vec<Self> {
+        let all = Kind::ALL.into_iter().enumerate();
+        let pairs = all.flat_map(|(n, first)| {
+            Kind::ALL[n..]
+                .iter()
+                .map(move |&it| [vec![first], vec![it]])
+        });
+        pairs.flat_map(|pair| Self::with(&pair)).collect()
+    }
+
+    /// Three requests with the same ticket. With inline cookies there would be many more runs.
+    pub(crate) fn triples() -> Vec<Self> {
+        let all = Kind::ALL.into_iter().enumerate();
+        let pairs = all.flat_map(|(n, a)| (n..Kind::ALL.len()).map(move |m| (a, m)));
+        let triples = pairs.flat_map(|(a, m)| {
+            let third = Kind::ALL[m..].iter();
+            third.map(move |&c| [vec![a], vec![Kind::ALL[m]], vec![c]])
+        });
+        let scenarios = triples.flat_map(|triple| Self::with(&triple));
+        scenarios
+            .filter(|it| matches!(it.cookie, Cookie::Ticket))
+            .collect()
+    }
+
+    /// Two requests of one browser, the second with the cookie that the first got, and one in
+    /// flight.
+    pub(crate) fn sequences() -> Vec<Self> {
+        let requests = || {
+            Kind::ALL
+                .into_iter()
+                .filter(|&kind| kind != Kind::DeleteOwner)
+        };
+        let two = requests().flat_map(|a| requests().map(move |b| vec![a, b]));
+        let three = two.flat_map(|two| Kind::ALL.map(|third| [two.clone(), vec![third]]));
+        three.flat_map(|browsers| Self::with(&browsers)).collect()
+    }
+
+    /// The scenarios of these browsers, which have the same cookie.
+    pub(crate) fn with(browsers: &[Vec<Kind>]) -> Vec<Self> {
+        let places = [Instances::One, Instances::Each, Instances::Rotating];
+        let cookies = [Cookie::Ticket, Cookie::Inline].into_iter();
+        let each = cookies.flat_map(|cookie| places.map(|instances| (cookie, instances)));
+        each.map(|(cookie, instances)| Self {
+            browsers: browsers.to_vec(),
+            cookie,
+            instances,
+        })
+        .collect()
+    }
+
+    pub(crate) async fn world(&self) -> World {
+        let gate = Gate::new();
+        let clock = TestClock::default();
+        let instance = |secrets: &[&str]| {
+            let mut secrets = secrets
+                .iter()
+                .map(|text| Secret::new(text).expect("a good one"));
+            let keys = KeyRing::new(secrets.next().expect("one"));
+            let keys = secrets.fold(keys, KeyRing::fallback);
+            let builder = SessionLayer::builder(keys).clock(clock.clone());
+            testing::as_another_process(builder).build().expect("valid")
+        };
+        let [old, new] = SECRETS;
+        let (first, second): (&[&str], &[&str]) = match self.instances {
+            Instances::One | Instances::Each => (&[old], &[old]),
+            Instances::Rotating => (&[new, old], &[old, new]),
+        };
+        let count = match self.instances {
+            Instances::One => 1,
+            Instances::Each | Instances::Rotating => self.browsers.iter().map(Vec::len).sum(),
+        };
+        let rings = [first, second].into_iter().cycle().take(count);
+        // a call that waits for its turn in the order does not time out
+        let patient = |layer: SessionLayer| layer.store_timeout(Duration::from_secs(60));
+        let layers = rings.map(|ring| patient(instance(ring).store(gate.clone())));
+        let layers = layers.collect();
+        let fresh = instance(&[new, old]).store(gate.clone());
+
+        let cookie = match self.cookie {
+            Cookie::Ticket => {
+                let begin = async |session: Session| fill(&session);
+                let end = visit(&instance(&[old]).store(gate.clone()), &NO_COOKIE, begin).await;
+                end.cookie().expect("a ticket").clone()
+            }
+            Cookie::Inline => {
+                let layer = instance(&[old]);
+                let session = testing::session(&layer);
+                fill(&session).expect("it is small");
+                testing::cookie(&layer, &session).expect("entropy")
+            }
+        };
+        World {
+            gate,
+            instances: layers,
+            fresh,
+            cookie,
+        }
+    }
+}
+
+fn fill(session: &Session) -> Result<(), Error> {
+    session.login("ada")?;
+    session.insert("cart", "tea")
+}
+
+impl fmt::Display for Scenario {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            browsers,
+            cookie,
+            instances,
+        } = self;
+        write!(f, "{browsers:?}, {cookie:?}, {instances:?}")
+    }
+}
