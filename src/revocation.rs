@@ -79,6 +79,14 @@ pub(crate) struct Ended {
     pub(crate) in_flight: bool,
 }
 
+impl Ended {
+    /// Whether the request must not change the session. Long after a renewal, it may: the response
+    /// with the new id may have been lost.
+    pub(crate) fn refuses_changes(self) -> bool {
+        self.family || self.in_flight
+    }
+}
+
 /// A request that bears a session, from its opening to its response.
 pub(crate) struct Flight {
     /// The epoch, or [`LANDED`].
@@ -164,7 +172,7 @@ impl EndedSessions {
         let now = self.now();
         let mut log = self.lock();
         let ended = log.find(family, serial, Some(flight), now);
-        let lost = ended.filter(|ended| ended.family || ended.in_flight);
+        let lost = ended.filter(|ended| ended.refuses_changes());
         if lost.is_none() {
             self.add((family, Some(serial)), Why::Renewed, now, &mut log);
         }

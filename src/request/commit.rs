@@ -197,7 +197,7 @@ impl Commit<'_> {
                 Change::Renewed => rules.ended.renew(family, serial, flight),
                 _ => rules.ended.find(family, serial, Some(flight)),
             };
-            if let Some(ended) = ended.filter(|ended| ended.family || ended.in_flight) {
+            if let Some(ended) = ended.filter(|ended| ended.refuses_changes()) {
                 return self.lost(ended);
             }
         }
@@ -223,7 +223,7 @@ impl Commit<'_> {
             let head = incoming.record.head;
             let ended = &self.config.rules.ended;
             let ended = ended.find(head.family(), head.id.serial(), Some(flight));
-            if let Some(ended) = ended.filter(|ended| ended.family || ended.in_flight) {
+            if let Some(ended) = ended.filter(|ended| ended.refuses_changes()) {
                 return self.lost(ended);
             }
         }

@@ -1,38 +1,18 @@
 //! Stored rows reveal nothing, and tampered rows are rejected.
 
-use std::sync::{Arc, Mutex};
-
 use tower_sealed_session::{
     SessionLayer,
-    store::{Row, Saving, Store as _, StoreError, StoreKey, Version},
+    store::{Row, Saving, Store as _, StoreKey, Version},
 };
 
 use super::{
     app,
-    backend::{Backend, Call, Intercept, Wrapped, built, on_every_store},
+    backend::{Backend, CreatedKeys, Wrapped, built, on_every_store},
 };
 use crate::support::{Events, NAME, Visitor, keys, on_a_clock};
 
 on_every_store! {
     tampered_rows_are_rejected;
-}
-
-/// Records the keys of created rows.
-#[derive(Clone, Default)]
-struct CreatedKeys(Arc<Mutex<Vec<StoreKey>>>);
-
-impl Intercept for CreatedKeys {
-    async fn intercept<T: Send>(
-        &self,
-        call: Call,
-        key: Option<StoreKey>,
-        operation: impl Future<Output = Result<T, StoreError>> + Send,
-    ) -> Result<T, StoreError> {
-        if call == Call::Create {
-            self.0.lock().expect("no panic").extend(key);
-        }
-        operation.await
-    }
 }
 
 async fn tampered_rows_are_rejected(backend: Backend) {

@@ -1,7 +1,7 @@
 //! The stores under test. Several instances of an app can open each of them.
 
 use std::sync::{
-    Arc,
+    Arc, Mutex,
     atomic::{AtomicU64, Ordering},
 };
 
@@ -228,6 +228,24 @@ impl Intercept for Counts {
         operation: impl Future<Output = Result<T, StoreError>> + Send,
     ) -> Result<T, StoreError> {
         self.0[call as usize].fetch_add(1, Ordering::Relaxed);
+        operation.await
+    }
+}
+
+/// Records the keys of created rows.
+#[derive(Clone, Default)]
+pub(super) struct CreatedKeys(pub(super) Arc<Mutex<Vec<StoreKey>>>);
+
+impl Intercept for CreatedKeys {
+    async fn intercept<T: Send>(
+        &self,
+        call: Call,
+        key: Option<StoreKey>,
+        operation: impl Future<Output = Result<T, StoreError>> + Send,
+    ) -> Result<T, StoreError> {
+        if call == Call::Create {
+            self.0.lock().expect("no panic").extend(key);
+        }
         operation.await
     }
 }

@@ -1,23 +1,20 @@
 //! Ended means ended, with a store: the cases of real users and the findings of an audit.
 
-use std::{
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::time::Duration;
 
 use axum::{Router, extract::Path, routing::get};
 use futures_util::FutureExt as _;
 use http::StatusCode;
 use tower_sealed_session::{
     ConfigError, Error, KeyRing, Session, SessionLayer,
-    store::{MemoryStore, Operate as _, Row, Saving, Store, StoreError, StoreErrorKind, StoreKey},
+    store::{MemoryStore, Operate as _, Row, Saving, Store, StoreError, StoreKey},
     testing,
 };
 
-use super::backend::{Call, Intercept, Wrapped, built};
+use super::{
+    backend::{Call, CreatedKeys, Intercept, Wrapped, built},
+    lost_answers::LosesAnswer,
+};
 use crate::{
     logout::{AFTER_LOGOUT, Slow, acts, after, app},
     support::{
@@ -247,11 +244,11 @@ async fn second_of_two_logins_keeps_what_it_writes() {
     assert_eq!(visitor.get(&app, "/see").await.body, "None []");
 }
 
-/// Answers the nth save with a time-out, although it is made.
+/// Each save is answered a moment after it was made.
 #[derive(Clone)]
-struct LosesSave(Arc<AtomicU64>);
+struct LateAnswers;
 
-impl Intercept for LosesSave {
+impl Intercept for LateAnswers {
     async fn intercept<T: Send>(
         &self,
         call: Call,
@@ -261,9 +258,6 @@ impl Intercept for LosesSave {
         let answer = operation.await;
         if call == Call::Save {
             tokio::task::yield_now().await;
-            if self.0.fetch_sub(1, Ordering::Relaxed) == 1 {
-                return Err(StoreError::new(StoreErrorKind::TimedOut));
-            }
         }
         answer
     }
@@ -279,10 +273,9 @@ async fn commit_that_the_handler_drops_is_not_made_twice() {
         Ok(())
     }
     let store = MemoryStore::new();
-    let never = LosesSave(Arc::new(AtomicU64::new(0)));
     let dropping = Router::new()
         .route("/{acts}", get(drops))
-        .layer(layer(Wrapped(store.clone(), never)));
+        .layer(layer(Wrapped(store.clone(), LateAnswers)));
     let healthy = app(layer(store));
     for (act, sees) in [
         ("/count", r#"Some("ada") ["n"]"#),
@@ -356,7 +349,7 @@ async fn request_that_returns_to_its_base_after_a_lost_commit_is_not_answered_20
         Ok(())
     }
     let store = MemoryStore::new();
-    let lost = LosesSave(Arc::new(AtomicU64::new(1)));
+    let lost = LosesAnswer::at(Call::Save, 1);
     let faulty = Router::new()
         .route("/pay", get(pay))
         .layer(layer(Wrapped(store.clone(), lost)));
@@ -518,29 +511,11 @@ async fn copies_are_an_event_and_end_the_session_by_choice() {
     ));
 }
 
-/// Records the keys of created rows.
-#[derive(Clone, Default)]
-struct Keys(Arc<Mutex<Vec<StoreKey>>>);
-
-impl Intercept for Keys {
-    async fn intercept<T: Send>(
-        &self,
-        call: Call,
-        key: Option<StoreKey>,
-        operation: impl Future<Output = Result<T, StoreError>> + Send,
-    ) -> Result<T, StoreError> {
-        if call == Call::Create {
-            self.0.lock().expect("no panic").extend(key);
-        }
-        operation.await
-    }
-}
-
 /// A server that lost its last second, or a restored backup.
 #[tokio::test]
 async fn ticket_that_is_newer_than_its_row_is_anonymous() {
     let (builder, clock) = on_a_clock();
-    let keys = Keys::default();
+    let keys = CreatedKeys::default();
     let store = Wrapped(MemoryStore::new(), keys.clone());
     let app = app(built(builder).store(store.clone()));
     let mut visitor = Visitor::default();

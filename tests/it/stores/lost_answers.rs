@@ -26,10 +26,10 @@ fn layer(store: impl Store) -> SessionLayer {
 
 /// Executes every call, but loses the answer to the nth call of one kind.
 #[derive(Clone)]
-struct LosesAnswer(Call, Arc<AtomicU64>);
+pub(super) struct LosesAnswer(Call, Arc<AtomicU64>);
 
 impl LosesAnswer {
-    fn at(call: Call, n: u64) -> Self {
+    pub(super) fn at(call: Call, n: u64) -> Self {
         Self(call, Arc::new(AtomicU64::new(n)))
     }
 }
