@@ -3,8 +3,11 @@ use redis::{
     aio::{ConnectionLike, MultiplexedConnection},
 };
 
-use super::{fault, link::Watch};
-use crate::store::error::{StoreError, StoreErrorKind};
+use super::fault;
+use crate::store::{
+    error::{StoreError, StoreErrorKind},
+    link::{Verdict, Watch},
+};
 
 /// A connection that the user supplied, of any type.
 pub(super) trait Given: Send + Sync {
@@ -13,14 +16,19 @@ pub(super) trait Given: Send + Sync {
 
 /// The connection for one call.
 pub(super) enum Call {
-    Watched(MultiplexedConnection, Watch),
+    Watched(MultiplexedConnection, Watch<MultiplexedConnection>),
     Given(Box<dyn ConnectionLike + Send>),
 }
 
 impl Call {
     pub(super) fn end(&mut self, reply: RedisResult<Value>) -> Result<Value, StoreError> {
         if let Self::Watched(_, watch) = self {
-            watch.end(reply.as_ref().err());
+            watch.end(match &reply {
+                Err(error) if fault::is_broken(error) => {
+                    Verdict::Lost(fault::translate(error.clone()))
+                }
+                _ => Verdict::Answered,
+            });
         }
         reply.map_err(fault::translate)
     }

@@ -8,7 +8,10 @@ use redis::{
 use tokio::time::{Instant, timeout};
 
 use super::{
-    super::error::{StoreError, StoreErrorKind},
+    super::{
+        error::{StoreError, StoreErrorKind},
+        link::Server,
+    },
     fault,
 };
 use crate::event::Event;
@@ -37,7 +40,7 @@ impl Dialer {
             limit: FIRST,
         };
         let start = Instant::now();
-        let mut connection = match dialer.dial().await {
+        let mut connection = match dialer.open().await {
             Ok(connection) => connection,
             Err(error) => return Err(dialer.explain(error)),
         };
@@ -48,7 +51,7 @@ impl Dialer {
     }
 
     /// Opens a connection, and checks that the server answers on it.
-    pub(super) async fn dial(&self) -> Result<MultiplexedConnection, StoreError> {
+    async fn open(&self) -> Result<MultiplexedConnection, StoreError> {
         let dial = async {
             let config = AsyncConnectionConfig::new()
                 .set_connection_timeout(None)
@@ -96,6 +99,21 @@ impl Dialer {
     }
 }
 
+impl Server for Dialer {
+    type Connection = MultiplexedConnection;
+
+    async fn dial(&self) -> Result<MultiplexedConnection, StoreError> {
+        self.open().await
+    }
+
+    async fn ask(&self, mut connection: MultiplexedConnection) -> Result<(), StoreError> {
+        match ping(&mut connection).await {
+            Err(error) if fault::is_broken(&error) => Err(fault::translate(error)),
+            _ => Ok(()),
+        }
+    }
+}
+
 impl fmt::Debug for Dialer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Dialer").finish_non_exhaustive()
@@ -103,7 +121,7 @@ impl fmt::Debug for Dialer {
 }
 
 /// Fails if the server is not ready. A server that denies this user `PING` counts as ready.
-pub(super) async fn ping(connection: &mut MultiplexedConnection) -> Result<(), RedisError> {
+async fn ping(connection: &mut MultiplexedConnection) -> Result<(), RedisError> {
     match redis::cmd("PING").query_async::<Value>(connection).await {
         Ok(Value::SimpleString(pong)) if pong == "PONG" => Ok(()),
         // a connection to a closed local port can, in rare cases, connect to itself

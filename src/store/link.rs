@@ -1,10 +1,10 @@
-//! One connection, and the task that replaces it.
+//! The connection to a server, and the task that replaces it.
 //!
 //! Without a connection, calls fail at once. Only in the first milliseconds after a loss do calls
 //! wait for the next connection.
 //!
 //! A call wakes the task if it fails, or if it is dropped before its answer. Without calls, the
-//! task pings the server itself. A connection that died silently is replaced before the next call
+//! task asks the server by itself. A connection that died silently is replaced before the next call
 //! needs it.
 
 use std::{
@@ -15,25 +15,23 @@ use std::{
     time::Duration,
 };
 
-use redis::{RedisError, aio::MultiplexedConnection};
 use tokio::{
     sync::Notify,
     task::AbortHandle,
     time::{Instant, sleep, timeout},
 };
 
-use super::{
-    super::error::{StoreError, StoreErrorKind},
-    dial::{self, Dialer},
-    fault,
-};
+use super::error::{StoreError, StoreErrorKind};
 use crate::random;
 
-/// The task pings the server after this time without an answer.
+/// The task asks the server after this time without an answer.
 const IDLE: Duration = Duration::from_millis(400);
 
-/// The time limit of the ping.
-const PING: Duration = Duration::from_millis(250);
+/// How long the server may take to answer the task.
+const PATIENCE: Duration = Duration::from_millis(250);
+
+/// After an answer, the task does not ask again for this time, however many calls fail.
+const CALM: Duration = Duration::from_millis(50);
 
 /// If a call is dropped sooner, the server is not checked: the client may have disconnected.
 const IMPATIENT: Duration = Duration::from_millis(100);
@@ -44,14 +42,29 @@ const BRIDGE: Duration = Duration::from_millis(20);
 /// The first and the longest pause between connection attempts. The pause doubles each time.
 const PAUSE: [Duration; 2] = [Duration::from_millis(20), Duration::from_millis(250)];
 
+/// A server that a link connects to.
+pub(super) trait Server: Send + Sync + 'static {
+    /// A connection that calls share, or a set of connections.
+    type Connection: Clone + Send + Sync + 'static;
+
+    /// Connects, and checks that the server is ready and is the right one.
+    fn dial(&self) -> impl Future<Output = Result<Self::Connection, StoreError>> + Send;
+
+    /// Asks the server for an answer. Fails if the connection is broken.
+    fn ask(
+        &self,
+        connection: Self::Connection,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+}
+
 /// The connection and its task. Dropping this ends the task.
-pub(super) struct Link {
-    shared: Arc<Shared>,
+pub(super) struct Link<C> {
+    shared: Arc<Shared<C>>,
     task: AbortHandle,
 }
 
-struct Shared {
-    line: Mutex<Line>,
+struct Shared<C> {
+    line: Mutex<Line<C>>,
     /// The time of the server's last answer, in milliseconds since `start`.
     heard: AtomicU64,
     start: Instant,
@@ -62,25 +75,35 @@ struct Shared {
     gained: Notify,
 }
 
-struct Line {
-    connection: Result<MultiplexedConnection, StoreError>,
+struct Line<C> {
+    connection: Result<C, StoreError>,
     /// Counts connections, so that an error of an old one does not end the new one.
     number: u64,
     /// The time when the last connection was lost.
     lost: Option<Instant>,
 }
 
-/// Watches one call. If it is dropped before [`end`](Self::end), the task checks the connection.
-pub(super) struct Watch {
-    shared: Arc<Shared>,
+/// What a call showed about the connection.
+pub(super) enum Verdict {
+    /// The server answered.
+    Answered,
+    /// The task has to ask the server.
+    Doubtful,
+    /// The connection is unusable.
+    Lost(StoreError),
+}
+
+/// Watches one call. If it is dropped before [`end`](Self::end), the task asks the server.
+pub(super) struct Watch<C> {
+    shared: Arc<Shared<C>>,
     number: u64,
     start: Instant,
     ended: bool,
 }
 
-impl Link {
+impl<C: Clone + Send + Sync + 'static> Link<C> {
     /// Starts the task. Must be called within a Tokio runtime.
-    pub(super) fn new(dialer: Dialer, connection: MultiplexedConnection) -> Self {
+    pub(super) fn new(server: impl Server<Connection = C>, connection: C) -> Self {
         let shared = Arc::new(Shared {
             line: Mutex::new(Line {
                 connection: Ok(connection),
@@ -93,12 +116,12 @@ impl Link {
             wake: Notify::new(),
             gained: Notify::new(),
         });
-        let task = tokio::spawn(supervise(Arc::clone(&shared), dialer)).abort_handle();
+        let task = tokio::spawn(supervise(Arc::clone(&shared), server)).abort_handle();
         Self { shared, task }
     }
 
     /// The connection for one call, or the reason why there is none.
-    pub(super) async fn call(&self) -> Result<(MultiplexedConnection, Watch), StoreError> {
+    pub(super) async fn call(&self) -> Result<(C, Watch<C>), StoreError> {
         self.shared.bridge().await;
         let line = self.shared.line();
         let connection = line.connection.clone()?;
@@ -116,40 +139,34 @@ impl Link {
     }
 }
 
-impl Drop for Link {
+impl<C> Drop for Link<C> {
     fn drop(&mut self) {
         self.task.abort();
     }
 }
 
-impl Watch {
-    /// Ends the call, with an answer or with an error of the server or the connection.
-    pub(super) fn end(&mut self, error: Option<&RedisError>) {
+impl<C> Watch<C> {
+    /// Ends the call.
+    pub(super) fn end(&mut self, verdict: Verdict) {
         self.ended = true;
-        match error {
-            Some(error) if fault::is_broken(error) => {
-                self.shared
-                    .lose(self.number, fault::translate(error.clone()));
-            }
-            _ => self.shared.hear(),
+        match verdict {
+            Verdict::Answered => self.shared.hear(),
+            Verdict::Doubtful => self.shared.doubt(self.number),
+            Verdict::Lost(error) => self.shared.lose(self.number, error),
         }
     }
 }
 
-impl Drop for Watch {
+impl<C> Drop for Watch<C> {
     fn drop(&mut self) {
-        if self.ended || self.start.elapsed() < IMPATIENT {
-            return;
-        }
-        if self.shared.line().number == self.number {
-            self.shared.doubted.store(true, Ordering::Relaxed);
-            self.shared.wake.notify_one();
+        if !self.ended && self.start.elapsed() >= IMPATIENT {
+            self.shared.doubt(self.number);
         }
     }
 }
 
-impl Shared {
-    fn line(&self) -> MutexGuard<'_, Line> {
+impl<C> Shared<C> {
+    fn line(&self) -> MutexGuard<'_, Line<C>> {
         self.line.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -166,6 +183,14 @@ impl Shared {
         Duration::from_millis(self.millis().saturating_sub(heard))
     }
 
+    /// Wakes the task, if the connection still has that number.
+    fn doubt(&self, number: u64) {
+        if self.line().number == number {
+            self.doubted.store(true, Ordering::Relaxed);
+            self.wake.notify_one();
+        }
+    }
+
     /// Marks the connection of that number as lost.
     fn lose(&self, number: u64, error: StoreError) {
         let mut line = self.line();
@@ -176,7 +201,7 @@ impl Shared {
         }
     }
 
-    fn gain(&self, connection: MultiplexedConnection) {
+    fn gain(&self, connection: C) {
         let mut line = self.line();
         line.number += 1;
         line.connection = Ok(connection);
@@ -206,14 +231,14 @@ impl Shared {
     }
 }
 
-async fn supervise(shared: Arc<Shared>, dialer: Dialer) {
+async fn supervise<S: Server>(shared: Arc<Shared<S::Connection>>, server: S) {
     loop {
         let line = {
             let line = shared.line();
             line.connection.clone().map(|up| (up, line.number))
         };
         let Ok((connection, number)) = line else {
-            dial_on(&shared, &dialer).await;
+            dial_on(&shared, &server).await;
             continue;
         };
         if !shared.doubted.swap(false, Ordering::Relaxed) && shared.quiet() < IDLE {
@@ -221,31 +246,32 @@ async fn supervise(shared: Arc<Shared>, dialer: Dialer) {
             shared.rest().await;
             continue;
         }
-        if let Err(error) = ask(&shared, connection).await {
-            shared.lose(number, error);
+        match ask(&shared, &server, connection).await {
+            Ok(()) => sleep(CALM).await,
+            Err(error) => shared.lose(number, error),
         }
     }
 }
 
 /// Checks whether the connection is alive. Any answer counts, even one to another call.
-async fn ask(shared: &Shared, mut connection: MultiplexedConnection) -> Result<(), StoreError> {
+async fn ask<S: Server>(
+    shared: &Shared<S::Connection>,
+    server: &S,
+    connection: S::Connection,
+) -> Result<(), StoreError> {
     let start = shared.millis();
-    match timeout(PING, dial::ping(&mut connection)).await {
-        Ok(Err(error)) if fault::is_broken(&error) => Err(fault::translate(error)),
-        Ok(_) => {
-            shared.hear();
-            Ok(())
-        }
+    match timeout(PATIENCE, server.ask(connection)).await {
+        Ok(answer) => answer.inspect(|()| shared.hear()),
         Err(_) if shared.heard.load(Ordering::Relaxed) > start => Ok(()),
         Err(_) => Err(StoreError::new(StoreErrorKind::TimedOut)),
     }
 }
 
 /// Retries until there is a connection.
-async fn dial_on(shared: &Shared, dialer: &Dialer) {
+async fn dial_on<S: Server>(shared: &Shared<S::Connection>, server: &S) {
     let mut pause = PAUSE[0];
     loop {
-        match dialer.dial().await {
+        match server.dial().await {
             Ok(connection) => return shared.gain(connection),
             Err(error) => shared.line().connection = Err(down(error)),
         }
@@ -254,9 +280,12 @@ async fn dial_on(shared: &Shared, dialer: &Dialer) {
     }
 }
 
-/// The error of calls while there is no connection.
+/// The error of calls while there is no connection. They are not sent, so they do not time out.
 fn down(error: StoreError) -> StoreError {
-    StoreError::new(StoreErrorKind::Unreachable).because(error)
+    match error.kind() {
+        StoreErrorKind::Denied | StoreErrorKind::ReadOnly | StoreErrorKind::Config => error,
+        _ => StoreError::new(StoreErrorKind::Unreachable).because(error),
+    }
 }
 
 /// Between half of `pause` and all of it, so that instances do not reconnect at the same time.
