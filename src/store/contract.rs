@@ -72,7 +72,12 @@ pub const MAX_BYTES: usize = 64 * 1024;
 ///     async fn delete(&self, _: StoreKey) -> Result<bool, StoreError> {
 ///         Ok(false)
 ///     }
-///     async fn delete_owner(&self, _: &[OwnerTag]) -> Result<u64, StoreError> {
+///     async fn list_owner(
+///         &self, _: &[OwnerTag],
+///     ) -> Result<Vec<(StoreKey, Stored)>, StoreError> {
+///         Ok(Vec::new())
+///     }
+///     async fn delete_owner(&self, _: &[OwnerTag], _: &[StoreKey]) -> Result<u64, StoreError> {
 ///         Ok(0)
 ///     }
 /// }
@@ -117,18 +122,27 @@ pub trait Store: Send + Sync + 'static {
     /// Deletes a session. Returns `false` if there was none.
     fn delete(&self, key: StoreKey) -> impl Future<Output = Result<bool, StoreError>> + Send;
 
-    /// Deletes sessions of one owner, and returns how many. The owner has one tag for each secret
-    /// of the layer, and a session keeps the tag that it was written with. So it deletes the
-    /// sessions that have any of these tags.
+    /// Returns up to 1000 sessions of one owner with their keys, in any order, also those that have
+    /// expired. The owner has one tag for each secret of the layer, and a session keeps the tag that
+    /// it was written with. So these are the sessions that have any of these tags.
+    fn list_owner(
+        &self,
+        owner: &[OwnerTag],
+    ) -> impl Future<Output = Result<Vec<(StoreKey, Stored)>, StoreError>> + Send;
+
+    /// Deletes the sessions of one owner that have any of these tags, and returns how many. Those
+    /// under the keys `except` stay.
     ///
     /// For each session, all tags are checked in one atomic step. Otherwise, a session that changes
     /// from one of the tags to another during the call could be missed.
     ///
     /// To bound the time of a call, it may stop after some hundred sessions. The caller repeats the
-    /// call until it returns 0. It returns **0 only if no session of this owner is left**.
+    /// call until it returns 0. It returns **0 only if no session of this owner is left**, except
+    /// those under `except`.
     fn delete_owner(
         &self,
         owner: &[OwnerTag],
+        except: &[StoreKey],
     ) -> impl Future<Output = Result<u64, StoreError>> + Send;
 }
 

@@ -72,6 +72,11 @@ impl StoreError {
 }
 
 impl StoreError {
+    /// Whether it has a text of its own.
+    pub(crate) fn has_message(&self) -> bool {
+        self.message.is_some()
+    }
+
     /// Whether the connection broke. The call may or may not have taken effect.
     pub(crate) fn is_lost(&self) -> bool {
         self.kind == StoreErrorKind::Unreachable

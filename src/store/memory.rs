@@ -1,6 +1,7 @@
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet},
     fmt,
+    ops::Bound,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -9,7 +10,7 @@ use time::OffsetDateTime;
 use super::{
     contract::{Creation, OwnerTag, Row, Saving, Store, StoreKey, Stored, Version},
     error::{StoreError, StoreErrorKind},
-    operate::{Operate, Statistics},
+    operate::{Cursor, Operate, Pruned, Scanned, Statistics},
 };
 
 /// Keeps sessions in the memory of this process. For tests, or for a single process whose sessions
@@ -32,7 +33,7 @@ pub struct MemoryStore {
 
 /// The rows, with two indexes, so that no call looks at all of them.
 struct Rows {
-    by_key: HashMap<StoreKey, Stored>,
+    by_key: BTreeMap<StoreKey, Stored>,
     by_end: BTreeSet<(OffsetDateTime, StoreKey)>,
     /// Only rows that have an owner.
     by_owner: BTreeSet<(OwnerTag, StoreKey)>,
@@ -48,9 +49,9 @@ const OVERHEAD: usize = 2
         + size_of::<(OffsetDateTime, StoreKey)>()
         + size_of::<(OwnerTag, StoreKey)>());
 
-/// The maximum number of rows that one call prunes.
-const PRUNE_BATCH: usize = 500;
-/// The maximum number of rows that one call deletes for an owner.
+/// The maximum number of rows that one call prunes or scans.
+const BATCH: usize = 500;
+/// The maximum number of rows that one call lists or deletes for an owner.
 const OWNER_BATCH: usize = 1000;
 
 impl MemoryStore {
@@ -64,7 +65,7 @@ impl MemoryStore {
     #[must_use]
     pub fn with_limit(bytes: usize) -> Self {
         let rows = Rows {
-            by_key: HashMap::new(),
+            by_key: BTreeMap::new(),
             by_end: BTreeSet::new(),
             by_owner: BTreeSet::new(),
             held: 0,
@@ -119,10 +120,12 @@ impl Rows {
         Some(stored)
     }
 
-    fn first_of(&self, owner: OwnerTag) -> Option<StoreKey> {
+    fn keys_of(&self, owner: &[OwnerTag]) -> impl Iterator<Item = StoreKey> {
         let [least, most] = [[0; 16], [255; 16]].map(StoreKey::new);
-        let mut theirs = self.by_owner.range((owner, least)..=(owner, most));
-        theirs.next().map(|&(_, key)| key)
+        owner.iter().flat_map(move |&tag| {
+            let theirs = self.by_owner.range((tag, least)..=(tag, most));
+            theirs.map(|&(_, key)| key)
+        })
     }
 }
 
@@ -190,34 +193,59 @@ impl Store for MemoryStore {
         Ok(self.lock().remove(&key).is_some())
     }
 
-    async fn delete_owner(&self, owner: &[OwnerTag]) -> Result<u64, StoreError> {
+    async fn list_owner(&self, owner: &[OwnerTag]) -> Result<Vec<(StoreKey, Stored)>, StoreError> {
+        let rows = self.lock();
+        let keys = rows.keys_of(owner).take(OWNER_BATCH);
+        Ok(keys.map(|key| (key, rows.by_key[&key].clone())).collect())
+    }
+
+    async fn delete_owner(
+        &self,
+        owner: &[OwnerTag],
+        except: &[StoreKey],
+    ) -> Result<u64, StoreError> {
         let mut rows = self.lock();
-        let mut count = 0;
-        for &tag in owner {
-            while let Some(key) = rows.first_of(tag) {
-                if count == OWNER_BATCH {
-                    return Ok(count as u64);
-                }
-                rows.remove(&key);
-                count += 1;
-            }
+        let keys = rows.keys_of(owner).filter(|key| !except.contains(key));
+        let keys: Vec<_> = keys.take(OWNER_BATCH).collect();
+        for key in &keys {
+            rows.remove(key);
         }
-        Ok(count as u64)
+        Ok(keys.len() as u64)
     }
 }
 
 impl Operate for MemoryStore {
-    async fn prune(&self, now: OffsetDateTime) -> Result<u64, StoreError> {
+    async fn prune(&self, now: OffsetDateTime, _: Option<Cursor>) -> Result<Pruned, StoreError> {
         let mut rows = self.lock();
-        let pruned = (0..PRUNE_BATCH).take_while(|_| rows.prune_first(now));
-        Ok(pruned.count() as u64)
+        let deleted = (0..BATCH).take_while(|_| rows.prune_first(now)).count();
+        Ok(Pruned {
+            deleted: deleted as u64,
+            next: (deleted == BATCH).then(|| Cursor::new([])),
+        })
     }
 
     async fn statistics(&self, now: OffsetDateTime) -> Result<Statistics, StoreError> {
         let rows = self.lock();
-        let live = rows.by_key.values().filter(|row| row.expires > now);
-        let live = live.count() as u64;
-        Ok(Statistics::new(live, rows.by_key.len() as u64 - live))
+        let ended = rows.by_end.iter().take_while(|(end, _)| *end <= now);
+        let ended = ended.count() as u64;
+        Ok(Statistics::exact(rows.by_key.len() as u64 - ended, ended))
+    }
+
+    async fn count(&self, now: OffsetDateTime) -> Result<Statistics, StoreError> {
+        self.statistics(now).await
+    }
+
+    async fn scan(&self, from: Option<Cursor>) -> Result<Scanned, StoreError> {
+        let after = from.and_then(|from| from.as_bytes().try_into().ok());
+        let after = after.map_or(Bound::Unbounded, |key| Bound::Excluded(StoreKey::new(key)));
+        let rows = self.lock();
+        let sessions = rows.by_key.range((after, Bound::Unbounded)).take(BATCH);
+        let sessions: Vec<_> = sessions.map(|(key, row)| (*key, row.clone())).collect();
+        let last = sessions.last().filter(|_| sessions.len() == BATCH);
+        Ok(Scanned {
+            next: last.map(|(key, _)| Cursor::new(*key.as_bytes())),
+            sessions,
+        })
     }
 }
 
@@ -350,11 +378,11 @@ mod tests {
                     2 | 3 => drop(now(store.save(key(n), Version::new(number ^ 1), &row, None))),
                     4 => drop(now(store.touch(key(n), version, expires))),
                     5 => drop(now(store.delete(key(n)))),
-                    _ if len < 8 => drop(now(store.prune(OffsetDateTime::now_utc()))),
+                    _ if len < 8 => drop(now(store.prune(OffsetDateTime::now_utc(), None))),
                     _ => {
                         let is_other = |row: &&Stored| row.owner != Some(tag);
                         let others = store.lock().by_key.values().filter(is_other).count();
-                        now(store.delete_owner(&[tag])).expect("a store");
+                        now(store.delete_owner(&[tag], &[])).expect("a store");
                         assert_eq!(store.lock().by_key.len(), others);
                     }
                 }

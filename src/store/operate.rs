@@ -1,21 +1,110 @@
-use std::future::Future;
+use std::{fmt, future::Future, time::Duration};
 
 use time::OffsetDateTime;
 
-use super::{contract::Store, error::StoreError};
+use super::{
+    contract::{Store, StoreKey, Stored},
+    error::StoreError,
+};
 
 /// The operations of a store that operators use.
 pub trait Operate: Store {
-    /// Deletes up to a few hundred sessions that expired before `now`, in one short statement, and
-    /// returns how many. If it returns 0, none are left. Stores that expire sessions themselves,
-    /// such as Redis, return 0.
-    fn prune(&self, now: OffsetDateTime) -> impl Future<Output = Result<u64, StoreError>> + Send;
+    /// Creates the tables that the store needs, if they do not exist, and adds missing columns. Call
+    /// it at start-up. Several instances may call it at the same time.
+    ///
+    /// A store without a schema, such as Redis, does nothing.
+    fn create_schema(&self) -> impl Future<Output = Result<(), StoreError>> + Send {
+        async { Ok(()) }
+    }
 
-    /// Counts the sessions.
+    /// Deletes sessions that expired before `now` from one part of the store, in one short
+    /// statement. Begin with no cursor, and go on with that of [`Pruned::next`] until it is `None`.
+    ///
+    /// Several instances may do this at the same time. Stores that delete expired sessions
+    /// themselves, such as Redis, do nothing.
+    fn prune(
+        &self,
+        now: OffsetDateTime,
+        from: Option<Cursor>,
+    ) -> impl Future<Output = Result<Pruned, StoreError>> + Send;
+
+    /// Whether this instance is to prune the store now. All instances may ask at this interval:
+    /// in each interval, one of them is told `true`.
+    ///
+    /// [`prune_every`](super::prune_every) asks. By default, each instance is told `true`.
+    fn begin_sweep(
+        &self,
+        now: OffsetDateTime,
+        interval: Duration,
+    ) -> impl Future<Output = Result<bool, StoreError>> + Send {
+        let _ = (now, interval);
+        async { Ok(true) }
+    }
+
+    /// The number of sessions as far as the store knows it without reading all of them.
     fn statistics(
         &self,
         now: OffsetDateTime,
     ) -> impl Future<Output = Result<Statistics, StoreError>> + Send;
+
+    /// Counts the sessions. This can take seconds on a large store.
+    fn count(
+        &self,
+        now: OffsetDateTime,
+    ) -> impl Future<Output = Result<Statistics, StoreError>> + Send;
+
+    /// Returns some hundred sessions, and where to go on. Begin with no cursor, and go on with that
+    /// of [`Scanned::next`] until it is `None`.
+    ///
+    /// A session that exists from the first call to the last is returned. One that is created,
+    /// changed or deleted in the meantime may be returned or not. In Redis, a session may be
+    /// returned twice.
+    fn scan(
+        &self,
+        from: Option<Cursor>,
+    ) -> impl Future<Output = Result<Scanned, StoreError>> + Send;
+}
+
+/// A position in a store. Its bytes have a meaning only to the store that returned it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Cursor(Vec<u8>);
+
+impl Cursor {
+    /// A cursor with these bytes, for implementations of stores.
+    #[must_use]
+    pub fn new(bytes: impl Into<Vec<u8>>) -> Self {
+        Self(bytes.into())
+    }
+
+    /// Its bytes.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Cursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Cursor(..)")
+    }
+}
+
+/// The result of [`Operate::prune`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pruned {
+    /// The number of deleted sessions.
+    pub deleted: u64,
+    /// Where to go on. `None`: there is no other part.
+    pub next: Option<Cursor>,
+}
+
+/// The result of [`Operate::scan`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Scanned {
+    /// The sessions with their keys, also those that have expired.
+    pub sessions: Vec<(StoreKey, Stored)>,
+    /// Where to go on. `None`: there are no more.
+    pub next: Option<Cursor>,
 }
 
 /// The contents of a store, for a chart or an alert.
@@ -26,12 +115,27 @@ pub struct Statistics {
     pub live: u64,
     /// Sessions that have expired and were not pruned yet.
     pub expired: u64,
+    /// Whether these are counts. Otherwise they are estimates.
+    pub exact: bool,
 }
 
 impl Statistics {
-    /// Statistics with these numbers, for implementations of stores.
+    /// Statistics with these counts, for implementations of stores.
     #[must_use]
-    pub fn new(live: u64, expired: u64) -> Self {
-        Self { live, expired }
+    pub fn exact(live: u64, expired: u64) -> Self {
+        Self {
+            live,
+            expired,
+            exact: true,
+        }
+    }
+
+    /// Statistics with these estimates, for implementations of stores.
+    #[must_use]
+    pub fn estimated(live: u64, expired: u64) -> Self {
+        Self {
+            exact: false,
+            ..Self::exact(live, expired)
+        }
     }
 }

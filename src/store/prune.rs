@@ -1,14 +1,25 @@
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use time::OffsetDateTime;
+use tokio::time::sleep;
 
-use super::operate::Operate;
+use super::{
+    error::StoreError,
+    operate::{Cursor, Operate, Pruned},
+};
 use crate::event::Event;
 
-/// Prunes a store at this interval and never returns. Spawn it as a task.
+/// The pause between two statements.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// The shortest and the longest pause after an error. It doubles each time.
+const AFTER_ERROR: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(30)];
+
+/// Deletes expired sessions at this interval and never returns. Spawn it as a task.
 ///
-/// Errors are events and do not stop it. It pauses between its short statements, so that requests
-/// do not have to wait.
+/// All instances of an app may do this. In SQL stores, one of them works in each interval. Each
+/// statement is short, and there are pauses between them, so that requests do not have to wait.
+/// After an error, which is an event, the work goes on a little later.
 ///
 /// ```no_run
 /// # async fn start() -> Result<(), Box<dyn std::error::Error>> {
@@ -20,29 +31,60 @@ use crate::event::Event;
 /// # Ok(()) }
 /// ```
 pub async fn prune_every(interval: Duration, store: impl Operate) {
-    /// The pause between two statements that each deleted something.
-    const PAUSE: Duration = Duration::from_millis(20);
+    let mut errors = Errors::default();
     loop {
-        let mut pruned = 0;
-        loop {
-            match store.prune(OffsetDateTime::now_utc()).await {
-                Ok(0) => break,
-                Ok(count) => pruned += count,
-                Err(error) => {
-                    Event::StoreFailed {
-                        call: "prune",
-                        kind: error.kind().name(),
-                        error: &error,
-                    }
-                    .emit();
+        match store.begin_sweep(OffsetDateTime::now_utc(), interval).await {
+            Ok(begins) => {
+                if begins {
+                    sweep(&store, interval, &mut errors).await;
+                }
+                sleep(interval).await;
+            }
+            Err(error) => errors.pause(&error, interval).await,
+        }
+    }
+}
+
+/// Prunes all parts of a store. Gives up after `most`, since another instance begins then.
+async fn sweep(store: &impl Operate, most: Duration, errors: &mut Errors) {
+    let (start, mut count, mut from) = (Instant::now(), 0, None::<Cursor>);
+    loop {
+        match store.prune(OffsetDateTime::now_utc(), from.clone()).await {
+            Ok(Pruned { deleted, next }) => {
+                errors.row = 0;
+                count += deleted;
+                from = next;
+                if from.is_none() {
                     break;
                 }
+                sleep(PAUSE).await;
             }
-            tokio::time::sleep(PAUSE).await;
+            Err(_) if start.elapsed() > most => break,
+            Err(error) => errors.pause(&error, most).await,
         }
-        if pruned > 0 {
-            Event::Pruned { count: pruned }.emit();
+    }
+    if count > 0 {
+        Event::Pruned { count }.emit();
+    }
+}
+
+/// The errors without a success in between.
+#[derive(Default)]
+struct Errors {
+    row: u32,
+}
+
+impl Errors {
+    /// Waits before the next try, at most for `most`.
+    async fn pause(&mut self, error: &StoreError, most: Duration) {
+        Event::StoreFailed {
+            call: "prune",
+            kind: error.kind().name(),
+            error,
         }
-        tokio::time::sleep(interval).await;
+        .emit();
+        let pause = AFTER_ERROR[0] * 2_u32.pow(self.row.min(6));
+        self.row += 1;
+        sleep(pause.min(AFTER_ERROR[1]).min(most)).await;
     }
 }

@@ -227,7 +227,7 @@ fn apply(store: &MemoryStore, call: &Call) -> Result<Answer, StoreErrorKind> {
             .now_or_never()
             .map(|it| it.map(Answer::Deleted)),
         Call::DeleteOwner(tags) => {
-            let deleted = store.delete_owner(tags).now_or_never();
+            let deleted = store.delete_owner(tags, &[]).now_or_never();
             deleted.map(|it| it.map(Answer::OwnerDeleted))
         }
     };
@@ -282,7 +282,11 @@ impl Store for Gate {
         pass!(self, Call::Delete(key), Answer::Deleted)
     }
 
-    async fn delete_owner(&self, owner: &[OwnerTag]) -> Result<u64, StoreError> {
+    async fn list_owner(&self, _: &[OwnerTag]) -> Result<Vec<(StoreKey, Stored)>, StoreError> {
+        unreachable!("no request lists sessions")
+    }
+
+    async fn delete_owner(&self, owner: &[OwnerTag], _: &[StoreKey]) -> Result<u64, StoreError> {
         pass!(
             self,
             Call::DeleteOwner(owner.to_vec()),

@@ -10,7 +10,7 @@ use std::{
 
 use time::OffsetDateTime;
 
-use super::{create, delete_owner, key, later, load, row, save};
+use super::{create, delete_owner, delete_owner_except, key, later, load, row, save};
 use crate::store::contract::{OwnerTag, Row, Saving, Store, StoreKey, Stored};
 
 const NONE_LEFT: &str = "`delete_owner` returns 0 only if no session of this owner is left";
@@ -77,7 +77,15 @@ pub(super) async fn deletes_an_owner<S: Store>(store: &S, other: &S) {
         0,
         "`delete_owner` without a tag deletes nothing"
     );
-    let count = delete_owner(other, &[ada, old]).await;
+    lists_an_owner(other, &rows.each_ref().map(|(key, _)| *key), [ada, old]).await;
+    // two sessions stay, one of them of another owner
+    let except = [rows[1].0, rows[2].0];
+    let spared = delete_owner_except(other, &[ada, old], &except).await;
+    assert!(
+        load(store, rows[1].0).await.is_some(),
+        "`delete_owner` does not delete the sessions under the keys `except`"
+    );
+    let count = spared + delete_owner(other, &[ada, old]).await;
     assert_eq!(
         count, 5,
         "`delete_owner` counts the sessions with any of the tags, as last set by `create` or `save`"
@@ -101,6 +109,32 @@ pub(super) async fn deletes_an_owner<S: Store>(store: &S, other: &S) {
         delete_owner(store, &[bob]).await,
         0,
         "a deleted session has no owner"
+    );
+}
+
+/// The sessions 0, 1, 5, 6 and 7 are theirs.
+async fn lists_an_owner<S: Store>(store: &S, keys: &[StoreKey], tags: [OwnerTag; 2]) {
+    let listed = store.list_owner(&tags).await.expect("list_owner");
+    let mut numbers = Vec::new();
+    for (key, stored) in listed {
+        let there = load(store, key).await;
+        assert_eq!(
+            there.as_ref(),
+            Some(&stored),
+            "`list_owner` returns the same as `load`"
+        );
+        numbers.extend(keys.iter().position(|known| *known == key));
+    }
+    numbers.sort_unstable();
+    assert_eq!(
+        numbers,
+        [0, 1, 5, 6, 7],
+        "`list_owner` returns the sessions with any of the tags, each once"
+    );
+    let none = store.list_owner(&[]).await.expect("list_owner");
+    assert!(
+        none.is_empty(),
+        "`list_owner` without a tag returns nothing"
     );
 }
 

@@ -82,7 +82,7 @@ pub(super) async fn survives_dropped_calls<S: Store>(store: &Arc<S>) {
             .await;
         point.run(store.touch(key, version, later())).await;
         point.run(store.delete(gone)).await;
-        point.run(store.delete_owner(&[STRANGER])).await;
+        point.run(store.delete_owner(&[STRANGER], &[])).await;
         // a dropped call may still be running, and takes effect or not
         let after = [0, round];
         version = loop {

@@ -1,25 +1,27 @@
 mod call;
 mod dial;
 mod fault;
-mod link;
 mod row;
 mod scripts;
 
 use std::{fmt, sync::Arc};
 
-use redis::{Value, aio::ConnectionLike};
+use redis::{
+    Script, ScriptInvocation, Value,
+    aio::{ConnectionLike, MultiplexedConnection},
+};
 use time::OffsetDateTime;
 
 use self::{
     call::{Call, Given, number, unexpected},
     dial::Dialer,
-    link::Link,
-    row::{End, hex},
+    row::{End, hex, unhex},
 };
 use super::{
     contract::{Creation, OwnerTag, Row, Saving, Store, StoreKey, Stored, Version},
     error::{StoreError, StoreErrorKind},
-    operate::{Operate, Statistics},
+    link::Link,
+    operate::{Cursor, Operate, Pruned, Scanned, Statistics},
 };
 use crate::event::Event;
 
@@ -62,9 +64,12 @@ pub struct RedisStore {
 /// The maximum number of entries of an owner's indexes that one script looks at.
 const OWNER_BATCH: u64 = 1000;
 
+/// The number of keys that one step of a scan looks at.
+const SCANNED: u64 = 1000;
+
 #[derive(Clone)]
 enum Source {
-    Link(Arc<Link>),
+    Link(Arc<Link<MultiplexedConnection>>),
     Given(Arc<dyn Given>),
 }
 
@@ -230,12 +235,23 @@ impl Store for RedisStore {
         Ok(number(call.end(reply)?)? > 0)
     }
 
-    async fn delete_owner(&self, owner: &[OwnerTag]) -> Result<u64, StoreError> {
-        let mut delete = scripts::DELETE_OWNER.arg(&*self.prefix);
-        delete.arg(OWNER_BATCH);
-        for tag in owner {
-            delete.key(self.key(&format!("owner:{}", hex(tag.as_bytes()))));
-            delete.arg(&tag.as_bytes()[..]);
+    async fn list_owner(&self, owner: &[OwnerTag]) -> Result<Vec<(StoreKey, Stored)>, StoreError> {
+        let mut call = self.call().await?;
+        let list = self.of_owner(&scripts::LIST_OWNER, owner);
+        let reply = list.invoke_async(&mut call).await;
+        let found: Vec<(String, Vec<u8>)> =
+            redis::from_redis_value(call.end(reply)?).map_err(|_| unexpected())?;
+        found.into_iter().filter_map(decoded).collect()
+    }
+
+    async fn delete_owner(
+        &self,
+        owner: &[OwnerTag],
+        except: &[StoreKey],
+    ) -> Result<u64, StoreError> {
+        let mut delete = self.of_owner(&scripts::DELETE_OWNER, owner);
+        for key in except {
+            delete.arg(hex(key.as_bytes()));
         }
         loop {
             let mut call = self.call().await?;
@@ -251,34 +267,82 @@ impl Store for RedisStore {
 }
 
 impl Operate for RedisStore {
-    /// Returns 0, because Redis deletes ended sessions by itself.
-    async fn prune(&self, _: OffsetDateTime) -> Result<u64, StoreError> {
-        Ok(0)
+    /// Does nothing, because Redis deletes ended sessions by itself.
+    async fn prune(&self, _: OffsetDateTime, _: Option<Cursor>) -> Result<Pruned, StoreError> {
+        Ok(Pruned::default())
+    }
+
+    /// The number of keys in the database, which includes those of owners and of other apps.
+    async fn statistics(&self, _: OffsetDateTime) -> Result<Statistics, StoreError> {
+        let mut call = self.call().await?;
+        let reply = redis::cmd("DBSIZE").query_async(&mut call).await;
+        Ok(Statistics::estimated(number(call.end(reply)?)?, 0))
     }
 
     /// Scans all keys of the database in small steps. Changes during the scan make the result
     /// inexact.
-    async fn statistics(&self, _: OffsetDateTime) -> Result<Statistics, StoreError> {
-        let pattern = format!("{}{}", literal(&self.prefix), "[0-9a-f]".repeat(32));
+    async fn count(&self, _: OffsetDateTime) -> Result<Statistics, StoreError> {
         let (mut cursor, mut live) = (0, 0);
         loop {
-            let mut call = self.call().await?;
-            let mut scan = redis::cmd("SCAN");
-            scan.arg(cursor)
-                .arg("MATCH")
-                .arg(&pattern)
-                .arg("COUNT")
-                .arg(1000);
-            let reply = scan.query_async(&mut call).await;
-            let (next, keys): (u64, Vec<Value>) =
-                redis::from_redis_value(call.end(reply)?).map_err(|_| unexpected())?;
+            let (next, keys) = self.keys_after(cursor).await?;
             live += keys.len() as u64;
             if next == 0 {
-                return Ok(Statistics::new(live, 0));
+                return Ok(Statistics::exact(live, 0));
             }
             cursor = next;
         }
     }
+
+    async fn scan(&self, from: Option<Cursor>) -> Result<Scanned, StoreError> {
+        let from = from.and_then(|from| from.as_bytes().try_into().ok());
+        let (next, keys) = self.keys_after(from.map_or(0, u64::from_be_bytes)).await?;
+        let mut sessions = Vec::new();
+        if !keys.is_empty() {
+            let mut call = self.call().await?;
+            let reply = redis::cmd("MGET").arg(&keys).query_async(&mut call).await;
+            let values: Vec<Option<Vec<u8>>> =
+                redis::from_redis_value(call.end(reply)?).map_err(|_| unexpected())?;
+            let found = keys.into_iter().zip(values);
+            let found = found.filter_map(|(key, value)| {
+                decoded((key.strip_prefix(&*self.prefix)?.to_owned(), value?))
+            });
+            sessions = found.collect::<Result<_, _>>()?;
+        }
+        Ok(Scanned {
+            sessions,
+            next: (next != 0).then(|| Cursor::new(next.to_be_bytes())),
+        })
+    }
+}
+
+impl RedisStore {
+    /// A script for the indexes of an owner.
+    fn of_owner<'a>(&self, script: &'a Script, owner: &[OwnerTag]) -> ScriptInvocation<'a> {
+        let mut invocation = script.arg(OWNER_BATCH);
+        invocation.arg(&*self.prefix);
+        for tag in owner {
+            invocation.key(self.key(&format!("owner:{}", hex(tag.as_bytes()))));
+            invocation.arg(&tag.as_bytes()[..]);
+        }
+        invocation
+    }
+
+    /// One step of a scan of all sessions: the next cursor, and keys.
+    async fn keys_after(&self, cursor: u64) -> Result<(u64, Vec<String>), StoreError> {
+        let pattern = format!("{}{}", literal(&self.prefix), "[0-9a-f]".repeat(32));
+        let mut scan = redis::cmd("SCAN");
+        scan.arg(cursor).arg("MATCH").arg(pattern);
+        scan.arg("COUNT").arg(SCANNED);
+        let mut call = self.call().await?;
+        let reply = scan.query_async(&mut call).await;
+        redis::from_redis_value(call.end(reply)?).map_err(|_| unexpected())
+    }
+}
+
+/// A session that the server returned with its key in hex. `None`: the key is none of ours.
+fn decoded((key, value): (String, Vec<u8>)) -> Option<Result<(StoreKey, Stored), StoreError>> {
+    let key = StoreKey::new(unhex(&key)?);
+    Some(row::decode(value).map(|stored| (key, stored)))
 }
 
 impl fmt::Debug for RedisStore {

@@ -96,6 +96,12 @@ pub(super) fn hex(bytes: &[u8; 16]) -> String {
         .collect()
 }
 
+pub(super) fn unhex(digits: &str) -> Option<[u8; 16]> {
+    let is_hex = digits.len() == 32 && digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+    let number = u128::from_str_radix(digits, 16).ok()?;
+    is_hex.then(|| number.to_be_bytes())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -94,21 +94,48 @@ return redis.call('DEL', KEYS[1])
     )
 });
 
-/// `KEYS`: the indexes of the owner's tags. `ARGV`: 1 the prefix, 2 the number of entries to look
-/// at, then the tags. Returns the number of deleted sessions, and 1 if there may be more entries.
+/// `KEYS`: the indexes of the owner's tags. `ARGV`: 1 the maximum number of sessions, 2 the prefix,
+/// then the tags. Returns keys and values in turn, those that end last first.
+pub(super) static LIST_OWNER: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        r"
+local found, left = {}, tonumber(ARGV[1])
+for i, index in ipairs(KEYS) do
+  for _, member in ipairs(redis.call('ZREVRANGE', index, 0, left - 1)) do
+    local value = redis.call('GET', ARGV[2] .. member)
+    if value and value:sub(17, 32) == ARGV[2 + i] then
+      found[#found + 1] = member
+      found[#found + 1] = value
+      left = left - 1
+    end
+  end
+  if left == 0 then break end
+end
+return found
+",
+    )
+});
+
+/// `KEYS`: the indexes of the owner's tags. `ARGV`: 1 the number of entries to look at, 2 the
+/// prefix, then the tags, then the keys of the sessions that stay. Returns the number of deleted
+/// sessions, and 1 if there may be more entries.
 ///
 /// The entries are removed from the index, also those of sessions that Redis has expired.
 pub(super) static DELETE_OWNER: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         r"
-local count, left = 0, tonumber(ARGV[2])
+local stays = {}
+for i = 3 + #KEYS, #ARGV do stays[ARGV[i]] = true end
+local count, left = 0, tonumber(ARGV[1])
 for i, index in ipairs(KEYS) do
   local members = redis.call('ZRANGE', index, 0, left - 1)
   for _, member in ipairs(members) do
-    local key = ARGV[1] .. member
-    if redis.call('GETRANGE', key, 16, 31) == ARGV[2 + i] then count = count + redis.call('DEL', key) end
+    if not stays[member] then
+      local key = ARGV[2] .. member
+      if redis.call('GETRANGE', key, 16, 31) == ARGV[2 + i] then count = count + redis.call('DEL', key) end
+      redis.call('ZREM', index, member)
+    end
   end
-  if #members > 0 then redis.call('ZREMRANGEBYRANK', index, 0, #members - 1) end
   left = left - #members
   if left == 0 then return {count, 1} end
 end

@@ -7,7 +7,7 @@ use std::{
 
 use sqlx::error::DatabaseError;
 
-use super::failure;
+use super::fault::failure;
 use crate::store::error::{StoreError, StoreErrorKind};
 
 /// How long a statement is retried while another process writes.

@@ -11,8 +11,9 @@ use tokio::{sync::Semaphore, task::yield_now, time::timeout};
 use tower_sealed_session::{
     OffsetDateTime,
     store::{
-        Creation, MemoryStore, Operate, OwnerTag, Row, Saving, SqliteStore, Statistics, Store,
-        StoreError, StoreErrorKind, StoreKey, Stored, Version, conformance,
+        Creation, Cursor, MemoryStore, Operate, OwnerTag, Pruned, Row, Saving, Scanned,
+        SqliteStore, Statistics, Store, StoreError, StoreErrorKind, StoreKey, Stored, Version,
+        conformance,
     },
 };
 
@@ -80,8 +81,12 @@ enum Fault {
     DeleteOwnerGoesTagByTag,
     DeleteOwnerIgnoresOtherTags,
     DeleteOwnerReportsAFullBatchAsNone,
+    DeleteOwnerSparesNothing,
+    ListOwnerIgnoresOtherTags,
     PruneDeletesEverything,
     PruneDeletesNothing,
+    NobodyPrunes,
+    ScanEndsEarly,
 }
 
 #[derive(Clone)]
@@ -277,11 +282,26 @@ impl Store for Faulty {
         Ok(self.rows.delete(key).await? || self.has(Fault::DeleteAlwaysReportsSuccess))
     }
 
-    async fn delete_owner(&self, owner: &[OwnerTag]) -> Result<u64, StoreError> {
+    async fn list_owner(&self, owner: &[OwnerTag]) -> Result<Vec<(StoreKey, Stored)>, StoreError> {
+        match self.fault {
+            Fault::ListOwnerIgnoresOtherTags => {
+                self.rows.list_owner(&owner[..owner.len().min(1)]).await
+            }
+            _ => self.rows.list_owner(owner).await,
+        }
+    }
+
+    async fn delete_owner(
+        &self,
+        owner: &[OwnerTag],
+        except: &[StoreKey],
+    ) -> Result<u64, StoreError> {
         match self.fault {
             Fault::DeleteOwnerListsFirst => {
                 let mut listed = self.last.lock().expect("no panic").clone();
-                listed.retain(|_, row| row.owner.is_some_and(|tag| owner.contains(&tag)));
+                listed.retain(|key, row| {
+                    row.owner.is_some_and(|tag| owner.contains(&tag)) && !except.contains(key)
+                });
                 let mut count = 0;
                 for (key, row) in listed {
                     yield_now().await;
@@ -295,35 +315,53 @@ impl Store for Faulty {
             Fault::DeleteOwnerGoesTagByTag => {
                 let mut count = 0;
                 for &tag in owner {
-                    count += self.rows.delete_owner(&[tag]).await?;
+                    count += self.rows.delete_owner(&[tag], except).await?;
                     yield_now().await;
                 }
                 Ok(count)
             }
             Fault::DeleteOwnerIgnoresOtherTags => {
-                self.rows.delete_owner(&owner[..owner.len().min(1)]).await
+                let first = &owner[..owner.len().min(1)];
+                self.rows.delete_owner(first, except).await
             }
+            Fault::DeleteOwnerSparesNothing => self.rows.delete_owner(owner, &[]).await,
             Fault::DeleteOwnerReportsAFullBatchAsNone => {
-                let count = self.rows.delete_owner(owner).await?;
+                let count = self.rows.delete_owner(owner, except).await?;
                 Ok(if count == 1000 { 0 } else { count })
             }
-            _ => self.rows.delete_owner(owner).await,
+            _ => self.rows.delete_owner(owner, except).await,
         }
     }
 }
 
 impl Operate for Faulty {
-    async fn prune(&self, now: OffsetDateTime) -> Result<u64, StoreError> {
+    async fn prune(&self, now: OffsetDateTime, from: Option<Cursor>) -> Result<Pruned, StoreError> {
         let year = Duration::from_secs(9_999_999);
         match self.fault {
-            Fault::PruneDeletesEverything => self.rows.prune(now + year).await,
-            Fault::PruneDeletesNothing => Ok(0),
-            _ => self.rows.prune(now).await,
+            Fault::PruneDeletesEverything => self.rows.prune(now + year, from).await,
+            Fault::PruneDeletesNothing => Ok(Pruned::default()),
+            _ => self.rows.prune(now, from).await,
         }
+    }
+
+    async fn begin_sweep(&self, _: OffsetDateTime, _: Duration) -> Result<bool, StoreError> {
+        Ok(!self.has(Fault::NobodyPrunes))
     }
 
     async fn statistics(&self, now: OffsetDateTime) -> Result<Statistics, StoreError> {
         self.rows.statistics(now).await
+    }
+
+    async fn count(&self, now: OffsetDateTime) -> Result<Statistics, StoreError> {
+        self.rows.count(now).await
+    }
+
+    async fn scan(&self, from: Option<Cursor>) -> Result<Scanned, StoreError> {
+        let mut scanned = self.rows.scan(from).await?;
+        if self.has(Fault::ScanEndsEarly) {
+            scanned.next = None;
+        }
+        Ok(scanned)
     }
 }
 
@@ -417,7 +455,17 @@ fn suite_detects_each_fault() {
             Fault::DeleteOwnerReportsAFullBatchAsNone,
             "`delete_owner` returns 0 only if no session of this owner is left",
         ),
+        (
+            Fault::DeleteOwnerSparesNothing,
+            "does not delete the sessions under the keys `except`",
+        ),
+        (
+            Fault::ListOwnerIgnoresOtherTags,
+            "`list_owner` returns the sessions with any of the tags",
+        ),
         (Fault::PruneDeletesNothing, "ended sessions are deleted"),
+        (Fault::NobodyPrunes, "one instance prunes in each interval"),
+        (Fault::ScanEndsEarly, "`scan` returns all sessions"),
         (
             Fault::PruneDeletesEverything,
             "`prune` deletes only sessions that have ended",
@@ -431,9 +479,10 @@ fn suite_detects_each_fault() {
                     _ => shared.clone(),
                 };
                 match fault {
-                    Fault::PruneDeletesEverything | Fault::PruneDeletesNothing => {
-                        conformance::check_operate(open).await
-                    }
+                    Fault::PruneDeletesEverything
+                    | Fault::PruneDeletesNothing
+                    | Fault::NobodyPrunes
+                    | Fault::ScanEndsEarly => conformance::check_operate(open).await,
                     _ => conformance::check(open).await,
                 }
             };

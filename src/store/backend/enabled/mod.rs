@@ -1,7 +1,7 @@
 mod touches;
 mod turns;
 
-use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use time::OffsetDateTime;
 use tokio::{
@@ -14,6 +14,7 @@ use self::{touches::Touches, turns::Turns};
 use crate::{
     event::Event,
     store::{
+        any::DynStore,
         contract::{Creation, OwnerTag, Row, Saving, Store, StoreKey, Stored, Version},
         error::{StoreError, StoreErrorKind},
     },
@@ -22,60 +23,10 @@ use crate::{
 /// How long a call may take by default.
 const TIMEOUT: Duration = Duration::from_millis(250);
 
-type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
-
-/// A [`Store`] of any type. Its futures are boxed here, and nowhere else.
-trait AnyStore: Send + Sync {
-    fn load(&self, key: StoreKey) -> Answer<'_, Option<Stored>>;
-    fn create<'a>(&'a self, key: StoreKey, row: &'a Row<'a>) -> Answer<'a, Creation>;
-    fn save<'a>(
-        &'a self,
-        key: StoreKey,
-        expected: Version,
-        row: &'a Row<'a>,
-        previous: Option<OwnerTag>,
-    ) -> Answer<'a, Saving>;
-    fn touch(&self, key: StoreKey, expected: Version, expires: OffsetDateTime) -> Answer<'_, bool>;
-    fn delete(&self, key: StoreKey) -> Answer<'_, bool>;
-    fn delete_owner<'a>(&'a self, owner: &'a [OwnerTag]) -> Answer<'a, u64>;
-}
-
-impl<S: Store> AnyStore for S {
-    fn load(&self, key: StoreKey) -> Answer<'_, Option<Stored>> {
-        Box::pin(Store::load(self, key))
-    }
-
-    fn create<'a>(&'a self, key: StoreKey, row: &'a Row<'a>) -> Answer<'a, Creation> {
-        Box::pin(Store::create(self, key, row))
-    }
-
-    fn save<'a>(
-        &'a self,
-        key: StoreKey,
-        expected: Version,
-        row: &'a Row<'a>,
-        previous: Option<OwnerTag>,
-    ) -> Answer<'a, Saving> {
-        Box::pin(Store::save(self, key, expected, row, previous))
-    }
-
-    fn touch(&self, key: StoreKey, expected: Version, expires: OffsetDateTime) -> Answer<'_, bool> {
-        Box::pin(Store::touch(self, key, expected, expires))
-    }
-
-    fn delete(&self, key: StoreKey) -> Answer<'_, bool> {
-        Box::pin(Store::delete(self, key))
-    }
-
-    fn delete_owner<'a>(&'a self, owner: &'a [OwnerTag]) -> Answer<'a, u64> {
-        Box::pin(Store::delete_owner(self, owner))
-    }
-}
-
 /// A store with a deadline for each call. In this process, each session has one writer at a time.
 #[derive(Clone)]
 pub(crate) struct Backend {
-    store: Arc<dyn AnyStore>,
+    store: Arc<dyn DynStore>,
     timeout: Duration,
     turns: Arc<Turns>,
     touches: Arc<Touches>,
@@ -198,12 +149,25 @@ impl Backend {
         call("delete", self.timeout, self.store.delete(key)).await
     }
 
-    /// Deletes all rows of an owner, batch by batch, and returns how many. Each batch may take as
-    /// long as a commit.
-    pub(crate) async fn delete_owner(&self, owner: &[OwnerTag]) -> Result<u64, StoreError> {
+    /// The rows of an owner, at most 1000. It may take as long as a commit.
+    pub(crate) async fn list_owner(
+        &self,
+        owner: &[OwnerTag],
+    ) -> Result<Vec<(StoreKey, Stored)>, StoreError> {
+        let listed = self.store.list_owner(owner);
+        call("list_owner", self.patience(), listed).await
+    }
+
+    /// Deletes the rows of an owner, except those under some keys, batch by batch, and returns how
+    /// many. Each batch may take as long as a commit.
+    pub(crate) async fn delete_owner(
+        &self,
+        owner: &[OwnerTag],
+        except: &[StoreKey],
+    ) -> Result<u64, StoreError> {
         let mut count = 0;
         loop {
-            let batch = self.store.delete_owner(owner);
+            let batch = self.store.delete_owner(owner, except);
             match call("delete_owner", self.patience(), batch).await? {
                 0 => return Ok(count),
                 deleted => count += deleted,
@@ -283,7 +247,15 @@ mod tests {
             self.fail().await
         }
 
-        async fn delete_owner(&self, owner: &[OwnerTag]) -> Result<u64, StoreError> {
+        async fn list_owner(&self, _: &[OwnerTag]) -> Result<Vec<(StoreKey, Stored)>, StoreError> {
+            self.fail().await
+        }
+
+        async fn delete_owner(
+            &self,
+            owner: &[OwnerTag],
+            _: &[StoreKey],
+        ) -> Result<u64, StoreError> {
             self.calls.fetch_add(1, Ordering::Relaxed);
             if owner.is_empty() {
                 sleep(Duration::from_millis(150)).await;
@@ -322,10 +294,10 @@ mod tests {
         backend.set_timeout(Duration::from_millis(100));
         store.batches.store(3, Ordering::Relaxed);
         let tags = [OwnerTag::new([1; 16])];
-        let deleted = backend.delete_owner(&tags).await;
+        let deleted = backend.delete_owner(&tags, &[]).await;
         assert_eq!(deleted.expect("a store"), 1500);
         assert_eq!(store.calls.load(Ordering::Relaxed), 4);
-        let slow = backend.delete_owner(&[]).await;
+        let slow = backend.delete_owner(&[], &[]).await;
         assert_eq!(slow.expect("within eight time-outs"), 0);
     }
 }

@@ -2,7 +2,11 @@ mod queries;
 
 use std::{fmt, path::Path, str::FromStr as _, time::Duration};
 
-use super::busy::{opening, patiently};
+use super::{
+    busy::{opening, patiently},
+    env::from_env,
+    fault::foreign_table,
+};
 use crate::store::error::{StoreError, StoreErrorKind};
 use sqlx::{
     Sqlite, SqlitePool,
@@ -47,7 +51,7 @@ const READERS: u32 = 4;
 
 impl SqliteStore {
     /// The SQL that creates the table, the indexes and the view if they do not exist.
-    pub const SCHEMA: &str = include_str!("../sqlite.sql");
+    pub const SCHEMA: &str = include_str!("schema.sql");
 
     /// Opens a file, such as `sqlite:sessions.db`, and creates it if it does not exist.
     ///
@@ -130,18 +134,7 @@ impl SqliteStore {
     ///
     /// The same as for [`connect`](Self::connect), and if the variable is not set.
     pub async fn from_env() -> Result<Self, StoreError> {
-        let Some(url) = std::env::var_os("SESSION_DB_URL").filter(|url| !url.is_empty()) else {
-            return Err(StoreError::new(StoreErrorKind::Config).message(
-                "SESSION_DB_URL is not set: set it to a file, such as `sqlite:sessions.db`",
-            ));
-        };
-        // a value that is not UTF-8 is not a valid URL either
-        let opened = Self::connect(url.to_str().unwrap_or_default()).await;
-        opened.map_err(|error| match error.kind() {
-            StoreErrorKind::Config => error
-                .message("invalid SESSION_DB_URL: set it to a file, such as `sqlite:sessions.db`"),
-            _ => error,
-        })
+        from_env("sqlite:sessions.db", Self::connect).await
     }
 
     /// Uses the app's own pool, and does not change its settings.
@@ -153,7 +146,7 @@ impl SqliteStore {
         }
     }
 
-    /// Creates the table, the indexes and the view if they do not exist.
+    /// Creates the tables, the indexes and the view if they do not exist, and adds missing columns.
     ///
     /// Several instances may call this at the same time.
     ///
@@ -163,13 +156,24 @@ impl SqliteStore {
     /// - [`StoreErrorKind::ReadOnly`] if the file is read-only.
     /// - Other kinds as for every call.
     pub async fn create_schema(&self) -> Result<(), StoreError> {
-        let make = || sqlx::raw_sql(Self::SCHEMA).execute(&self.writer);
-        if !self.has_table().await? {
-            patiently(make).await?;
+        let run = |sql: &'static str| patiently(move || sqlx::raw_sql(sql).execute(&self.writer));
+        if self.has_table().await? {
+            // another app's table is not changed
+            self.check().await?;
+            if !self.has_column("created_at").await? {
+                // the default of a column that is added must be a constant
+                let add = "alter table sessions add column created_at integer not null default 0";
+                match run(add).await {
+                    // another instance was faster
+                    Err(_) if self.has_column("created_at").await? => {}
+                    added => {
+                        added?;
+                    }
+                }
+            }
         }
-        // another app's table may lack the columns of the indexes
-        self.check().await?;
-        patiently(make).await.map(drop)
+        run(Self::SCHEMA).await?;
+        self.check().await
     }
 
     /// Runs a statement that changes rows, and returns the number of changed rows.
@@ -194,17 +198,22 @@ impl SqliteStore {
         Ok(count > 0)
     }
 
-    /// Checks that the table exists and has our columns.
-    async fn check(&self) -> Result<(), StoreError> {
-        let columns = "select id, user_id, encrypted_data, expires_at, created_at, version from sessions limit 0";
-        let checked = patiently(|| sqlx::query(columns).execute(&self.writer)).await;
-        checked.map(drop).map_err(|error| match error.kind() {
-            StoreErrorKind::Schema => error.message(
-                "the table `sessions` is missing or has other columns: call `create_schema()`; \
-                 if another app uses this table, give sessions their own file",
-            ),
-            _ => error,
+    async fn has_column(&self, name: &'static str) -> Result<bool, StoreError> {
+        let count: i64 = patiently(|| {
+            sqlx::query_scalar("select count(*) from pragma_table_info('sessions') where name = ?")
+                .bind(name)
+                .fetch_one(&self.writer)
         })
+        .await?;
+        Ok(count > 0)
+    }
+
+    /// Checks that the table has the columns that the statements use.
+    async fn check(&self) -> Result<(), StoreError> {
+        let columns =
+            "select id, user_id, encrypted_data, expires_at, version from sessions limit 0";
+        let checked = patiently(|| sqlx::query(columns).execute(&self.writer)).await;
+        checked.map(drop).map_err(foreign_table)
     }
 }
 

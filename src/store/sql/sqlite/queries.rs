@@ -1,14 +1,22 @@
-use sqlx::{AssertSqlSafe, query::Query};
+use std::time::Duration;
+
+use sqlx::AssertSqlSafe;
 use time::OffsetDateTime;
 
 use super::{
-    super::{BATCH, Columns, busy::patiently, id, millis, number, stored, tag},
+    super::{
+        busy::patiently,
+        row::{
+            BATCH, Columns, KeyedColumns, LISTED, SCANNED, cursor_of, id, key_of, keyed, millis,
+            number, places, stored, tag,
+        },
+    },
     SqliteStore,
 };
 use crate::store::{
     contract::{Creation, OwnerTag, Row, Saving, Store, StoreKey, Stored, Version},
     error::StoreError,
-    operate::{Operate, Statistics},
+    operate::{Cursor, Operate, Pruned, Scanned, Statistics},
 };
 
 impl Store for SqliteStore {
@@ -86,33 +94,88 @@ impl Store for SqliteStore {
         Ok(deleted.await? > 0)
     }
 
-    async fn delete_owner(&self, owner: &[OwnerTag]) -> Result<u64, StoreError> {
-        let tags = vec!["?"; owner.len()].join(", ");
+    async fn list_owner(&self, owner: &[OwnerTag]) -> Result<Vec<(StoreKey, Stored)>, StoreError> {
+        let select = format!(
+            "select id, version, encrypted_data, expires_at, user_id from sessions \
+             where user_id in ({}) limit ?",
+            places(owner.len())
+        );
+        let (select, pool) = (&select, &self.readers);
+        let rows: Vec<KeyedColumns> = patiently(move || {
+            let mut query = sqlx::query_as(AssertSqlSafe(select.clone()));
+            for tag in owner {
+                query = query.bind(&tag.as_bytes()[..]);
+            }
+            query.bind(LISTED).fetch_all(pool)
+        })
+        .await?;
+        Ok(rows.into_iter().filter_map(keyed).collect())
+    }
+
+    async fn delete_owner(
+        &self,
+        owner: &[OwnerTag],
+        except: &[StoreKey],
+    ) -> Result<u64, StoreError> {
         let delete = format!(
-            "delete from sessions where id in (select id from sessions where user_id in ({tags}) limit ?)",
+            "delete from sessions where id in ( \
+                 select id from sessions where user_id in ({}) and id not in ({}) limit ? \
+             )",
+            places(owner.len()),
+            places(except.len())
         );
         let delete = &delete;
         self.write(move || {
-            let delete = sqlx::query(AssertSqlSafe(delete.clone()));
-            let bind = |delete, tag: &'_ OwnerTag| Query::bind(delete, &tag.as_bytes()[..]);
-            owner.iter().fold(delete, bind).bind(BATCH)
+            let mut query = sqlx::query(AssertSqlSafe(delete.clone()));
+            for tag in owner {
+                query = query.bind(&tag.as_bytes()[..]);
+            }
+            for key in except {
+                query = query.bind(id(key));
+            }
+            query.bind(BATCH)
         })
         .await
     }
 }
 
 impl Operate for SqliteStore {
-    async fn prune(&self, now: OffsetDateTime) -> Result<u64, StoreError> {
+    async fn create_schema(&self) -> Result<(), StoreError> {
+        Self::create_schema(self).await
+    }
+
+    async fn prune(&self, now: OffsetDateTime, _: Option<Cursor>) -> Result<Pruned, StoreError> {
         let now = millis(now);
-        self.write(move || {
+        let deleted = self.write(move || {
             let delete = sqlx::query(
                 "delete from sessions where id in (select id from sessions where expires_at <= ? limit ?)",
             );
             delete.bind(now).bind(BATCH)
+        });
+        let deleted = deleted.await?;
+        Ok(Pruned {
+            deleted,
+            next: (deleted == BATCH.cast_unsigned()).then(|| Cursor::new([])),
         })
-        .await
     }
 
+    async fn begin_sweep(
+        &self,
+        now: OffsetDateTime,
+        interval: Duration,
+    ) -> Result<bool, StoreError> {
+        let (now, next) = (millis(now), millis(now + interval));
+        let begun = self.write(move || {
+            let begin = sqlx::query(
+                "insert into sessions_sweep values (1, ?2) on conflict (id) \
+                 do update set next = ?2 where not (next > ?1 and next <= ?2)",
+            );
+            begin.bind(now).bind(next)
+        });
+        Ok(begun.await? > 0)
+    }
+
+    /// Counts the rows. SQLite reads an index for that, not the data.
     async fn statistics(&self, now: OffsetDateTime) -> Result<Statistics, StoreError> {
         let (now, pool) = (millis(now), &self.readers);
         let (all, expired): (i64, i64) = patiently(move || {
@@ -121,9 +184,32 @@ impl Operate for SqliteStore {
                 .fetch_one(pool)
         })
         .await?;
-        Ok(Statistics::new(
+        Ok(Statistics::exact(
             (all - expired).cast_unsigned(),
             expired.cast_unsigned(),
         ))
+    }
+
+    async fn count(&self, now: OffsetDateTime) -> Result<Statistics, StoreError> {
+        self.statistics(now).await
+    }
+
+    async fn scan(&self, from: Option<Cursor>) -> Result<Scanned, StoreError> {
+        let (from, pool) = (key_of(from), &self.readers);
+        let from = &from;
+        let rows: Vec<KeyedColumns> = patiently(move || {
+            sqlx::query_as(
+                "select id, version, encrypted_data, expires_at, user_id from sessions \
+                 where id > ? order by id limit ?",
+            )
+            .bind(from)
+            .bind(SCANNED)
+            .fetch_all(pool)
+        })
+        .await?;
+        Ok(Scanned {
+            next: cursor_of(&rows),
+            sessions: rows.into_iter().filter_map(keyed).collect(),
+        })
     }
 }

@@ -1,5 +1,5 @@
 -- The schema of tower-sealed-session's store for SQLite. Running it again changes nothing.
--- Run it with `SqliteStore::create_schema`, or with: sqlite3 sessions.db < sqlite.sql
+-- Run it with `SqliteStore::create_schema`, or with: sqlite3 sessions.db < schema.sql
 
 create table if not exists sessions (
     id             blob    not null primary key, -- hash of the session's id, 16 bytes
@@ -12,6 +12,13 @@ create table if not exists sessions (
 
 create index if not exists sessions_user_id on sessions (user_id) where user_id is not null;
 create index if not exists sessions_expires_at on sessions (expires_at);
+
+-- One row: when expired sessions are deleted next, in milliseconds since 1970.
+create table if not exists sessions_sweep (
+    id   integer not null primary key check (id = 1),
+    next integer not null
+) strict;
+insert into sessions_sweep values (1, 0) on conflict do nothing;
 
 -- A readable view of the columns. The data itself cannot be read without a key.
 create view if not exists sessions_readable as
