@@ -7,11 +7,17 @@
 //! To use a database that has no store here, implement [`Store`], test it with the suite of the
 //! feature `conformance`, and pass it to [`SessionLayer::store`](crate::SessionLayer::store).
 
+#[cfg(feature = "store")]
+mod any;
 mod backend;
 #[cfg(feature = "conformance")]
 pub mod conformance;
+#[cfg(feature = "store")]
+mod connect;
 mod contract;
 mod error;
+#[cfg(feature = "_server")]
+mod link;
 #[cfg(feature = "memory")]
 mod memory;
 mod operate;
@@ -19,20 +25,24 @@ mod operate;
 mod prune;
 #[cfg(feature = "redis")]
 mod redis;
-#[cfg(feature = "sqlite")]
+#[cfg(feature = "_sql")]
 mod sql;
 
 pub(crate) use self::backend::{Backend, Deadline, Lane, Turn};
 #[cfg(feature = "memory")]
 pub use self::memory::MemoryStore;
-#[cfg(feature = "store")]
-pub use self::prune::prune_every;
 #[cfg(feature = "redis")]
 pub use self::redis::RedisStore;
-#[cfg(feature = "sqlite")]
-pub use self::sql::SqliteStore;
+#[cfg(feature = "_sql")]
+pub use self::sql::*;
+#[cfg(feature = "store")]
+pub use self::{
+    any::AnyStore,
+    connect::{connect, from_env},
+    prune::prune_every,
+};
 pub use self::{
     contract::{Creation, MAX_BYTES, OwnerTag, Row, Saving, Store, StoreKey, Stored, Version},
     error::{StoreError, StoreErrorKind},
-    operate::{Operate, Statistics},
+    operate::{Cursor, Operate, Pruned, Scanned, Statistics},
 };

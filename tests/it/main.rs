@@ -29,7 +29,14 @@ mod shared_cache;
 mod shop;
 mod sizes;
 mod starlette;
-#[cfg(all(feature = "conformance", feature = "memory", feature = "sqlite"))]
+#[cfg(all(
+    feature = "conformance",
+    feature = "memory",
+    feature = "mysql",
+    feature = "postgres",
+    feature = "redis",
+    feature = "sqlite"
+))]
 mod stores;
 mod support;
 mod tink;

@@ -53,6 +53,9 @@ fn features() -> String {
         ("store", cfg!(feature = "store")),
         ("memory", cfg!(feature = "memory")),
         ("sqlite", cfg!(feature = "sqlite")),
+        ("postgres", cfg!(feature = "postgres")),
+        ("mysql", cfg!(feature = "mysql")),
+        ("sql-tls", cfg!(feature = "sql-tls")),
         ("redis", cfg!(feature = "redis")),
         ("conformance", cfg!(feature = "conformance")),
     ];

@@ -8,6 +8,7 @@ use tower_sealed_session::{
 use super::{
     app,
     backend::{Backend, CreatedKeys, Wrapped, built, on_every_store},
+    sql_server::{Engine, SqlServer, durable},
 };
 use crate::support::{Events, NAME, Visitor, keys, on_a_clock};
 
@@ -117,7 +118,11 @@ fn assert_no_canary(files: &[u8], canaries: &[Vec<u8>]) {
 
 #[tokio::test]
 async fn store_files_contain_no_ids_owners_keys_or_values() {
-    for backend in [Backend::sqlite().await, Backend::redis().await] {
+    let sql = [Engine::Postgres, Engine::MariaDb]
+        .map(|engine| Backend::Server(SqlServer::start(engine, durable(engine))));
+    let files = [Backend::sqlite().await, Backend::redis().await];
+    for backend in sql.into_iter().chain(files) {
+        let backend = backend.with_schema().await;
         let app = app(built(SessionLayer::builder(keys())).store(backend.open().await));
         let sessions = built(SessionLayer::builder(keys())).store(backend.open().await);
         let mut visitor = Visitor::default();
@@ -143,7 +148,8 @@ async fn store_files_contain_no_ids_owners_keys_or_values() {
                     files.map(|file| std::fs::read(file.expect("a file").path()).expect("a file"));
                 files.flatten().collect()
             }
-            Backend::Memory(_) => unreachable!("it has no files"),
+            Backend::Server(server) => server.files(),
+            Backend::Memory(_) | Backend::Sql(..) => unreachable!("not used here"),
         };
         assert_no_canary(&files, &canaries);
     }

@@ -8,88 +8,24 @@ use std::sync::{
 use tower_sealed_session::{
     OffsetDateTime, SessionLayer, SessionLayerBuilder,
     store::{
-        Creation, MemoryStore, Operate, OwnerTag, Row, Saving, SqliteStore, Statistics, Store,
-        StoreError, StoreKey, Stored, Version,
+        self, AnyStore, Creation, MemoryStore, OwnerTag, Row, Saving, Store, StoreError, StoreKey,
+        Stored, Version,
     },
 };
 
-#[cfg(feature = "redis")]
 use super::redis_server::RedisServer;
+use super::sql_server::{self, Engine, SqlServer};
 use crate::processes::Folder;
-
-/// One of the stores, as opened by one instance.
-#[derive(Clone)]
-pub(super) enum AnyStore {
-    Memory(MemoryStore),
-    Sqlite(SqliteStore),
-    #[cfg(feature = "redis")]
-    Redis(tower_sealed_session::store::RedisStore),
-}
-
-macro_rules! each {
-    ($any:expr, $store:ident => $call:expr) => {
-        match $any {
-            AnyStore::Memory($store) => $call,
-            AnyStore::Sqlite($store) => $call,
-            #[cfg(feature = "redis")]
-            AnyStore::Redis($store) => $call,
-        }
-    };
-}
-
-impl Store for AnyStore {
-    async fn load(&self, key: StoreKey) -> Result<Option<Stored>, StoreError> {
-        each!(self, store => store.load(key).await)
-    }
-
-    async fn create(&self, key: StoreKey, row: &Row<'_>) -> Result<Creation, StoreError> {
-        each!(self, store => store.create(key, row).await)
-    }
-
-    async fn save(
-        &self,
-        key: StoreKey,
-        expected: Version,
-        row: &Row<'_>,
-        previous: Option<OwnerTag>,
-    ) -> Result<Saving, StoreError> {
-        each!(self, store => store.save(key, expected, row, previous).await)
-    }
-
-    async fn touch(
-        &self,
-        key: StoreKey,
-        expected: Version,
-        expires: OffsetDateTime,
-    ) -> Result<bool, StoreError> {
-        each!(self, store => store.touch(key, expected, expires).await)
-    }
-
-    async fn delete(&self, key: StoreKey) -> Result<bool, StoreError> {
-        each!(self, store => store.delete(key).await)
-    }
-
-    async fn delete_owner(&self, owner: &[OwnerTag]) -> Result<u64, StoreError> {
-        each!(self, store => store.delete_owner(owner).await)
-    }
-}
-
-impl Operate for AnyStore {
-    async fn prune(&self, now: OffsetDateTime) -> Result<u64, StoreError> {
-        each!(self, store => store.prune(now).await)
-    }
-
-    async fn statistics(&self, now: OffsetDateTime) -> Result<Statistics, StoreError> {
-        each!(self, store => store.statistics(now).await)
-    }
-}
 
 /// The resources of a store that instances can open.
 pub(super) enum Backend {
     Memory(MemoryStore),
     Sqlite(Folder),
-    #[cfg(feature = "redis")]
     Redis(RedisServer),
+    /// A database of the server that the tests share.
+    Sql(Engine, String),
+    /// The first database of a server.
+    Server(SqlServer),
 }
 
 impl Backend {
@@ -98,17 +34,29 @@ impl Backend {
     }
 
     pub(super) async fn sqlite() -> Self {
-        let backend = Self::Sqlite(Folder::new());
-        let AnyStore::Sqlite(store) = backend.open().await else {
-            unreachable!("it is SQLite")
-        };
-        store.create_schema().await.expect("a schema");
-        backend
+        Self::Sqlite(Folder::new()).with_schema().await
     }
 
-    #[cfg(feature = "redis")]
     pub(super) async fn redis() -> Self {
         Self::Redis(RedisServer::start(&[]))
+    }
+
+    pub(super) async fn postgres() -> Self {
+        Self::sql(Engine::Postgres).await
+    }
+
+    pub(super) async fn mariadb() -> Self {
+        Self::sql(Engine::MariaDb).await
+    }
+
+    pub(super) async fn sql(engine: Engine) -> Self {
+        let database = sql_server::shared(engine).database().await;
+        Self::Sql(engine, database).with_schema().await
+    }
+
+    pub(super) async fn with_schema(self) -> Self {
+        self.open().await.create_schema().await.expect("a schema");
+        self
     }
 
     /// The URL for other processes. They cannot share the memory store of this process.
@@ -116,24 +64,17 @@ impl Backend {
         match self {
             Self::Memory(_) => "memory:".to_owned(),
             Self::Sqlite(folder) => format!("sqlite:{}", folder.0.join("sessions.db").display()),
-            #[cfg(feature = "redis")]
             Self::Redis(server) => server.url(),
+            Self::Sql(engine, database) => sql_server::shared(*engine).url(database),
+            Self::Server(server) => server.url(server.first_database()),
         }
     }
 
     /// Opens the store for one more instance.
     pub(super) async fn open(&self) -> AnyStore {
         match self {
-            Self::Memory(store) => AnyStore::Memory(store.clone()),
-            Self::Sqlite(_) => {
-                AnyStore::Sqlite(SqliteStore::connect(&self.url()).await.expect("a file"))
-            }
-            #[cfg(feature = "redis")]
-            Self::Redis(_) => AnyStore::Redis(
-                tower_sealed_session::store::RedisStore::connect(&self.url())
-                    .await
-                    .expect("a server"),
-            ),
+            Self::Memory(store) => AnyStore::new(store.clone()),
+            _ => store::connect(&self.url()).await.expect("a store"),
         }
     }
 }
@@ -156,6 +97,7 @@ pub(super) enum Call {
     Touch,
     Delete,
     DeleteOwner,
+    ListOwner,
 }
 
 /// A store with an interceptor.
@@ -202,16 +144,26 @@ impl<S: Store, A: Intercept> Store for Wrapped<S, A> {
             .await
     }
 
-    async fn delete_owner(&self, owner: &[OwnerTag]) -> Result<u64, StoreError> {
+    async fn list_owner(&self, owner: &[OwnerTag]) -> Result<Vec<(StoreKey, Stored)>, StoreError> {
         self.1
-            .intercept(Call::DeleteOwner, None, self.0.delete_owner(owner))
+            .intercept(Call::ListOwner, None, self.0.list_owner(owner))
+            .await
+    }
+
+    async fn delete_owner(
+        &self,
+        owner: &[OwnerTag],
+        except: &[StoreKey],
+    ) -> Result<u64, StoreError> {
+        self.1
+            .intercept(Call::DeleteOwner, None, self.0.delete_owner(owner, except))
             .await
     }
 }
 
 /// Counts the calls of each method.
 #[derive(Clone, Default)]
-pub(super) struct Counts(Arc<[AtomicU64; 6]>);
+pub(super) struct Counts(Arc<[AtomicU64; 7]>);
 
 impl Counts {
     /// Returns and resets the counts of load, create, save, touch, delete and delete_owner.
@@ -275,10 +227,19 @@ macro_rules! on_every_store {
                 super::$claim(Backend::sqlite().await).await;
             }
 
-            #[cfg(feature = "redis")]
             #[tokio::test]
             async fn redis() {
                 super::$claim(Backend::redis().await).await;
+            }
+
+            #[tokio::test]
+            async fn postgres() {
+                super::$claim(Backend::postgres().await).await;
+            }
+
+            #[tokio::test]
+            async fn mariadb() {
+                super::$claim(Backend::mariadb().await).await;
             }
         }
     )*};

@@ -32,7 +32,7 @@ fn layer(store: impl Store) -> SessionLayer {
 /// The number of rows, also of ended sessions.
 async fn rows(store: &MemoryStore) -> u64 {
     let epoch = time::OffsetDateTime::UNIX_EPOCH;
-    store.statistics(epoch).await.expect("a store").live
+    store.count(epoch).await.expect("a store").live
 }
 
 /// Case 5.
@@ -376,7 +376,7 @@ async fn guard_of_a_moved_session_outlives_every_copy_of_its_cookie() {
         visitor.get(&stored, end).await;
         for _ in 0..200 {
             let now = tower_sealed_session::Clock::now(&clock);
-            store.prune(now).await.expect("a store");
+            store.prune(now, None).await.expect("a store");
             clock.advance(Duration::from_secs(3600));
         }
         assert_eq!(

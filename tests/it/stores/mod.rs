@@ -1,25 +1,25 @@
 //! Sessions in stores: the behaviour of the layer, and the contract of each store.
 
-#[cfg(feature = "redis")]
 mod at_rest;
 mod backend;
 mod conformance;
+mod devices;
 mod ended;
 mod failures;
+mod faults;
 mod finality;
 mod lost_answers;
 mod modes;
-#[cfg(feature = "redis")]
 mod outage;
 mod passive;
-#[cfg(feature = "redis")]
 mod processes;
-#[cfg(feature = "redis")]
 mod proxy;
-#[cfg(feature = "redis")]
 mod redis_server;
-#[cfg(feature = "redis")]
 mod round_trips;
+mod sql;
+mod sql_outage;
+mod sql_server;
+mod sql_tls;
 mod sqlite;
 mod steps;
 mod writes;

@@ -11,11 +11,21 @@ use crate::{
     support::{NAME, SECRET},
 };
 
-fn start(url: &str) -> Server {
+pub(super) fn start(url: &str) -> Server {
     Server::start(
         "stores",
         &[("SESSION_SECRET", SECRET), ("SESSION_STORE_URL", url)],
     )
+}
+
+/// The stores that several processes can open.
+async fn backends() -> [Backend; 4] {
+    [
+        Backend::sqlite().await,
+        Backend::redis().await,
+        Backend::postgres().await,
+        Backend::mariadb().await,
+    ]
 }
 
 /// Sends a request with this cookie. Returns the status, the body and the cookie to send next.
@@ -31,7 +41,7 @@ async fn ask(http: &Http, server: &Server, path: &str, cookie: &str) -> (u16, St
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn acknowledged_writes_survive_kill_9_of_either_instance() {
-    for backend in [Backend::sqlite().await, Backend::redis().await] {
+    for backend in backends().await {
         let mut servers = [start(&backend.url()), start(&backend.url())];
         let http = Http::new();
         let (_, _, cookie) = ask(&http, &servers[0], "/set/start/1", "").await;
@@ -76,7 +86,7 @@ async fn acknowledged_writes_survive_kill_9_of_either_instance() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn logout_on_another_instance_during_a_slow_request_stays_final() {
-    for backend in [Backend::sqlite().await, Backend::redis().await] {
+    for backend in backends().await {
         let servers = [start(&backend.url()), start(&backend.url())];
         let http = Http::new();
         let (_, _, cookie) = ask(&http, &servers[0], "/set/a/1", "").await;
@@ -147,8 +157,8 @@ fn unusable_store_ends_the_program_with_the_reason() {
     for (url, wanted) in [
         ("redis://:hunter2@127.0.0.1:1/0", "no redis answers"),
         ("rediss://:hunter2@127.0.0.1:1/0", "TLS"),
-        ("postgresql://u:hunter2@h/d", "begins with"),
-        ("hunter2", "begins with"),
+        ("postgre://u:hunter2@h/d", "no store has the scheme"),
+        ("hunter2", "no store has the scheme"),
         ("sqlite:/nowhere/at/all/hunter2.db", "cannot be opened"),
         (&format!("sqlite:{}", garbage.display()), "it is a database"),
     ] {

@@ -4,8 +4,9 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use tokio::{
@@ -21,10 +22,14 @@ struct Faults {
     /// The nth answer from now on is lost and its connection closed. 0 disables this.
     until_lost: AtomicU64,
     connections: AtomicU64,
+    /// The port of the server, for new connections.
+    port: AtomicU16,
+    /// How many milliseconds a new connection takes.
+    slow: AtomicU64,
 }
 
 pub(super) struct Proxy {
-    address: SocketAddr,
+    pub(super) address: SocketAddr,
     faults: Arc<Faults>,
 }
 
@@ -36,25 +41,34 @@ impl Proxy {
             .expect("a free port");
         let address = listener.local_addr().expect("an address");
         let faults = Arc::<Faults>::default();
+        faults.port.store(port, Ordering::SeqCst);
         let shared = faults.clone();
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 if !shared.refuses.load(Ordering::SeqCst) {
-                    tokio::spawn(pass(client, port, shared.clone()));
+                    tokio::spawn(pass(client, shared.clone()));
                 }
             }
         });
         Self { address, faults }
     }
 
-    pub(super) fn url(&self) -> String {
-        format!("redis://{}/0", self.address)
-    }
-
     /// Existing connections become silent. New connections work.
     pub(super) fn black_hole(&self) {
         let connections = self.faults.connections.load(Ordering::SeqCst);
         self.faults.silent.store(connections, Ordering::SeqCst);
+    }
+
+    /// New connections lead to the server on this port.
+    pub(super) fn lead_to(&self, port: u16) {
+        self.faults.port.store(port, Ordering::SeqCst);
+    }
+
+    /// New connections take so long.
+    pub(super) fn slow_down(&self, by: Duration) {
+        self.faults
+            .slow
+            .store(by.as_millis() as u64, Ordering::SeqCst);
     }
 
     pub(super) fn refuse(&self, refuses: bool) {
@@ -68,8 +82,11 @@ impl Proxy {
     }
 }
 
-async fn pass(mut client: TcpStream, port: u16, faults: Arc<Faults>) {
+async fn pass(mut client: TcpStream, faults: Arc<Faults>) {
     let number = 1 + faults.connections.fetch_add(1, Ordering::SeqCst);
+    let port = faults.port.load(Ordering::SeqCst);
+    let slow = faults.slow.load(Ordering::SeqCst);
+    tokio::time::sleep(Duration::from_millis(slow)).await;
     let Ok(mut server) = TcpStream::connect(("127.0.0.1", port)).await else {
         return;
     };

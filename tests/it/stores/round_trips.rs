@@ -6,7 +6,7 @@ use tower_sealed_session::{KeyRing, Secret, SessionLayer, store::MemoryStore};
 
 use super::{
     app,
-    backend::{AnyStore, Backend, Counts, Wrapped, built},
+    backend::{Backend, Counts, Wrapped, built},
 };
 use crate::support::{NAME, OTHER_SECRET, Visitor, get_with, on_a_clock, secret};
 
@@ -124,10 +124,7 @@ async fn used_session_is_touched_ten_times_per_idle_timeout() {
 #[tokio::test]
 async fn each_call_is_one_redis_command() {
     let backend = Backend::redis().await;
-    let (counted, watcher) = (
-        backend.open().await,
-        redis::Client::open(backend.url()).expect("a URL"),
-    );
+    let watcher = redis::Client::open(backend.url()).expect("a URL");
     let mut watcher = watcher
         .get_multiplexed_async_connection()
         .await
@@ -147,9 +144,7 @@ async fn each_call_is_one_redis_command() {
         });
         calls.sum()
     };
-    let AnyStore::Redis(store) = counted else {
-        unreachable!("it is Redis")
-    };
+    let store = backend.open().await;
     let app = app(built(SessionLayer::builder(crate::support::keys())).store(store));
     let mut visitor = Visitor::default();
     // load the scripts first

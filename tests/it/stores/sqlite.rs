@@ -66,7 +66,10 @@ async fn eight_instances_can_create_the_schema_concurrently() {
 #[tokio::test]
 async fn sql_file_works_in_the_shell_and_the_view_is_readable() {
     let folder = Folder::new();
-    sqlite3(&folder, include_str!("../../../src/store/sql/sqlite.sql"));
+    sqlite3(
+        &folder,
+        include_str!("../../../src/store/sql/sqlite/schema.sql"),
+    );
     sqlite3(&folder, SqliteStore::SCHEMA);
     let store = SqliteStore::connect(&url(&folder)).await.expect("a file");
     let app = app(built(SessionLayer::builder(keys())).store(store));
@@ -356,7 +359,7 @@ async fn pruning_continues_after_an_error() {
     let deadline = std::time::Instant::now() + Duration::from_secs(5);
     loop {
         let left = store
-            .statistics(OffsetDateTime::now_utc())
+            .count(OffsetDateTime::now_utc())
             .await
             .expect("a store");
         if left.expired == 0 {

@@ -68,7 +68,7 @@ async fn instance_that_dies_mid_request_leaves_the_old_or_the_new_session(backen
             for receives_last in [true, false] {
                 let rows = async || {
                     counts
-                        .statistics(OffsetDateTime::now_utc())
+                        .count(OffsetDateTime::now_utc())
                         .await
                         .expect("a store")
                         .live

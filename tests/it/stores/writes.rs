@@ -13,7 +13,7 @@ on_every_store! {
     writes_of_64_tasks_through_two_instances_are_all_kept;
 }
 
-fn app(store: super::backend::AnyStore) -> Router {
+fn app(store: tower_sealed_session::store::AnyStore) -> Router {
     async fn set(session: Session, Path((key, value)): Path<(String, u64)>) -> Result<(), Error> {
         session.update("n", |n: Option<u64>| n.unwrap_or(0) + 1)?;
         session.insert(&key, value)

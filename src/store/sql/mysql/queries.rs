@@ -1,0 +1,250 @@
+use std::time::Duration;
+
+use sqlx::{AssertSqlSafe, MySql, mysql::MySqlArguments, query::Query};
+use time::OffsetDateTime;
+
+use super::{
+    super::{
+        row::{
+            BATCH, Columns, KeyedColumns, LISTED, SCANNED, cursor_of, id, key_of, keyed, millis,
+            number, places, stored, tag,
+        },
+        server::{COUNT, STEP, patience},
+    },
+    MySqlStore,
+};
+use crate::store::{
+    contract::{Creation, OwnerTag, Row, Saving, Store, StoreKey, Stored, Version},
+    error::{StoreError, StoreErrorKind},
+    operate::{Cursor, Operate, Pruned, Scanned, Statistics},
+};
+
+impl MySqlStore {
+    /// Runs a statement, and returns the number of rows that it found.
+    async fn write(&self, query: Query<'_, MySql, MySqlArguments>) -> Result<u64, StoreError> {
+        let mut call = self.server.call().await?;
+        let made = query.execute(call.connection()).await;
+        call.end(made).map(|made| made.rows_affected())
+    }
+}
+
+impl Store for MySqlStore {
+    async fn load(&self, key: StoreKey) -> Result<Option<Stored>, StoreError> {
+        let mut call = self.server.call().await?;
+        let select = sqlx::query_as(
+            "select version, encrypted_data, expires_at, user_id from sessions where id = ?",
+        );
+        let row = select
+            .bind(id(&key))
+            .fetch_optional(call.connection())
+            .await;
+        let row: Option<Columns> = call.end(row)?;
+        Ok(row.map(stored))
+    }
+
+    async fn create(&self, key: StoreKey, row: &Row<'_>) -> Result<Creation, StoreError> {
+        let insert = sqlx::query(
+            "insert into sessions (id, user_id, encrypted_data, expires_at, version) \
+             values (?, ?, ?, ?, ?)",
+        );
+        let insert = insert.bind(id(&key)).bind(tag(&row.owner)).bind(row.bytes);
+        let insert = insert.bind(millis(row.expires)).bind(number(row.version));
+        let mut call = self.server.call().await?;
+        let made = insert.execute(call.connection()).await;
+        // `insert ignore` would also ignore other errors
+        let exists = |error: &sqlx::Error| {
+            let error = error.as_database_error();
+            error.is_some_and(|error| error.is_unique_violation())
+        };
+        let made = match made {
+            Ok(_) => Ok(Creation::Created),
+            Err(error) if exists(&error) => Ok(Creation::Exists),
+            Err(error) => Err(error),
+        };
+        call.end(made)
+    }
+
+    async fn save(
+        &self,
+        key: StoreKey,
+        expected: Version,
+        row: &Row<'_>,
+        _: Option<OwnerTag>,
+    ) -> Result<Saving, StoreError> {
+        let update = sqlx::query(
+            "update sessions set user_id = ?, encrypted_data = ?, expires_at = ?, version = ? \
+             where id = ? and version = ?",
+        );
+        let update = update.bind(tag(&row.owner)).bind(row.bytes);
+        let update = update.bind(millis(row.expires)).bind(number(row.version));
+        if self
+            .write(update.bind(id(&key)).bind(number(expected)))
+            .await?
+            > 0
+        {
+            return Ok(Saving::Saved);
+        }
+        Ok(self.load(key).await?.map_or(Saving::Gone, Saving::Conflict))
+    }
+
+    async fn touch(
+        &self,
+        key: StoreKey,
+        expected: Version,
+        expires: OffsetDateTime,
+    ) -> Result<bool, StoreError> {
+        let update = sqlx::query("update sessions set expires_at = ? where id = ? and version = ?");
+        let update = update.bind(millis(expires)).bind(id(&key));
+        Ok(self.write(update.bind(number(expected))).await? > 0)
+    }
+
+    async fn delete(&self, key: StoreKey) -> Result<bool, StoreError> {
+        let delete = sqlx::query("delete from sessions where id = ?");
+        Ok(self.write(delete.bind(id(&key))).await? > 0)
+    }
+
+    async fn list_owner(&self, owner: &[OwnerTag]) -> Result<Vec<(StoreKey, Stored)>, StoreError> {
+        if owner.is_empty() {
+            return Ok(Vec::new());
+        }
+        let select = format!(
+            "select id, version, encrypted_data, expires_at, user_id from sessions \
+             where user_id in ({}) limit ?",
+            places(owner.len())
+        );
+        let mut select = sqlx::query_as(AssertSqlSafe(select));
+        for tag in owner {
+            select = select.bind(&tag.as_bytes()[..]);
+        }
+        let mut call = self.server.call().await?;
+        let rows = select.bind(LISTED).fetch_all(call.connection()).await;
+        let rows: Vec<KeyedColumns> = call.end(rows)?;
+        Ok(rows.into_iter().filter_map(keyed).collect())
+    }
+
+    async fn delete_owner(
+        &self,
+        owner: &[OwnerTag],
+        except: &[StoreKey],
+    ) -> Result<u64, StoreError> {
+        // `in ()` is invalid
+        if owner.is_empty() {
+            return Ok(0);
+        }
+        let spared = match except {
+            [] => String::new(),
+            _ => format!("and id not in ({})", places(except.len())),
+        };
+        let delete = format!(
+            "delete from sessions where user_id in ({}) {spared} limit ?",
+            places(owner.len())
+        );
+        loop {
+            let mut query = sqlx::query(AssertSqlSafe(delete.clone()));
+            for tag in owner {
+                query = query.bind(&tag.as_bytes()[..]);
+            }
+            for key in except {
+                query = query.bind(id(key));
+            }
+            match self.write(query.bind(BATCH)).await {
+                // of two calls that wait for each other, the server ends one without an effect
+                Err(error) if error.kind() == StoreErrorKind::Contended => {}
+                deleted => return deleted,
+            }
+        }
+    }
+}
+
+impl Operate for MySqlStore {
+    async fn create_schema(&self) -> Result<(), StoreError> {
+        Self::create_schema(self).await
+    }
+
+    async fn prune(&self, now: OffsetDateTime, _: Option<Cursor>) -> Result<Pruned, StoreError> {
+        let delete =
+            sqlx::query("delete from sessions where expires_at <= ? order by expires_at limit ?");
+        let deleted = patience(STEP, self.write(delete.bind(millis(now)).bind(BATCH))).await?;
+        Ok(Pruned {
+            deleted,
+            next: (deleted == BATCH.cast_unsigned()).then(|| Cursor::new([])),
+        })
+    }
+
+    async fn begin_sweep(
+        &self,
+        now: OffsetDateTime,
+        interval: Duration,
+    ) -> Result<bool, StoreError> {
+        let (now, next) = (millis(now), millis(now + interval));
+        patience(STEP, async {
+            let begin = sqlx::query(
+                "update sessions_sweep set next = ? where id = 1 and not (next > ? and next <= ?)",
+            );
+            if self.write(begin.bind(next).bind(now).bind(next)).await? > 0 {
+                return Ok(true);
+            }
+            // a crash may have lost the row of a schema that was just created
+            let insert = sqlx::query("insert ignore into sessions_sweep values (1, ?)");
+            Ok(self.write(insert.bind(next)).await? > 0)
+        })
+        .await
+    }
+
+    /// The number of rows is the estimate of InnoDB. Only those that have expired are counted.
+    async fn statistics(&self, now: OffsetDateTime) -> Result<Statistics, StoreError> {
+        let counts = sqlx::query_as(
+            "select cast(coalesce(max(table_rows), 0) as signed), \
+                 (select count(*) from sessions where expires_at <= ?) \
+             from information_schema.tables \
+             where table_schema = database() and table_name = 'sessions'",
+        );
+        let counts = counts.bind(millis(now));
+        let (all, expired): (i64, i64) = patience(STEP, async {
+            let mut call = self.server.call().await?;
+            let counts = counts.fetch_one(call.connection()).await;
+            call.end(counts)
+        })
+        .await?;
+        let live = (all - expired).max(0);
+        Ok(Statistics::estimated(
+            live.cast_unsigned(),
+            expired.cast_unsigned(),
+        ))
+    }
+
+    async fn count(&self, now: OffsetDateTime) -> Result<Statistics, StoreError> {
+        let count = sqlx::query_as(
+            "select count(*), count(case when expires_at > ? then 1 end) from sessions",
+        );
+        let count = count.bind(millis(now));
+        let (all, live): (i64, i64) = patience(COUNT, async {
+            let mut call = self.server.call().await?;
+            let counts = count.fetch_one(call.connection()).await;
+            call.end(counts)
+        })
+        .await?;
+        Ok(Statistics::exact(
+            live.cast_unsigned(),
+            (all - live).cast_unsigned(),
+        ))
+    }
+
+    async fn scan(&self, from: Option<Cursor>) -> Result<Scanned, StoreError> {
+        let select = sqlx::query_as(
+            "select id, version, encrypted_data, expires_at, user_id from sessions \
+             where id > ? order by id limit ?",
+        );
+        let select = select.bind(key_of(from)).bind(SCANNED);
+        let rows: Vec<KeyedColumns> = patience(STEP, async {
+            let mut call = self.server.call().await?;
+            let rows = select.fetch_all(call.connection()).await;
+            call.end(rows)
+        })
+        .await?;
+        Ok(Scanned {
+            next: cursor_of(&rows),
+            sessions: rows.into_iter().filter_map(keyed).collect(),
+        })
+    }
+}
