@@ -1,7 +1,7 @@
 //! The login example with the store of `SESSION_STORE_URL`, for one or more instances.
 //!
 //! ```sh
-//! SESSION_STORE_URL=redis://localhost:6379/0 cargo run --example stores --features memory,redis,sqlite
+//! SESSION_STORE_URL=redis://localhost:6379/0 cargo run --example stores --features redis
 //! open http://localhost:3000/
 //! ```
 //!
@@ -10,9 +10,13 @@
 //! | not set | in cookies |
 //! | `memory:` | in this process |
 //! | `sqlite:sessions.db` | in a file, created if missing |
+//! | `postgres://user:password@localhost/database` | in PostgreSQL |
+//! | `mysql://user:password@localhost/database` | in MariaDB or MySQL |
 //! | `redis://localhost:6379/0` | in Redis or Valkey |
 //! | `overflow+…` | in cookies if they fit, otherwise in this store |
 //! | `read_from+…` | in cookies; sessions in this store are read too, for moves |
+//!
+//! With a store, `/devices` shows where the visitor is logged in.
 //!
 //! There are also routes for scripts: GET `/set/{key}/{value}`, GET `/get/{key}` (the plain value,
 //! or 404), and GET `/sleep/{ms}/{key}/{value}`, which opens the session, waits, and then sets the
@@ -22,6 +26,8 @@
 //! Environment variables: `PORT` (default 3000) and `SESSION_SECRET`. All instances of an app need
 //! the same secret.
 
+#[path = "devices.rs"]
+mod devices;
 #[allow(dead_code, reason = "it is an example of its own")]
 #[path = "login.rs"]
 mod login;
@@ -31,7 +37,7 @@ use std::{error::Error, process::ExitCode, time::Duration};
 use axum::{Router, extract::Path, http::StatusCode, routing::get};
 use tower_sealed_session::{
     Session, SessionLayer, SessionLayerBuilder,
-    store::{MemoryStore, RedisStore, SqliteStore, Store, prune_every},
+    store::{self, prune_every},
 };
 
 #[tokio::main]
@@ -59,7 +65,7 @@ async fn serve() -> Result<(), Box<dyn Error>> {
         Ok(url) if !url.is_empty() => in_store(sessions, &url).await?,
         _ => sessions,
     };
-    let pages = login::pages()
+    let pages = devices::with_devices(login::pages(), sessions.clone())
         .route("/set/{key}/{value}", get(set))
         .route("/get/{key}", get(read))
         .route("/sleep/{ms}/{key}/{value}", get(sleep_and_set));
@@ -80,16 +86,6 @@ enum Mode {
     ReadFrom,
 }
 
-impl Mode {
-    fn over(self, sessions: SessionLayer, store: impl Store) -> SessionLayer {
-        match self {
-            Self::Store => sessions.store(store),
-            Self::Overflow => sessions.overflow(store),
-            Self::ReadFrom => sessions.read_from(store),
-        }
-    }
-}
-
 async fn in_store(sessions: SessionLayer, url: &str) -> Result<SessionLayer, Box<dyn Error>> {
     let (mode, url) = if let Some(url) = url.strip_prefix("overflow+") {
         (Mode::Overflow, url)
@@ -98,21 +94,14 @@ async fn in_store(sessions: SessionLayer, url: &str) -> Result<SessionLayer, Box
     } else {
         (Mode::Store, url)
     };
-    match url.split(':').next().unwrap_or_default() {
-        "memory" => Ok(mode.over(sessions, MemoryStore::new())),
-        "redis" | "rediss" | "valkey" => Ok(mode.over(sessions, RedisStore::connect(url).await?)),
-        "sqlite" => {
-            let store = SqliteStore::connect(url).await?;
-            store.create_schema().await?;
-            tokio::spawn(prune_every(Duration::from_secs(600), store.clone()));
-            Ok(mode.over(sessions, store))
-        }
-        // print only the scheme: the URL may contain a password
-        scheme => Err(format!(
-            "SESSION_STORE_URL begins with {scheme:?}; expected memory:, redis: or sqlite:"
-        )
-        .into()),
-    }
+    let store = store::connect(url).await?;
+    store.create_schema().await?;
+    tokio::spawn(prune_every(Duration::from_secs(600), store.clone()));
+    Ok(match mode {
+        Mode::Store => sessions.store(store),
+        Mode::Overflow => sessions.overflow(store),
+        Mode::ReadFrom => sessions.read_from(store),
+    })
 }
 
 /// The key of an entry that belongs to the routes for scripts.
