@@ -266,7 +266,7 @@ fn refusal(status: StatusCode, why: &str) -> Response {
     (status, page("Tea shop", &body)).into_response()
 }
 
-fn minutes(moment: OffsetDateTime) -> String {
+pub(crate) fn minutes(moment: OffsetDateTime) -> String {
     let (hour, minute, _) = moment.to_hms();
     format!("{}, {hour:02}:{minute:02} UTC", moment.date())
 }
@@ -275,7 +275,7 @@ fn notice(class: &str, text: &str) -> String {
     format!(r#"<p class="{class}" role=status>{}</p>"#, escape(text))
 }
 
-fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     text.replace('&', "&amp;")
         .replace('<', "&lt;")
         .replace('>', "&gt;")
@@ -283,7 +283,7 @@ fn escape(text: &str) -> String {
 }
 
 /// A page for one visitor. Without `no-store`, the Back button would show it after a logout.
-fn page(title: &str, body: &str) -> Response {
+pub(crate) fn page(title: &str, body: &str) -> Response {
     let html = format!(
         r#"<!doctype html>
 <html lang=en>

@@ -50,6 +50,9 @@
 //! | `starlette` | no | `compat`: sessions of Starlette, FastAPI or another system | 1 |
 //! | `memory` | no | a store in this process's memory | 1 |
 //! | `redis` | no | a store in Redis 6.2 or newer, or Valkey | 51 |
+//! | `postgres` | no | a store in PostgreSQL 14 or newer (needs Rust 1.94) | 82 |
+//! | `mysql` | no | a store in MariaDB 10.6 or MySQL 8.0, or newer (needs Rust 1.94) | 72 |
+//! | `sql-tls` | no | TLS for `postgres` and `mysql` (needs a C compiler) | 8 |
 //! | `sqlite` | no | a store in an SQLite file (needs a C compiler and Rust 1.94) | 75 |
 //! | `store` | no | support for a store of your own | 1 |
 //! | `conformance` | no | the tests that every store must pass | 1 |
@@ -115,13 +118,15 @@ pub mod testing;
 mod text;
 
 /// The examples of the README compile.
-#[cfg(all(doctest, feature = "axum", feature = "redis", feature = "sqlite"))]
+#[cfg(all(doctest, feature = "axum", feature = "store"))]
 #[doc = include_str!("../README.md")]
 pub struct Readme;
 
 pub use ::cookie::SameSite;
 pub use time::OffsetDateTime;
 
+#[cfg(feature = "store")]
+pub use self::layer::OwnedSession;
 #[cfg(feature = "starlette")]
 pub use self::layer::SignedSessionLayer;
 pub use self::{

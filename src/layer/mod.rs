@@ -8,6 +8,8 @@ mod error;
 #[cfg(feature = "starlette")]
 mod legacy;
 mod open;
+#[cfg(feature = "store")]
+mod owners;
 mod session_layer;
 #[cfg(feature = "starlette")]
 mod signed;
@@ -15,6 +17,8 @@ mod storage;
 #[cfg(feature = "store")]
 mod stores;
 
+#[cfg(feature = "store")]
+pub use self::owners::OwnedSession;
 #[cfg(feature = "starlette")]
 pub use self::signed::SignedSessionLayer;
 pub use self::{builder::SessionLayerBuilder, error::ConfigError, session_layer::SessionLayer};

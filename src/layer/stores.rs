@@ -4,15 +4,14 @@ use std::time::Duration;
 
 use super::{builder::SessionLayerBuilder, error::ConfigError, session_layer::SessionLayer};
 use crate::{
-    error::Error,
     store::{Backend, Store},
     stored::Mode,
 };
 
 /// # With a store
 ///
-/// Needs the feature `store`, or `memory`, `redis` or `sqlite`, which include it. Handlers do not
-/// change. Each mode reads the cookies of the others. So an app can change from one mode to
+/// Needs the feature `store`, or one of `memory`, `mysql`, `postgres`, `redis` and `sqlite`, which
+/// include it. Handlers do not change. Each mode reads the cookies of the others. So an app can change from one mode to
 /// another, and back, instance by instance and without logging anyone out; see
 /// [`guide::stores`](crate::guide::stores).
 ///
@@ -85,36 +84,6 @@ impl SessionLayer {
     #[track_caller]
     pub fn store_timeout(self, timeout: Duration) -> Self {
         valid(self.with_store_timeout(timeout))
-    }
-
-    /// Ends all sessions of an owner that are in the store, on every instance, and returns how many
-    /// sessions were ended. Use it after a change of password or the loss of a device.
-    ///
-    /// It ends the sessions that exist when it runs. A login after it begins a new session.
-    ///
-    /// Sessions that are still in their cookies are not ended, nor are those that have not yet
-    /// moved into the store.
-    ///
-    /// ```
-    /// # use tower_sealed_session::{Error, SessionLayer};
-    /// async fn password_changed(sessions: &SessionLayer, user: &str) -> Result<(), Error> {
-    ///     let ended = sessions.delete_owner(user).await?;
-    ///     println!("{ended} sessions ended");
-    ///     Ok(())
-    /// }
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) if there is no store, or it cannot
-    /// be reached. Some sessions may still be valid then.
-    pub async fn delete_owner(&self, owner: &str) -> Result<u64, Error> {
-        let Some(storage) = &self.config().storage else {
-            return Err(Error::no_store());
-        };
-        let tags: Vec<_> = storage.vault.tags(owner).collect();
-        let ended = storage.backend.delete_owner(&tags).await;
-        ended.map_err(Error::store)
     }
 
     #[track_caller]

@@ -58,7 +58,7 @@ impl Config {
         storage.is_some_and(|storage| storage.mode == Mode::Store)
     }
 
-    pub(super) fn rows(&self) -> Option<Rows<'_>> {
+    pub(crate) fn rows(&self) -> Option<Rows<'_>> {
         let storage = self.storage.as_ref()?;
         Some(storage.rows(&self.rules))
     }

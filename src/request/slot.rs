@@ -88,6 +88,20 @@ impl Slot {
         Ok(SessionView::new(slot.open().await?))
     }
 
+    /// A session that no request brought, only to read it.
+    #[cfg(feature = "store")]
+    pub(crate) fn view_of(
+        config: Arc<Config>,
+        now: Millis,
+        incoming: crate::session::Incoming,
+    ) -> SessionView {
+        let slot = Self::new(config, &HeaderMap::new(), None);
+        let state = State::new(&slot.config.rules, Arrival::new(now, Some(incoming)));
+        slot.opened.get_or_init(|| Ok(state));
+        slot.mark_done();
+        SessionView::new(Session::new(slot))
+    }
+
     /// Opens the session without a call to the store.
     ///
     /// If extractors race, the session is opened once. The events are emitted after that: a

@@ -7,6 +7,8 @@ mod draft;
 mod edit;
 mod fields;
 mod handle;
+#[cfg(feature = "store")]
+mod heads;
 mod incoming;
 mod journal;
 mod json;

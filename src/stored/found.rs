@@ -9,7 +9,7 @@ use crate::{
     id::{Family, SessionId},
     record::Record,
     session::RowRef,
-    store::{OwnerTag, Stored},
+    store::{StoreKey, Stored},
 };
 
 /// What is under the key of a family.
@@ -26,14 +26,38 @@ pub(super) enum Found {
 impl Found {
     /// Opens the row of that family. One that does not open is an event.
     pub(super) fn read(vault: &Vault, family: Family, stored: Stored) -> Self {
+        let at = |record: &Record| record.head.family() == family;
+        Self::open(vault, vault.key(family), stored, at).unwrap_or_else(|Unreadable(reason)| {
+            let session = SessionId::of(family);
+            Event::Unreadable { session, reason }.emit();
+            Self::Unreadable(family)
+        })
+    }
+
+    /// `at`: whether the row of a record belongs under this key.
+    pub(super) fn open(
+        vault: &Vault,
+        key: StoreKey,
+        stored: Stored,
+        at: impl FnOnce(&Record) -> bool,
+    ) -> Result<Self, Unreadable> {
         let Stored {
             version,
             bytes,
             expires,
             owner,
         } = stored;
-        match open(vault, family, bytes, owner) {
-            Ok(Content::Live(replaced, record)) => {
+        Ok(match vault.open(key, bytes)? {
+            Content::Ended(tombstone) => Self::Ended(tombstone),
+            Content::Moved(to) => Self::Moved(to),
+            Content::Live(_, record) if !at(&record) => {
+                return Err(Unreadable(Reason::Malformed));
+            }
+            // otherwise a writer of the store could hide a session from `delete_owner`
+            Content::Live(_, record) if !vault.is_tag_of(owner, record.owner()) => {
+                return Err(Unreadable(Reason::Forged));
+            }
+            Content::Live(replaced, record) => {
                 let row = RowRef {
                     version,
                     expires: u64::try_from(expires.unix_timestamp_nanos() / 1_000_000).unwrap_or(0),
@@ -43,32 +67,6 @@ impl Found {
                 };
                 Self::Live(record, row)
             }
-            Ok(Content::Ended(tombstone)) => Self::Ended(tombstone),
-            Ok(Content::Moved(to)) => Self::Moved(to),
-            Err(Unreadable(reason)) => {
-                let session = SessionId::of(family);
-                Event::Unreadable { session, reason }.emit();
-                Self::Unreadable(family)
-            }
-        }
+        })
     }
-}
-
-fn open(
-    vault: &Vault,
-    family: Family,
-    bytes: Vec<u8>,
-    owner: Option<OwnerTag>,
-) -> Result<Content, Unreadable> {
-    let content = vault.open(vault.key(family), bytes)?;
-    if let Content::Live(_, record) = &content {
-        if record.head.family() != family {
-            return Err(Unreadable(Reason::Malformed));
-        }
-        // otherwise a writer of the store could hide a session from `delete_owner`
-        if !vault.is_tag_of(owner, record.owner()) {
-            return Err(Unreadable(Reason::Forged));
-        }
-    }
-    Ok(content)
 }

@@ -118,7 +118,12 @@ impl Rows<'_> {
     }
 
     /// The session of a row, if it has not expired.
-    fn incoming(&self, mut record: Record, row: RowRef, now: Millis) -> Result<Incoming, Untimely> {
+    pub(super) fn incoming(
+        &self,
+        mut record: Record,
+        row: RowRef,
+        now: Millis,
+    ) -> Result<Incoming, Untimely> {
         let timeouts = &self.rules.timeouts;
         let times = record.head.times;
         timeouts.check_ticket(times, now)?;

@@ -16,6 +16,8 @@ mod load;
 mod login;
 mod moves;
 mod needs;
+#[cfg(feature = "store")]
+mod owners;
 mod rows;
 mod save;
 mod storage;

@@ -200,11 +200,11 @@ impl Rows<'_> {
         &self.storage.backend
     }
 
-    fn vault(&self) -> &Vault {
+    pub(super) fn vault(&self) -> &Vault {
         &self.storage.vault
     }
 
-    fn key(&self, family: Family) -> StoreKey {
+    pub(super) fn key(&self, family: Family) -> StoreKey {
         self.vault().key(family)
     }
 

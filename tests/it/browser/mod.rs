@@ -268,7 +268,7 @@ impl Browser {
         self.wait_for(item).await
     }
 
-    async fn log_in(&self, name: &str, remember: bool) -> Outcome {
+    pub(crate) async fn log_in(&self, name: &str, remember: bool) -> Outcome {
         self.open("/login").await?;
         self.send_login(name, remember).await?;
         self.wait_for(&format!("Hello, {name}")).await
@@ -309,7 +309,7 @@ impl Browser {
         Ok(())
     }
 
-    async fn shows(&self, text: &str) -> Outcome<bool> {
+    pub(crate) async fn shows(&self, text: &str) -> Outcome<bool> {
         let found = self
             .client
             .find_all(Locator::XPath(&containing(text)))
