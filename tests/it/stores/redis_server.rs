@@ -37,7 +37,9 @@ impl RedisServer {
         let program = std::env::var("REDIS_SERVER_BIN").unwrap_or_else(|_| "redis-server".into());
         let child = Command::new(&program)
             .args(["--port", &self.port.to_string(), "--bind", "127.0.0.1"])
-            .args(["--appendonly", "yes", "--save", "", "--loglevel", "warning"])
+            // each command is in the file at once, but not yet on the disk
+            .args(["--appendonly", "yes", "--appendfsync", "no"])
+            .args(["--save", "", "--loglevel", "warning"])
             .arg("--dir")
             .arg(&self.folder.0)
             .args(&self.arguments)

@@ -19,7 +19,7 @@ use super::{
     app,
     backend::built,
     faults::{over, visitor},
-    sql_server::{Engine, SqlServer, durable, shared},
+    sql_server::{Engine, SqlServer, shared},
 };
 use crate::support::{Visitor, keys, on_a_clock};
 
@@ -314,7 +314,7 @@ async fn insert(store: &AnyStore, n: u32, expires: OffsetDateTime) {
 }
 
 async fn pruning_survives_a_restart_of_the_server(engine: Engine) {
-    let mut server = SqlServer::start(engine, durable(engine));
+    let mut server = SqlServer::start(engine, &[]);
     let store = opened(&server.url(server.first_database())).await;
     store.create_schema().await.expect("a schema");
     let task = tokio::spawn(prune_every(Duration::from_millis(50), store.clone()));

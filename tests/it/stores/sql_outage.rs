@@ -18,7 +18,7 @@ use super::{
     },
     proxy::Proxy,
     sql::on_every_server,
-    sql_server::{Engine, SqlServer, durable},
+    sql_server::{Engine, SqlServer},
 };
 use crate::support::{Answer, Events, Visitor};
 
@@ -55,7 +55,7 @@ fn assert_unavailable(statuses: &[StatusCode]) {
 }
 
 async fn killed_server_answers_503_fast_until_it_restarts(engine: Engine) {
-    let mut server = SqlServer::start(engine, durable(engine));
+    let mut server = SqlServer::start(engine, &[]);
     let app = direct(&server).await;
     let mut visitor = visitor(&app).await;
     server.kill();
