@@ -20,11 +20,20 @@ use crate::store::{
 };
 
 impl MySqlStore {
-    /// Runs a statement, and returns the number of rows that it found.
-    async fn write(&self, query: Query<'_, MySql, MySqlArguments>) -> Result<u64, StoreError> {
-        let mut call = self.server.call().await?;
-        let made = query.execute(call.connection()).await;
-        call.end(made).map(|made| made.rows_affected())
+    /// Runs a statement, and returns the number of rows that it found. Of two statements that wait
+    /// for each other's locks, the server ends one without an effect. That one is run again.
+    async fn write<'q>(
+        &self,
+        statement: impl Fn() -> Query<'q, MySql, MySqlArguments>,
+    ) -> Result<u64, StoreError> {
+        loop {
+            let mut call = self.server.call().await?;
+            let made = statement().execute(call.connection()).await;
+            match call.end(made) {
+                Err(error) if error.kind() == StoreErrorKind::Contended => {}
+                made => return made.map(|made| made.rows_affected()),
+            }
+        }
     }
 }
 
@@ -43,25 +52,32 @@ impl Store for MySqlStore {
     }
 
     async fn create(&self, key: StoreKey, row: &Row<'_>) -> Result<Creation, StoreError> {
-        let insert = sqlx::query(
-            "insert into sessions (id, user_id, encrypted_data, expires_at, version) \
-             values (?, ?, ?, ?, ?)",
-        );
-        let insert = insert.bind(id(&key)).bind(tag(&row.owner)).bind(row.bytes);
-        let insert = insert.bind(millis(row.expires)).bind(number(row.version));
-        let mut call = self.server.call().await?;
-        let made = insert.execute(call.connection()).await;
+        let (id, tag, bytes) = (id(&key), tag(&row.owner), row.bytes);
+        let (expires, version) = (millis(row.expires), number(row.version));
         // `insert ignore` would also ignore other errors
         let exists = |error: &sqlx::Error| {
             let error = error.as_database_error();
             error.is_some_and(|error| error.is_unique_violation())
         };
-        let made = match made {
-            Ok(_) => Ok(Creation::Created),
-            Err(error) if exists(&error) => Ok(Creation::Exists),
-            Err(error) => Err(error),
-        };
-        call.end(made)
+        loop {
+            let insert = sqlx::query(
+                "insert into sessions (id, user_id, encrypted_data, expires_at, version) \
+                 values (?, ?, ?, ?, ?)",
+            );
+            let insert = insert.bind(id).bind(tag).bind(bytes);
+            let insert = insert.bind(expires).bind(version);
+            let mut call = self.server.call().await?;
+            let made = match insert.execute(call.connection()).await {
+                Ok(_) => Ok(Creation::Created),
+                Err(error) if exists(&error) => Ok(Creation::Exists),
+                Err(error) => Err(error),
+            };
+            match call.end(made) {
+                // as in `write`
+                Err(error) if error.kind() == StoreErrorKind::Contended => {}
+                made => return made,
+            }
+        }
     }
 
     async fn save(
@@ -71,17 +87,17 @@ impl Store for MySqlStore {
         row: &Row<'_>,
         _: Option<OwnerTag>,
     ) -> Result<Saving, StoreError> {
-        let update = sqlx::query(
-            "update sessions set user_id = ?, encrypted_data = ?, expires_at = ?, version = ? \
-             where id = ? and version = ?",
-        );
-        let update = update.bind(tag(&row.owner)).bind(row.bytes);
-        let update = update.bind(millis(row.expires)).bind(number(row.version));
-        if self
-            .write(update.bind(id(&key)).bind(number(expected)))
-            .await?
-            > 0
-        {
+        let (id, tag, bytes) = (id(&key), tag(&row.owner), row.bytes);
+        let (expires, version) = (millis(row.expires), number(row.version));
+        let saved = self.write(|| {
+            let update = sqlx::query(
+                "update sessions set user_id = ?, encrypted_data = ?, expires_at = ?, version = ? \
+                 where id = ? and version = ?",
+            );
+            let update = update.bind(tag).bind(bytes).bind(expires).bind(version);
+            update.bind(id).bind(number(expected))
+        });
+        if saved.await? > 0 {
             return Ok(Saving::Saved);
         }
         Ok(self.load(key).await?.map_or(Saving::Gone, Saving::Conflict))
@@ -93,14 +109,19 @@ impl Store for MySqlStore {
         expected: Version,
         expires: OffsetDateTime,
     ) -> Result<bool, StoreError> {
-        let update = sqlx::query("update sessions set expires_at = ? where id = ? and version = ?");
-        let update = update.bind(millis(expires)).bind(id(&key));
-        Ok(self.write(update.bind(number(expected))).await? > 0)
+        let (id, expires) = (id(&key), millis(expires));
+        let touched = self.write(|| {
+            let update =
+                sqlx::query("update sessions set expires_at = ? where id = ? and version = ?");
+            update.bind(expires).bind(id).bind(number(expected))
+        });
+        Ok(touched.await? > 0)
     }
 
     async fn delete(&self, key: StoreKey) -> Result<bool, StoreError> {
-        let delete = sqlx::query("delete from sessions where id = ?");
-        Ok(self.write(delete.bind(id(&key))).await? > 0)
+        let id = id(&key);
+        let deleted = self.write(|| sqlx::query("delete from sessions where id = ?").bind(id));
+        Ok(deleted.await? > 0)
     }
 
     async fn list_owner(&self, owner: &[OwnerTag]) -> Result<Vec<(StoreKey, Stored)>, StoreError> {
@@ -139,7 +160,7 @@ impl Store for MySqlStore {
             "delete from sessions where user_id in ({}) {spared} limit ?",
             places(owner.len())
         );
-        loop {
+        self.write(|| {
             let mut query = sqlx::query(AssertSqlSafe(delete.clone()));
             for tag in owner {
                 query = query.bind(&tag.as_bytes()[..]);
@@ -147,12 +168,9 @@ impl Store for MySqlStore {
             for key in except {
                 query = query.bind(id(key));
             }
-            match self.write(query.bind(BATCH)).await {
-                // of two calls that wait for each other, the server ends one without an effect
-                Err(error) if error.kind() == StoreErrorKind::Contended => {}
-                deleted => return deleted,
-            }
-        }
+            query.bind(BATCH)
+        })
+        .await
     }
 }
 
@@ -162,9 +180,14 @@ impl Operate for MySqlStore {
     }
 
     async fn prune(&self, now: OffsetDateTime, _: Option<Cursor>) -> Result<Pruned, StoreError> {
-        let delete =
-            sqlx::query("delete from sessions where expires_at <= ? order by expires_at limit ?");
-        let deleted = patience(STEP, self.write(delete.bind(millis(now)).bind(BATCH))).await?;
+        let now = millis(now);
+        let delete = self.write(|| {
+            let delete = sqlx::query(
+                "delete from sessions where expires_at <= ? order by expires_at limit ?",
+            );
+            delete.bind(now).bind(BATCH)
+        });
+        let deleted = patience(STEP, delete).await?;
         Ok(Pruned {
             deleted,
             next: (deleted == BATCH.cast_unsigned()).then(|| Cursor::new([])),
@@ -178,15 +201,20 @@ impl Operate for MySqlStore {
     ) -> Result<bool, StoreError> {
         let (now, next) = (millis(now), millis(now + interval));
         patience(STEP, async {
-            let begin = sqlx::query(
-                "update sessions_sweep set next = ? where id = 1 and not (next > ? and next <= ?)",
-            );
-            if self.write(begin.bind(next).bind(now).bind(next)).await? > 0 {
+            let begun = self.write(|| {
+                let begin = sqlx::query(
+                    "update sessions_sweep set next = ? where id = 1 and not (next > ? and next <= ?)",
+                );
+                begin.bind(next).bind(now).bind(next)
+            });
+            if begun.await? > 0 {
                 return Ok(true);
             }
             // a crash may have lost the row of a schema that was just created
-            let insert = sqlx::query("insert ignore into sessions_sweep values (1, ?)");
-            Ok(self.write(insert.bind(next)).await? > 0)
+            let inserted = self.write(|| {
+                sqlx::query("insert ignore into sessions_sweep values (1, ?)").bind(next)
+            });
+            Ok(inserted.await? > 0)
         })
         .await
     }
