@@ -23,7 +23,7 @@ use super::{
 use crate::support::{Answer, Events, Visitor};
 
 on_every_server! {
-    #[ignore = "it needs root, to mount a small disk"]
+    #[ignore = "`.ci/nightly stores` runs it: it needs root, to mount a small disk"]
     full_disk_refuses_new_sessions_and_logs_nobody_out;
     killed_server_answers_503_fast_until_it_restarts;
     stopped_server_answers_503_fast_until_it_continues;
