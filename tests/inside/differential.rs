@@ -175,7 +175,8 @@ fn encode(record: &Value) -> Vec<u8> {
 /// Sends all queries to one process of the other implementation. Returns its answers.
 fn answers(queries: &[Value]) -> Vec<Value> {
     let mut child = Command::new(python::python("tink/requirements.txt"))
-        .args([python::TINK, "batch"])
+        .arg(python::tink())
+        .arg("batch")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()

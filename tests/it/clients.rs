@@ -45,7 +45,7 @@ async fn java_uses_the_shop(sessions: SessionLayerBuilder) -> String {
             location / {{ proxy_pass http://127.0.0.1:{port}; }}"
         ),
     );
-    let client = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/Shop.java");
+    let client = concat!(env!("CARGO_MANIFEST_DIR"), "/clients/Shop.java");
     let trust = format!("-Djavax.net.ssl.trustStore={store}");
     let shop = format!("https://localhost:{}/", nginx.port);
     let password = "-Djavax.net.ssl.trustStorePassword=changeit";

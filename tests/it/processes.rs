@@ -36,7 +36,7 @@ fn examples() -> &'static Path {
         build.arg("--target-dir");
         build.arg(profile.parent().expect("target"));
         let status = build
-            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
             .status()
             .expect("cargo runs");
         assert!(status.success(), "the examples do not build");

@@ -13,7 +13,7 @@ use crate::{
 
 fn tink(arguments: &[&str]) -> Output {
     Command::new(python::python("tink/requirements.txt"))
-        .arg(python::TINK)
+        .arg(python::tink())
         .args(arguments)
         .output()
         .expect("Python runs")

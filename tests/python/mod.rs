@@ -9,8 +9,18 @@ use std::{
 };
 
 /// The script that seals and opens cookies with Google's Tink.
-#[allow(dead_code)]
-pub(crate) const TINK: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/tink/cookie.py");
+pub(crate) fn tink() -> PathBuf {
+    tests().join("tink/cookie.py")
+}
+
+/// The folder of the tests. They are a package of their own, and the library has the others.
+fn tests() -> PathBuf {
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    match package.ends_with("tests") {
+        true => package.to_owned(),
+        false => package.join("tests"),
+    }
+}
 
 /// The Python interpreter with the packages in `requirements`, a file below `tests`.
 pub(crate) fn python(requirements: &str) -> PathBuf {
@@ -25,9 +35,7 @@ pub(crate) fn python(requirements: &str) -> PathBuf {
 }
 
 fn make(requirements: &str) -> PathBuf {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests")
-        .join(requirements);
+    let file = tests().join(requirements);
     let wanted = std::fs::read(&file).expect("the requirements");
     // target/debug/deps/test
     let test = std::env::current_exe().expect("this test");

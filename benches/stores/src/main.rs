@@ -14,7 +14,7 @@ use std::{error::Error, time::Duration};
 
 type Result<T, E = Box<dyn Error + Send + Sync>> = std::result::Result<T, E>;
 
-const USAGE: &str = "stores URL [ROUNDS [SLICE_MS [SESSIONS]]]";
+const USAGE: &str = "stores URL [ROUNDS [SLICE_MS [SESSIONS [PINGS]]]]";
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -23,7 +23,8 @@ async fn main() -> Result<()> {
     let mut number = |otherwise| args.next().map_or(Ok(otherwise), |text| text.parse());
     let (rounds, slice_ms, sessions) = (number(7)?, number(1000)?, number(20_000)?);
 
-    let contestants = [ours::start(&url).await?, peer::start(&url).await?];
+    let pings = number(1)? != 0;
+    let contestants = [ours::start(&url).await?, peer::start(&url, pings).await?];
     size::print_settings(&url).await?;
     let sizes = size::measure(&url, &contestants, sessions).await?;
     let slice = Duration::from_millis(slice_ms);

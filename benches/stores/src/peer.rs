@@ -1,5 +1,5 @@
 //! tower-sessions with its default settings, and an expiry of one day. Its pool has the default
-//! settings of sqlx.
+//! settings of sqlx, which pings a connection before each use.
 
 use axum::{Router, extract::Path, http::StatusCode, routing::get};
 use tower_sessions::{
@@ -12,8 +12,11 @@ use crate::{
     contestant::{CONNECTIONS, Contestant, text},
 };
 
-pub async fn start(url: &str) -> Result<Contestant> {
-    let pool = PgPoolOptions::new().max_connections(CONNECTIONS);
+/// `pings`: whether the pool pings a connection before each use.
+pub async fn start(url: &str, pings: bool) -> Result<Contestant> {
+    let pool = PgPoolOptions::new()
+        .max_connections(CONNECTIONS)
+        .test_before_acquire(pings);
     let store = PostgresStore::new(pool.connect(url).await?);
     store.migrate().await?;
     let layer =

@@ -46,7 +46,10 @@ pub async fn measure(
                 loads: Default::default(),
             };
             for round in 0..=rounds {
-                for (at, contestant) in contestants.iter().enumerate() {
+                // the contestants take turns at being first
+                for place in 0..2 {
+                    let at = (round as usize + place) % 2;
+                    let contestant = &contestants[at];
                     let load = load(&mut visitors[at], path, slice).await?;
                     // the first round warms up
                     if round > 0 {

@@ -35,10 +35,7 @@ async fn both_apps_share_the_session(mode: &str, cookies: &[&str]) -> Outcome {
     let env = [("STARLETTE_SECRET", OLD_SECRET), ("SESSION_SECRET", SECRET)];
     let ours = Server::start_with("starlette", &[mode], &env);
     let mut fastapi = Command::new(python(NEWEST));
-    fastapi.arg(concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/tests/starlette/shop.py"
-    ));
+    fastapi.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/starlette/shop.py"));
     let old = Server::run(fastapi.env("STARLETTE_SECRET", OLD_SECRET));
     let proxy = proxy(&old, &ours);
     let site = Browser::at_origin(format!("http://localhost:{}", proxy.port)).await?;

@@ -233,10 +233,7 @@ struct Python {
 impl Python {
     fn start() -> Self {
         let mut child = Command::new(python("starlette/requirements-newest.txt"))
-            .arg(concat!(
-                env!("CARGO_MANIFEST_DIR"),
-                "/tests/starlette/unsign.py"
-            ))
+            .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/starlette/unsign.py"))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

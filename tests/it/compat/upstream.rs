@@ -20,10 +20,7 @@ pub(super) const BEFORE_1: &str = "starlette/requirements-old.txt";
 pub(super) fn old_app(requirements: &str) -> Server {
     Server::run(
         Command::new(python(requirements))
-            .arg(concat!(
-                env!("CARGO_MANIFEST_DIR"),
-                "/tests/starlette/app.py"
-            ))
+            .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/starlette/app.py"))
             .env("STARLETTE_SECRET", OLD_SECRET),
     )
 }

@@ -7,8 +7,10 @@
 //! next call finds the connection.
 
 use std::{
-    pin::pin,
+    future::poll_fn,
+    pin::{Pin, pin},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Poll, ready},
     time::Duration,
 };
 
@@ -166,22 +168,33 @@ impl<D: Dialect> Own<D> {
         Some(line)
     }
 
-    /// Takes an idle connection. If there is none, opens one in a task of its own, or waits for one
-    /// that is being opened.
+    /// Takes an idle connection. If there is none, opens one in a task of its own, and takes the
+    /// first one that is idle then.
     async fn take_or_open(self: &Arc<Self>) -> Result<Line<D>, sqlx::Error> {
+        let mut opening = None;
         loop {
             let mut available = pin!(self.limits.available.notified());
             available.as_mut().enable();
             if let Some(line) = self.take() {
                 return Ok(line);
             }
-            match Arc::clone(&self.limits.lines).try_acquire_owned() {
-                Ok(counted) => {
-                    let opened = tokio::spawn(Arc::clone(self).open_one(counted));
-                    opened.await.map_err(|_| sqlx::Error::WorkerCrashed)??;
-                }
-                Err(_) => available.await,
+            if opening.is_none()
+                && let Ok(counted) = Arc::clone(&self.limits.lines).try_acquire_owned()
+            {
+                opening = Some(tokio::spawn(Arc::clone(self).open_one(counted)));
             }
+            poll_fn(|context| {
+                if available.as_mut().poll(context).is_ready() {
+                    return Poll::Ready(Ok(()));
+                }
+                let Some(task) = &mut opening else {
+                    return Poll::Pending;
+                };
+                let opened = ready!(Pin::new(task).poll(context));
+                opening = None;
+                Poll::Ready(opened.unwrap_or(Err(sqlx::Error::WorkerCrashed)))
+            })
+            .await?;
         }
     }
 
