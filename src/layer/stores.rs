@@ -60,8 +60,8 @@ impl SessionLayer {
     }
 
     /// Reads sessions from a store. New sessions are in cookies, and a `login` or `renew` moves a
-    /// session from the store into its cookie. This is the first step towards
-    /// [`store`](Self::store), and the step back from it.
+    /// session from the store into its cookie. A session that does not fit a cookie stays in the
+    /// store. This is the first step towards [`store`](Self::store), and the step back from it.
     ///
     /// # Panics
     ///

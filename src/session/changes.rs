@@ -158,6 +158,17 @@ impl Locked<'_> {
         self.changes.progress.as_deref()?.saved.as_ref()
     }
 
+    /// Whether the session that a commit replaces has a row.
+    pub(super) fn is_in_store(&self) -> bool {
+        if self.changes.logged_out() || self.changes.lost {
+            return false;
+        }
+        match (self.saved(), self.incoming) {
+            (Some(saved), _) => saved.row.is_some(),
+            (None, incoming) => incoming.is_some_and(|incoming| incoming.row.is_some()),
+        }
+    }
+
     pub(super) fn head(&mut self, rules: &Rules) -> Result<Head, Error> {
         Ok(Head {
             id: self.id(rules)?,

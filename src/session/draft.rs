@@ -167,6 +167,11 @@ impl Draft {
         self.logged_in
     }
 
+    /// Whether the session that it replaces has a row.
+    pub(crate) fn is_in_store(&self) -> bool {
+        self.previous.is_some_and(|previous| previous.row.is_some())
+    }
+
     /// Whether the session gets a new serial.
     pub(crate) fn renews(&self) -> bool {
         let serial = self.head.id.serial();
@@ -212,8 +217,8 @@ impl Draft {
     fn check_size(&self, rules: &Rules) -> Result<(), Error> {
         let owner = self.owner.as_deref().map(str::len);
         let entries = Entries::trusted(&self.entries);
-        rules
-            .limits
-            .check(owner, self.entries.len(), || entries.sizes())
+        let in_store = self.is_in_store();
+        let len = self.entries.len();
+        rules.limits.check(in_store, owner, len, || entries.sizes())
     }
 }

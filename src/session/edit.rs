@@ -49,16 +49,18 @@ impl State {
         }
         let mut session = self.edit()?;
         let times = rules.new_times(self.opened().ok_or(ErrorKind::Clock)?);
+        let in_store = session.is_in_store();
         let keeps = session.owner().is_none_or(|current| current == owner);
         let entries = match keeps {
             true => session.entries(),
             false => Entries::default(),
         };
-        rules
-            .limits
-            .check(Some(owner.len()), entries.as_bytes().len(), || {
-                entries.sizes()
-            })?;
+        rules.limits.check(
+            in_store,
+            Some(owner.len()),
+            entries.as_bytes().len(),
+            || entries.sizes(),
+        )?;
         if !keeps {
             session.changes.set_entries(Vec::new());
             session.log(rules, Journal::clear);
@@ -157,6 +159,7 @@ impl State {
         values: Vec<(&str, Option<&[u8]>)>,
     ) -> Result<(), Refused> {
         let mut session = self.edit()?;
+        let in_store = session.is_in_store();
         let (owner, entries) = session.content();
         // an equal value is not logged: its replay would undo a change by another request
         let changed = |(key, value): &&(&str, Option<&[u8]>)| entries.get(key) != *value;
@@ -170,7 +173,7 @@ impl State {
         let merge = Merge::new(entries, values);
         rules
             .limits
-            .check(owner.map(str::len), merge.len(), || merge.sizes())?;
+            .check(in_store, owner.map(str::len), merge.len(), || merge.sizes())?;
         let bytes = merge.apply();
         session.changes.set_entries(bytes);
         session.log(rules, |journal| {
@@ -187,12 +190,12 @@ impl Locked<'_> {
     #[inline]
     fn set_entry(&mut self, rules: &Rules, key: &str, value: Option<&[u8]>) -> Result<(), Error> {
         let (limits, owner) = (&rules.limits, self.owner().map(str::len));
-        let incoming = self.incoming;
+        let (incoming, in_store) = (self.incoming, self.is_in_store());
         let edited = &mut self.changes.entries;
         let edited = edited.get_or_insert_with(|| Edited::copy(entries_of(incoming)));
         let plan = edited.plan(key, value);
         if value.is_some() {
-            limits.check(owner, plan.len, || edited.sizes_with(key, value))?;
+            limits.check(in_store, owner, plan.len, || edited.sizes_with(key, value))?;
         }
         edited.make(plan, key, value);
         Ok(())
@@ -200,12 +203,13 @@ impl Locked<'_> {
 
     /// Adds entries that are not there yet, if all of them fit.
     fn carry(&mut self, rules: &Rules, before: Entries<'_>, owner: &str) {
+        let in_store = self.is_in_store();
         let own = self.entries();
         let own = own.iter().map(|(key, value)| (key, Some(value)));
         let merge = Merge::new(before, own.collect());
         let fits = rules
             .limits
-            .check(Some(owner.len()), merge.len(), || merge.sizes());
+            .check(in_store, Some(owner.len()), merge.len(), || merge.sizes());
         if fits.is_ok() {
             let bytes = merge.apply();
             self.changes.set_entries(bytes);

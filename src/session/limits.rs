@@ -21,7 +21,7 @@ pub(crate) struct Limits {
 /// What the limit applies to.
 #[derive(Clone)]
 pub(crate) enum Measure {
-    /// Name and value of a sealed cookie.
+    /// Name and value of a sealed cookie, or the row of a session that is in a store already.
     Sealed,
     /// Name and value of a sealed cookie, and those of the legacy cookie beside it.
     Paired(Arc<Legacy>),
@@ -38,11 +38,12 @@ impl Limits {
         self.name_len + seal::token_len(record::encoded_len(owner, entries))
     }
 
-    /// Whether a session with that many bytes of owner and entries fits. `sizes` lists its entries,
-    /// with the length of each value.
+    /// Whether a session with that many bytes of owner and entries fits. `in_store`: it has a row.
+    /// `sizes` lists its entries, with the length of each value.
     #[inline]
     pub(super) fn check(
         &self,
+        in_store: bool,
         owner: Option<usize>,
         entries: usize,
         sizes: impl FnOnce() -> Vec<(String, usize)>,
@@ -52,14 +53,13 @@ impl Limits {
         let (size, limit, sizes) = match &self.measure {
             Measure::Sealed => {
                 let size = self.cookie_len(owner, entries);
-                if size <= MAX_PAIR {
+                if size <= MAX_PAIR || (in_store && row_len(owner, entries) <= store::MAX_BYTES) {
                     return Ok(());
                 }
                 (size, MAX_PAIR, sizes())
             }
             Measure::Stored => {
-                let row = 1 + Replaced::MAX_LEN + record::encoded_len(owner, entries);
-                let size = seal::OVERHEAD + row.next_multiple_of(record::BLOCK);
+                let size = row_len(owner, entries);
                 if size <= store::MAX_BYTES {
                     return Ok(());
                 }
@@ -91,4 +91,10 @@ impl Limits {
         };
         Error::larger_than(TooLarge::new(place, size, limit, largest))
     }
+}
+
+/// The length of a row with that many bytes of owner and entries.
+fn row_len(owner: Option<usize>, entries: usize) -> usize {
+    let row = 1 + Replaced::MAX_LEN + record::encoded_len(owner, entries);
+    seal::OVERHEAD + row.next_multiple_of(record::BLOCK)
 }

@@ -244,7 +244,7 @@ impl State {
         let len = entries.as_bytes().len();
         rules
             .limits
-            .check(owner.map(str::len), len, || entries.sizes())?;
+            .check(false, owner.map(str::len), len, || entries.sizes())?;
         let bytes = record::encode(head, owner, entries, headroom, tail);
         session.changes.times = head.times;
         Ok((head, bytes))
@@ -260,7 +260,7 @@ impl State {
         let entries = session.entries();
         rules
             .limits
-            .check(None, entries.as_bytes().len(), || entries.sizes())?;
+            .check(false, None, entries.as_bytes().len(), || entries.sizes())?;
         session.changes.times = rules.new_times(now);
         let head = session.head(rules)?;
         Ok((head, session.changes.owner.as_deref().map(str::to_owned)))

@@ -3,9 +3,9 @@
 //! Without a connection, calls fail at once. Only in the first milliseconds after a loss do calls
 //! wait for the next connection.
 //!
-//! A call wakes the task if it fails, or if it is dropped before its answer. Without calls, the
-//! task asks the server by itself. A connection that died silently is replaced before the next call
-//! needs it.
+//! A call wakes the task if it fails, or if it is dropped before its answer. The task also asks the
+//! server by itself, more often if there are no calls. A connection that died silently is replaced
+//! before the next call needs it, and a server that accepts no more writes is not read for long.
 
 use std::{
     sync::{
@@ -26,6 +26,10 @@ use crate::random;
 
 /// The task asks the server after this time without an answer.
 const IDLE: Duration = Duration::from_millis(400);
+
+/// The task asks the server at least this often, since a server that answers can have become a
+/// replica.
+const OFTEN: Duration = Duration::from_millis(700);
 
 /// How long the server may take to answer the task.
 const PATIENCE: Duration = Duration::from_millis(250);
@@ -50,7 +54,8 @@ pub(super) trait Server: Send + Sync + 'static {
     /// Connects, and checks that the server is ready and is the right one.
     fn dial(&self) -> impl Future<Output = Result<Self::Connection, StoreError>> + Send;
 
-    /// Asks the server for an answer. Fails if the connection is broken.
+    /// Asks the server for an answer. Fails if the connection is broken, or if the server is the
+    /// wrong one.
     fn ask(
         &self,
         connection: Self::Connection,
@@ -223,15 +228,18 @@ impl<C> Shared<C> {
         }
     }
 
-    /// Waits until a call wakes the task, or until the server was silent for [`IDLE`].
-    async fn rest(&self) {
+    /// Waits until a call wakes the task, or until the server was silent for [`IDLE`], or until it
+    /// was not asked for [`OFTEN`].
+    async fn rest(&self, asked: Instant) {
         let left = IDLE.saturating_sub(self.quiet());
+        let left = left.min(OFTEN.saturating_sub(asked.elapsed()));
         // the caller checks the state, no matter what ended the wait
         let _ = timeout(left, self.wake.notified()).await;
     }
 }
 
 async fn supervise<S: Server>(shared: Arc<Shared<S::Connection>>, server: S) {
+    let mut asked = Instant::now();
     loop {
         let line = {
             let line = shared.line();
@@ -241,11 +249,13 @@ async fn supervise<S: Server>(shared: Arc<Shared<S::Connection>>, server: S) {
             dial_on(&shared, &server).await;
             continue;
         };
-        if !shared.doubted.swap(false, Ordering::Relaxed) && shared.quiet() < IDLE {
+        let due = shared.quiet() >= IDLE || asked.elapsed() >= OFTEN;
+        if !shared.doubted.swap(false, Ordering::Relaxed) && !due {
             drop(connection);
-            shared.rest().await;
+            shared.rest(asked).await;
             continue;
         }
+        asked = Instant::now();
         match ask(&shared, &server, connection).await {
             Ok(()) => sleep(CALM).await,
             Err(error) => shared.lose(number, error),

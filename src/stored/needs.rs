@@ -38,14 +38,13 @@ impl Rows<'_> {
     /// Whether a draft is to be in the store rather than in its cookie. A session leaves the store
     /// only when it gets another id: otherwise, requests in flight would still write to its row.
     pub(super) fn has_to_store(&self, draft: &Draft) -> bool {
-        let in_store = draft
-            .previous
-            .is_some_and(|previous| previous.row.is_some());
+        let in_store = draft.is_in_store();
         let stays = in_store && draft.outcome == Outcome::Write(Change::Content);
         stays
             || match self.storage.mode {
                 Mode::Store => true,
-                Mode::ReadFrom => false,
+                // nothing goes into the store, so nothing can move to and fro
+                Mode::ReadFrom => in_store && !fits(draft.cookie_len(self.rules), false),
                 Mode::Overflow => !fits(draft.cookie_len(self.rules), in_store),
             }
     }

@@ -18,6 +18,6 @@ pub(crate) enum Mode {
     Store,
     /// Those that do not fit a cookie.
     Overflow,
-    /// Those that are there already, until they change.
+    /// Those that are there already, until they get another id and fit a cookie.
     ReadFrom,
 }

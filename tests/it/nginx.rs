@@ -2,12 +2,12 @@
 
 use std::{
     fs,
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     process::{Child, Command},
     time::{Duration, Instant},
 };
 
-use crate::processes::Folder;
+use crate::processes::{Folder, free_port};
 
 /// A server with its own port and folder. It is stopped when this value is dropped.
 pub(crate) struct Nginx {
@@ -20,8 +20,7 @@ impl Nginx {
     /// Starts a server. `http` and `server` are lines of these blocks of its configuration; paths
     /// are relative to `folder`. `listen` is what comes after the port: empty, or `ssl`.
     pub(crate) fn start(folder: Folder, http: &str, listen: &str, server: &str) -> Self {
-        let free = TcpListener::bind(("127.0.0.1", 0)).and_then(|socket| socket.local_addr());
-        let port = free.expect("a free port").port();
+        let port = free_port();
         let config = format!(
             "daemon off; master_process off; pid pid; error_log stderr;
             events {{}}

@@ -2,6 +2,7 @@
 
 use std::{
     io::{BufRead as _, BufReader, Read as _},
+    net::TcpListener,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::{
@@ -57,6 +58,7 @@ fn features() -> String {
         ("mysql", cfg!(feature = "mysql")),
         ("sql-tls", cfg!(feature = "sql-tls")),
         ("redis", cfg!(feature = "redis")),
+        ("redis-tls", cfg!(feature = "redis-tls")),
         ("conformance", cfg!(feature = "conformance")),
     ];
     let on = all.into_iter().filter(|(_, on)| *on);
@@ -118,6 +120,21 @@ impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// A port that nothing listens on. Ports from 32768 on are given to outgoing connections, which
+/// could take one before the server does.
+pub(crate) fn free_port() -> u16 {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    // test programs that run at the same time begin at different ports
+    let first = std::process::id().wrapping_mul(997);
+    loop {
+        let n = first.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
+        let port = 20_000 + (n % 12_000) as u16;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
     }
 }
 

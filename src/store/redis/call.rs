@@ -24,7 +24,7 @@ impl Call {
     pub(super) fn end(&mut self, reply: RedisResult<Value>) -> Result<Value, StoreError> {
         if let Self::Watched(_, watch) = self {
             watch.end(match &reply {
-                Err(error) if fault::is_broken(error) => {
+                Err(error) if fault::is_lost(error) => {
                     Verdict::Lost(fault::translate(error.clone()))
                 }
                 _ => Verdict::Answered,

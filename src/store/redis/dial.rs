@@ -1,8 +1,8 @@
 use std::{fmt, time::Duration};
 
 use redis::{
-    AsyncConnectionConfig, Client, IntoConnectionInfo as _, RedisError, Value,
-    aio::{ConnectionLike, MultiplexedConnection},
+    AsyncConnectionConfig, Client, IntoConnectionInfo as _, RedisError,
+    aio::MultiplexedConnection,
     io::tcp::{TcpSettings, socket2::TcpKeepalive},
 };
 use tokio::time::{Instant, timeout};
@@ -12,18 +12,14 @@ use super::{
         error::{StoreError, StoreErrorKind},
         link::Server,
     },
-    fault,
+    check, fault, tls,
 };
-use crate::event::Event;
 
 /// The time limit of the first connection attempt, at start-up.
 const FIRST: Duration = Duration::from_secs(5);
 
 /// The lowest and the highest time limit of later connection attempts.
 const DIAL: [Duration; 2] = [Duration::from_millis(250), Duration::from_secs(2)];
-
-/// The oldest Redis version that the scripts were tested with.
-const OLDEST: [u32; 2] = [6, 2];
 
 /// Opens connections to one server.
 pub(super) struct Dialer {
@@ -45,12 +41,11 @@ impl Dialer {
             Err(error) => return Err(dialer.explain(error)),
         };
         dialer.limit = (start.elapsed() * 2).clamp(DIAL[0], DIAL[1]);
-        check_version(&mut connection).await?;
-        warn_of_eviction(&mut connection).await;
+        check::suitable(&mut connection).await?;
         Ok((dialer, connection))
     }
 
-    /// Opens a connection, and checks that the server answers on it.
+    /// Opens a connection, and checks that the server is ready and accepts writes.
     async fn open(&self) -> Result<MultiplexedConnection, StoreError> {
         let dial = async {
             let config = AsyncConnectionConfig::new()
@@ -61,7 +56,7 @@ impl Dialer {
                 .client
                 .get_multiplexed_async_connection_with_config(&config)
                 .await?;
-            ping(&mut connection).await?;
+            check::ready(&mut connection).await?;
             Ok(connection)
         };
         match timeout(self.limit, dial).await {
@@ -72,9 +67,19 @@ impl Dialer {
 
     fn explain(&self, error: StoreError) -> StoreError {
         let at = self.client.get_connection_info().addr();
+        if let Some(reason) = tls::reason(&error) {
+            let message = format!("redis at {at} cannot be connected with TLS: {reason}");
+            let refused = StoreError::new(StoreErrorKind::Config);
+            return refused.because(error).message(message);
+        }
         let message = match error.kind() {
             StoreErrorKind::Denied => {
                 format!("redis at {at} refuses the user or the password: check them in the URL")
+            }
+            StoreErrorKind::ReadOnly => {
+                format!(
+                    "redis at {at} is a replica, which accepts no writes: use the URL of the primary"
+                )
             }
             StoreErrorKind::Unreachable if is_refusal(&error) => {
                 format!("no redis answers at {at}: start it, or correct host and port in the URL")
@@ -83,7 +88,7 @@ impl Dialer {
                 "redis at {at} is not ready, or the host is unknown: wait until it has loaded its data, or correct the URL"
             ),
             StoreErrorKind::TimedOut => format!(
-                "redis at {at} did not answer within {} s: check host and port in the URL, and the firewall",
+                "redis at {at} did not answer within {} s: check host and port in the URL, whether it needs TLS (`rediss://`), and the firewall",
                 FIRST.as_secs()
             ),
             _ => {
@@ -107,8 +112,8 @@ impl Server for Dialer {
     }
 
     async fn ask(&self, mut connection: MultiplexedConnection) -> Result<(), StoreError> {
-        match ping(&mut connection).await {
-            Err(error) if fault::is_broken(&error) => Err(fault::translate(error)),
+        match check::ready(&mut connection).await {
+            Err(error) if fault::is_lost(&error) => Err(fault::translate(error)),
             _ => Ok(()),
         }
     }
@@ -120,17 +125,6 @@ impl fmt::Debug for Dialer {
     }
 }
 
-/// Fails if the server is not ready. A server that denies this user `PING` counts as ready.
-async fn ping(connection: &mut MultiplexedConnection) -> Result<(), RedisError> {
-    match redis::cmd("PING").query_async::<Value>(connection).await {
-        Ok(Value::SimpleString(pong)) if pong == "PONG" => Ok(()),
-        // a connection to a closed local port can, in rare cases, connect to itself
-        Ok(_) => Err(std::io::Error::from(std::io::ErrorKind::InvalidData).into()),
-        Err(error) if error.code() == Some("NOPERM") => Ok(()),
-        Err(error) => Err(error),
-    }
-}
-
 fn client(url: &str) -> Result<Client, StoreError> {
     let config = |message: &str| StoreError::new(StoreErrorKind::Config).message(message);
     if has_raw_password(url) {
@@ -138,14 +132,10 @@ fn client(url: &str) -> Result<Client, StoreError> {
             "invalid redis URL: it has an `@` after the host; in a password, write / ? # @ as %2F %3F %23 %40",
         ));
     }
-    let info = match url.into_connection_info() {
+    let (url, authorities) = tls::split(url);
+    let info = match url.as_str().into_connection_info() {
         Ok(info) => info,
-        Err(_) if is_plain_but_for_tls(url) => {
-            return Err(config(
-                "the redis URL needs TLS, which is not compiled in: add to Cargo.toml \
-                 `redis = { version = \"1\", features = [\"tokio-rustls-comp\", \"tls-rustls-webpki-roots\"] }`",
-            ));
-        }
+        Err(_) if is_plain_but_for_tls(&url) => return Err(tls::missing()),
         Err(error) => {
             return Err(config(
                 "invalid redis URL: use redis://user:password@host:6379/0 or unix:///path/to/socket?db=0",
@@ -158,7 +148,7 @@ fn client(url: &str) -> Result<Client, StoreError> {
         .set_keepalive(keepalive());
     #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
     let settings = settings.set_user_timeout(Duration::from_secs(2));
-    Client::open(info.set_tcp_settings(settings)).map_err(fault::translate)
+    tls::client(info.set_tcp_settings(settings), authorities)
 }
 
 fn keepalive() -> TcpKeepalive {
@@ -196,54 +186,9 @@ fn is_refusal(error: &StoreError) -> bool {
         .is_some_and(RedisError::is_connection_refusal)
 }
 
-/// Skips the check if the user may not read the version.
-async fn check_version(connection: &mut impl ConnectionLike) -> Result<(), StoreError> {
-    let mut info = redis::cmd("INFO");
-    let info: Result<String, _> = info.arg("server").query_async(connection).await;
-    let Some(version) = info.as_deref().ok().and_then(version) else {
-        return Ok(());
-    };
-    if version >= OLDEST {
-        return Ok(());
-    }
-    let [major, minor] = version;
-    let message = format!("redis {major}.{minor} is too old: use redis 6.2 or newer, or valkey");
-    Err(StoreError::new(StoreErrorKind::Config).message(message))
-}
-
-fn version(info: &str) -> Option<[u32; 2]> {
-    let text = info
-        .lines()
-        .find_map(|line| line.strip_prefix("redis_version:"))?;
-    let mut parts = text.trim().split('.');
-    Some([parts.next()?.parse().ok()?, parts.next()?.parse().ok()?])
-}
-
-async fn warn_of_eviction(connection: &mut impl ConnectionLike) {
-    let mut config = redis::cmd("CONFIG");
-    config.arg("GET").arg("maxmemory-policy");
-    let config: Result<Vec<String>, _> = config.query_async(connection).await;
-    let Some(policy) = config.ok().and_then(|pair| pair.into_iter().nth(1)) else {
-        return;
-    };
-    if policy != "noeviction" {
-        Event::StoreEvicts { policy: &policy }.emit();
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn versions_are_read_from_info() {
-        assert_eq!(
-            version("# Server\r\nredis_version:7.0.15\r\n"),
-            Some([7, 0])
-        );
-        assert!(version("redis_version:6.0.16\r\n").is_some_and(|version| version < OLDEST));
-        assert_eq!(version("redis_mode:standalone\r\n"), None);
-    }
 
     #[test]
     fn passwords_with_raw_slashes_are_refused_and_not_shown() {

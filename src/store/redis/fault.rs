@@ -20,9 +20,12 @@ pub(super) fn translate(error: RedisError) -> StoreError {
     failed.because(error)
 }
 
-/// Whether the connection is unusable after this error.
-pub(super) fn is_broken(error: &RedisError) -> bool {
+/// Whether the connection is of no use after this error: it is broken, or the server is a replica,
+/// or is not ready.
+pub(super) fn is_lost(error: &RedisError) -> bool {
     matches!(error.kind(), ErrorKind::Io | ErrorKind::Parse)
+        || codes(error)
+            .any(|code| matches!(code, "READONLY" | "MASTERDOWN" | "CLUSTERDOWN" | "LOADING"))
 }
 
 fn kind(error: &RedisError) -> StoreErrorKind {
@@ -31,12 +34,18 @@ fn kind(error: &RedisError) -> StoreErrorKind {
         ErrorKind::Io => StoreErrorKind::Unreachable,
         ErrorKind::AuthenticationFailed => StoreErrorKind::Denied,
         ErrorKind::InvalidClientConfig => StoreErrorKind::Config,
-        _ => error
-            .code()
-            .and_then(of_code)
-            .or_else(|| in_script(error.detail()?))
+        _ => codes(error)
+            .find_map(of_code)
             .unwrap_or(StoreErrorKind::Other),
     }
+}
+
+/// The code of an error, and that of a command in a script, which Redis 6 wraps:
+/// `ERR Error running script (…): -OOM command not allowed …`.
+fn codes(error: &RedisError) -> impl Iterator<Item = &str> {
+    let words = error.detail().unwrap_or_default().split_ascii_whitespace();
+    let wrapped = words.filter_map(|word| word.strip_prefix('-'));
+    error.code().into_iter().chain(wrapped)
 }
 
 fn of_code(code: &str) -> Option<StoreErrorKind> {
@@ -48,15 +57,6 @@ fn of_code(code: &str) -> Option<StoreErrorKind> {
         "LOADING" | "MASTERDOWN" | "CLUSTERDOWN" | "BUSY" => StoreErrorKind::Unreachable,
         _ => return None,
     })
-}
-
-/// Finds the error of a command in a script. Redis 6 wraps it:
-/// `ERR Error running script (…): -OOM command not allowed …`.
-fn in_script(detail: &str) -> Option<StoreErrorKind> {
-    detail
-        .split_ascii_whitespace()
-        .filter_map(|word| word.strip_prefix('-'))
-        .find_map(of_code)
 }
 
 #[cfg(test)]
@@ -76,6 +76,22 @@ mod tests {
         assert_eq!(of("WRONGPASS", "invalid"), StoreErrorKind::Denied);
         assert_eq!(of("BUSY", "running a script"), StoreErrorKind::Unreachable);
         assert_eq!(of("NEW", "unknown"), StoreErrorKind::Other);
+    }
+
+    #[test]
+    fn wrong_server_is_dialled_anew() {
+        let is_lost = |code: &str, detail: &str| {
+            is_lost(&make_extension_error(code.into(), Some(detail.into())))
+        };
+        for code in ["READONLY", "MASTERDOWN", "CLUSTERDOWN", "LOADING"] {
+            assert!(is_lost(code, "detail"));
+            assert!(is_lost(
+                "ERR",
+                &format!("Error running script: -{code} detail")
+            ));
+        }
+        assert!(!is_lost("OOM", "command not allowed"));
+        assert!(!is_lost("MISCONF", "unable to persist"));
     }
 
     #[test]

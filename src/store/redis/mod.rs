@@ -1,8 +1,10 @@
 mod call;
+mod check;
 mod dial;
 mod fault;
 mod row;
 mod scripts;
+mod tls;
 
 use std::{fmt, sync::Arc};
 
@@ -44,6 +46,20 @@ use crate::event::Event;
 /// that owner. Scripts inside the server maintain the set, and compute its key from the session's
 /// value. This is why the store does not work with Redis Cluster.
 ///
+/// A server that becomes a replica, or that leads to one, counts as down until its address leads to
+/// a primary: within a second, calls fail instead of reading old sessions.
+///
+/// # Rights of the user
+///
+/// A user that can do what the store needs, and nothing else:
+///
+/// ```text
+/// ACL SETUSER sessions on >PASSWORD resetkeys ~session:* resetchannels -@all +ping +hello +select +evalsha +script|load +get +getrange +set +setrange +del +pexpire +pttl +zadd +zrem +zremrangebyscore +zrange +zrevrange +mget +scan +dbsize +info +config|get
+/// ```
+///
+/// `mget`, `scan` and `dbsize` are for operators. `info` and `config|get` let the store check version
+/// and eviction at start-up. [`connect`](Self::connect) fails if another command is missing.
+///
 /// # Settings of the server
 ///
 /// Use `maxmemory-policy noeviction`, which is Redis's default. When the server is full, new
@@ -78,15 +94,16 @@ impl RedisStore {
     ///
     /// Must be called within a Tokio runtime that lives as long as the store.
     ///
-    /// `rediss://` needs a TLS feature of the crate `redis`, such as `tokio-rustls-comp`, in the
-    /// app's own `Cargo.toml`.
+    /// `rediss://` connects with TLS and needs the feature `redis-tls`. It accepts certificates of the
+    /// authorities that the system trusts. For one of your own, add `?sslrootcert=/path/to/ca.pem`.
     ///
     /// # Errors
     ///
-    /// - [`StoreErrorKind::Config`] if the URL is invalid, if it needs TLS that is not compiled in,
-    ///   or if the server is too old.
-    /// - [`StoreErrorKind::Unreachable`], [`StoreErrorKind::TimedOut`] or
-    ///   [`StoreErrorKind::Denied`] if the connection fails.
+    /// - [`StoreErrorKind::Config`] if the URL is invalid, if TLS fails or is not compiled in, or if
+    ///   the server is too old, a sentinel or a node of a cluster.
+    /// - [`StoreErrorKind::ReadOnly`] if the server is a replica.
+    /// - [`StoreErrorKind::Denied`] if it refuses the user, or if the user may not run a command.
+    /// - [`StoreErrorKind::Unreachable`] or [`StoreErrorKind::TimedOut`] if the connection fails.
     ///
     /// Each text says what to do, and none contains the password.
     pub async fn connect(url: &str) -> Result<Self, StoreError> {

@@ -125,9 +125,10 @@ pub(super) async fn lost_answers_are_harmless(app: &Router, direct: &Router, pro
             // either the old session or the new one is valid
             match (path, done) {
                 ("/logout", _) => {
-                    assert!(answer.removes());
                     let who = before.clone().get(direct, "/who").await.body;
                     assert!(who.is_empty() || !done, "{n}");
+                    // the handler did not run if the session was not loaded
+                    assert!(answer.removes() || (!done && who == "ada"), "{n}");
                 }
                 ("/login/ada" | "/renew", true) => {
                     assert_eq!(visitor.get(direct, "/who").await.body, "ada", "{path}, {n}");

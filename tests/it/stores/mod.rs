@@ -14,14 +14,15 @@ mod outage;
 mod passive;
 mod processes;
 mod proxy;
+mod redis_checks;
 mod redis_server;
 mod round_trips;
 mod sql;
 mod sql_outage;
 mod sql_server;
-mod sql_tls;
 mod sqlite;
 mod steps;
+mod tls;
 mod writes;
 
 use std::time::Duration;

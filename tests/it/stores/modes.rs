@@ -17,6 +17,7 @@ use crate::support::{Events, NAME, Visitor, keys, on_a_clock};
 on_every_store! {
     rolling_move_to_a_store_and_back_keeps_sessions;
     large_session_overflows_to_the_store_and_returns;
+    large_session_stays_in_the_store_that_is_read_from_until_it_fits;
     cookies_from_before_the_move_never_bypass_the_store;
     delete_owner_ends_all_sessions_of_an_owner;
 }
@@ -142,6 +143,38 @@ async fn large_session_overflows_to_the_store_and_returns(backend: Backend) {
 
 /// An old cookie may hold the state, or be a ticket of an earlier login. A copy of it gives no more
 /// access than the store allows.
+/// On the way back to cookies, a session that fits none is not lost.
+async fn large_session_stays_in_the_store_that_is_read_from_until_it_fits(backend: Backend) {
+    let in_store = app(layer().store(backend.open().await));
+    let reads = app(layer().read_from(backend.open().await));
+    let mut visitor = Visitor::default();
+    for path in ["/login/ada", "/big/20000"] {
+        assert_eq!(visitor.get(&in_store, path).await.status, StatusCode::OK);
+    }
+    for path in ["/set/a/1", "/renew", "/remember", "/login/ada", "/commit"] {
+        let old = visitor.clone();
+        assert_eq!(
+            visitor.get(&reads, path).await.status,
+            StatusCode::OK,
+            "{path}"
+        );
+        assert!(is_ticket(&visitor), "{path}");
+        assert_eq!(visitor.get(&reads, "/get/a").await.body, "1", "{path}");
+        assert_eq!(visitor.get(&in_store, "/who").await.body, "ada", "{path}");
+        if matches!(path, "/renew" | "/login/ada") {
+            assert_eq!(old.clone().get(&reads, "/who").await.body, "", "{path}");
+        }
+    }
+    let ticket = visitor.clone();
+    assert_eq!(visitor.get(&reads, "/big/10").await.status, StatusCode::OK);
+    assert!(is_ticket(&visitor), "it leaves only with another id");
+    assert_eq!(visitor.get(&reads, "/renew").await.status, StatusCode::OK);
+    assert!(!is_ticket(&visitor));
+    assert_eq!(visitor.get(&app(layer()), "/who").await.body, "ada");
+    assert_eq!(visitor.get(&app(layer()), "/get/a").await.body, "1");
+    assert_eq!(ticket.clone().get(&in_store, "/who").await.body, "");
+}
+
 async fn cookies_from_before_the_move_never_bypass_the_store(backend: Backend) {
     let cookie = app(layer());
     let instances = [

@@ -1,12 +1,12 @@
 //! A real Redis server for one test.
 
 use std::{
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 
-use crate::processes::Folder;
+use crate::processes::{Folder, free_port};
 
 /// A server with its own port and folder. It is killed when this value is dropped.
 pub(super) struct RedisServer {
@@ -18,10 +18,9 @@ pub(super) struct RedisServer {
 
 impl RedisServer {
     pub(super) fn start(arguments: &[&str]) -> Self {
-        let free = TcpListener::bind(("127.0.0.1", 0)).and_then(|socket| socket.local_addr());
         let mut server = Self {
             folder: Folder::new(),
-            port: free.expect("a free port").port(),
+            port: free_port(),
             arguments: arguments
                 .iter()
                 .map(|&argument| argument.to_owned())

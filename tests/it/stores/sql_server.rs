@@ -2,7 +2,6 @@
 
 use std::{
     io::{BufRead as _, BufReader, Write as _},
-    net::TcpListener,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::{
@@ -14,7 +13,7 @@ use std::{
 
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _};
 
-use crate::processes::Folder;
+use crate::processes::{Folder, free_port};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Engine {
@@ -66,13 +65,12 @@ impl SqlServer {
     }
 
     fn stopped(engine: Engine, options: &[&str]) -> Self {
-        let free = TcpListener::bind(("127.0.0.1", 0)).and_then(|socket| socket.local_addr());
         let folder = Folder::new();
         give_away(&folder.0);
         Self {
             engine,
             folder,
-            port: free.expect("a free port").port(),
+            port: free_port(),
             options: options.iter().map(|&option| option.to_owned()).collect(),
             keeper: None,
             pid: 0,

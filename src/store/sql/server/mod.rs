@@ -4,7 +4,7 @@ mod connections;
 
 use std::{sync::Arc, time::Duration};
 
-use sqlx::{Connection as _, Database, Pool, error::DatabaseError};
+use sqlx::{Database, Pool, error::DatabaseError};
 use tokio::time::{Instant, timeout};
 
 use self::connections::{Connections, Lent, Options};
@@ -145,10 +145,15 @@ impl<D: Dialect> Server for Dialer<D> {
                 _ => Ok(()),
             };
         };
-        let answer = lent.connection().ping().await;
-        answer.map_err(|error| failure(error, D::kind))?;
-        lent.give_back();
-        Ok(())
+        match D::check(lent.connection()).await {
+            Err(error) if error.is_silence() || error.kind() == StoreErrorKind::ReadOnly => {
+                Err(error)
+            }
+            _ => {
+                lent.give_back();
+                Ok(())
+            }
+        }
     }
 }
 
@@ -202,9 +207,9 @@ fn options<D: Dialect>(url: &str) -> Result<Options<D>, StoreError> {
 
 fn explain<D: Dialect>(error: StoreError, address: &str) -> StoreError {
     let name = <D as Dialect>::NAME;
-    if is_tls(&error) {
+    if let Some(reason) = tls_reason(&error) {
         let message = format!(
-            "{name} at {address} cannot be connected with TLS: check the certificate and the settings in the URL; TLS needs the feature `sql-tls`"
+            "{name} at {address} cannot be connected with TLS: {reason}; check the certificate and the settings in the URL; TLS needs the feature `sql-tls`"
         );
         return StoreError::new(StoreErrorKind::Config)
             .because(error)
@@ -234,13 +239,16 @@ fn explain<D: Dialect>(error: StoreError, address: &str) -> StoreError {
     error.message(message)
 }
 
-fn is_tls(error: &StoreError) -> bool {
-    let source = std::error::Error::source(error);
-    match source.and_then(|source| source.downcast_ref::<sqlx::Error>()) {
-        Some(sqlx::Error::Tls(_)) => true,
+/// Why TLS failed, such as an expired certificate or another name.
+fn tls_reason(error: &StoreError) -> Option<String> {
+    let source = std::error::Error::source(error)?;
+    match source.downcast_ref::<sqlx::Error>()? {
+        sqlx::Error::Tls(error) => Some(error.to_string()),
         // a certificate that is not accepted
-        Some(sqlx::Error::Io(error)) => error.kind() == std::io::ErrorKind::InvalidData,
-        _ => false,
+        sqlx::Error::Io(error) if error.kind() == std::io::ErrorKind::InvalidData => {
+            Some(error.to_string())
+        }
+        _ => None,
     }
 }
 

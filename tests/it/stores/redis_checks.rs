@@ -1,0 +1,201 @@
+//! What a Redis server is, and what its user may do, is checked at start-up and while it runs.
+
+use std::time::{Duration, Instant};
+
+use http::StatusCode;
+use redis::{Cmd, Value, cmd};
+use tower_sealed_session::store::{Operate as _, RedisStore, StoreErrorKind};
+
+use super::{
+    faults::{BUSY, over, recovers, visitor},
+    proxy::Proxy,
+    redis_server::RedisServer,
+};
+
+async fn run<T: redis::FromRedisValue>(server: &RedisServer, command: &Cmd) -> T {
+    let client = redis::Client::open(server.url()).expect("a URL");
+    let connection = client.get_multiplexed_async_connection().await;
+    let mut connection = connection.expect("a server");
+    command.query_async(&mut connection).await.expect("done")
+}
+
+/// Makes a server a replica of another one, or a primary.
+async fn follow(server: &RedisServer, primary: Option<&RedisServer>) {
+    let mut command = cmd("REPLICAOF");
+    match primary {
+        Some(primary) => command.arg("127.0.0.1").arg(primary.port),
+        None => command.arg("NO").arg("ONE"),
+    };
+    let _: Value = run(server, &command).await;
+}
+
+/// A replica that has all data of the primary.
+async fn replica_of(primary: &RedisServer) -> RedisServer {
+    let replica = RedisServer::start(&["--repl-diskless-sync-delay", "0"]);
+    follow(&replica, Some(primary)).await;
+    let synced = async || {
+        let info: String = run(&replica, cmd("INFO").arg("replication")).await;
+        info.contains("master_link_status:up")
+    };
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !synced().await {
+        assert!(Instant::now() < deadline, "the replica does not follow");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let _: Value = run(primary, cmd("WAIT").arg(1).arg(1000)).await;
+    replica
+}
+
+/// The old primary goes on as a replica of the new one, and its connections stay open. The address
+/// leads to the new one.
+async fn fail_over(old: &RedisServer, new: &RedisServer, proxy: &Proxy) {
+    let _: Value = run(old, cmd("WAIT").arg(1).arg(1000)).await;
+    follow(new, None).await;
+    follow(old, Some(new)).await;
+    proxy.lead_to(new.port);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fail_over_that_keeps_the_connection_is_recovered_from() {
+    let old = RedisServer::start(&["--repl-diskless-sync-delay", "0"]);
+    let proxy = Proxy::before(old.port).await;
+    let url = format!("redis://{}/0", proxy.address);
+    let app = over(RedisStore::connect(&url).await.expect("a server"));
+    let mut visitor = visitor(&app).await;
+    let new = replica_of(&old).await;
+    fail_over(&old, &new, &proxy).await;
+    // the first write shows that the old one is a replica
+    let fault = Instant::now();
+    while visitor.get(&app, "/count").await.status != StatusCode::OK {
+        assert!(fault.elapsed() < Duration::from_secs(1) + BUSY);
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    println!("written after {:?}", fault.elapsed());
+    recovers(&app, &mut visitor, fault).await;
+    let role: Vec<Value> = run(&new, &cmd("ROLE")).await;
+    assert_eq!(role[0], Value::BulkString(b"master".to_vec()));
+}
+
+/// A replica that is cut off from its primary does not learn of a logout.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn server_that_became_a_replica_is_not_read_for_long() {
+    let old = RedisServer::start(&["--repl-diskless-sync-delay", "0"]);
+    let proxy = Proxy::before(old.port).await;
+    let url = format!("redis://{}/0", proxy.address);
+    let app = over(RedisStore::connect(&url).await.expect("a server"));
+    let mut member = visitor(&app).await;
+    let new = replica_of(&old).await;
+    fail_over(&old, &new, &proxy).await;
+    // the link to the new primary is cut
+    let cut = RedisServer::start(&[]);
+    let nowhere = cut.port;
+    drop(cut);
+    let mut command = cmd("REPLICAOF");
+    let _: Value = run(&old, command.arg("127.0.0.1").arg(nowhere)).await;
+    let fault = Instant::now();
+    let direct = over(RedisStore::connect(&new.url()).await.expect("a server"));
+    let mut other = member.clone();
+    assert_eq!(other.get(&direct, "/logout").await.status, 200);
+    // nothing but reads, all the time
+    while member.get(&app, "/who").await.body == "ada" {
+        assert!(
+            fault.elapsed() < Duration::from_secs(1) + BUSY,
+            "the old one is read"
+        );
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test]
+async fn servers_that_do_not_suit_are_refused_by_name() {
+    let primary = RedisServer::start(&[]);
+    let replica = replica_of(&primary).await;
+    let node = RedisServer::start(&["--cluster-enabled", "yes"]);
+    for (server, kind, text) in [
+        (&replica, StoreErrorKind::ReadOnly, "a replica"),
+        (&node, StoreErrorKind::Config, "a node of a cluster"),
+    ] {
+        let error = RedisStore::connect(&server.url())
+            .await
+            .expect_err("refused");
+        assert_eq!(error.kind(), kind, "{error}");
+        assert!(error.to_string().contains(text), "{error}");
+    }
+}
+
+/// A URL of a user with these rights.
+async fn user(server: &RedisServer, rules: &str) -> String {
+    let mut command = cmd("ACL");
+    command.arg("SETUSER");
+    for word in rules.split_ascii_whitespace() {
+        command.arg(word);
+    }
+    let _: Value = run(server, &command).await;
+    let name = rules.split(' ').next().expect("a name");
+    format!("redis://{name}:PASSWORD@127.0.0.1:{}/0", server.port)
+}
+
+/// The rules in the documentation of the store.
+fn documented() -> &'static str {
+    let docs = include_str!("../../../src/store/redis/mod.rs");
+    let line = docs
+        .lines()
+        .find_map(|line| line.split_once("ACL SETUSER "));
+    line.expect("a line in the documentation").1
+}
+
+#[tokio::test]
+async fn user_with_the_documented_rights_can_do_everything() {
+    let server = RedisServer::start(&[]);
+    let store = RedisStore::connect(&user(&server, documented()).await).await;
+    let store = store.expect("enough rights");
+    let app = over(store.clone());
+    let mut visitor = visitor(&app).await;
+    for path in ["/count", "/who", "/logout"] {
+        assert_eq!(visitor.get(&app, path).await.status, 200, "{path}");
+    }
+    let now = tower_sealed_session::OffsetDateTime::now_utc();
+    store.count(now).await.expect("enough rights");
+    store.scan(None).await.expect("enough rights");
+    store.statistics(now).await.expect("enough rights");
+}
+
+/// Operators use these, or they are checks at start-up that are skipped.
+const OPTIONAL: [&str; 8] = [
+    "ping",
+    "hello",
+    "select",
+    "mget",
+    "scan",
+    "dbsize",
+    "info",
+    "config|get",
+];
+
+#[tokio::test]
+async fn user_without_a_needed_right_is_refused_by_its_name() {
+    let server = RedisServer::start(&[]);
+    let rules = documented();
+    let rights: Vec<_> = rules
+        .split(' ')
+        .filter_map(|word| word.strip_prefix('+'))
+        .collect();
+    assert!(rights.len() > 15);
+    for right in rights {
+        let others: Vec<_> = rules
+            .split(' ')
+            .filter(|word| *word != format!("+{right}"))
+            .collect();
+        let url = user(&server, &others.join(" ")).await;
+        let connected = RedisStore::connect(&url).await;
+        if OPTIONAL.contains(&right) {
+            connected.expect("enough rights");
+            continue;
+        }
+        let error = connected.map(drop).expect_err("refused");
+        assert_eq!(error.kind(), StoreErrorKind::Denied, "{right}: {error}");
+        let named = right.to_uppercase().replace('|', " ");
+        assert!(error.to_string().contains(&named), "{right}: {error}");
+        assert!(!format!("{error:?}").contains("PASSWORD"));
+    }
+}
