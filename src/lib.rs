@@ -50,7 +50,7 @@
 //! | `starlette` | no | `compat`: sessions of Starlette, FastAPI or another system | 1 |
 //! | `memory` | no | a store in this process's memory | 1 |
 //! | `redis` | no | a store in Redis 6.2 or newer, or Valkey | 51 |
-//! | `redis-tls` | no | TLS for `redis` (needs a C compiler) | REDISTLS |
+//! | `redis-tls` | no | TLS for `redis` (needs a C compiler) | 9 |
 //! | `postgres` | no | a store in PostgreSQL 14 or newer (needs Rust 1.94) | 82 |
 //! | `mysql` | no | a store in MariaDB 10.6 or MySQL 8.0, or newer (needs Rust 1.94) | 72 |
 //! | `sql-tls` | no | TLS for `postgres` and `mysql` (needs a C compiler) | 8 |

@@ -2,6 +2,7 @@ mod call;
 mod check;
 mod dial;
 mod fault;
+mod operate;
 mod row;
 mod scripts;
 mod tls;
@@ -23,7 +24,6 @@ use super::{
     contract::{Creation, OwnerTag, Row, Saving, Store, StoreKey, Stored, Version},
     error::{StoreError, StoreErrorKind},
     link::Link,
-    operate::{Cursor, Operate, Pruned, Scanned, Statistics},
 };
 use crate::event::Event;
 
@@ -46,8 +46,8 @@ use crate::event::Event;
 /// that owner. Scripts inside the server maintain the set, and compute its key from the session's
 /// value. This is why the store does not work with Redis Cluster.
 ///
-/// A server that becomes a replica, or that leads to one, counts as down until its address leads to
-/// a primary: within a second, calls fail instead of reading old sessions.
+/// A server that becomes a replica counts as down within a second, even if its connection stays open.
+/// Calls fail until the address leads to a primary.
 ///
 /// # Rights of the user
 ///
@@ -79,9 +79,6 @@ pub struct RedisStore {
 
 /// The maximum number of entries of an owner's indexes that one script looks at.
 const OWNER_BATCH: u64 = 1000;
-
-/// The number of keys that one step of a scan looks at.
-const SCANNED: u64 = 1000;
 
 #[derive(Clone)]
 enum Source {
@@ -283,55 +280,6 @@ impl Store for RedisStore {
     }
 }
 
-impl Operate for RedisStore {
-    /// Does nothing, because Redis deletes ended sessions by itself.
-    async fn prune(&self, _: OffsetDateTime, _: Option<Cursor>) -> Result<Pruned, StoreError> {
-        Ok(Pruned::default())
-    }
-
-    /// The number of keys in the database, which includes those of owners and of other apps.
-    async fn statistics(&self, _: OffsetDateTime) -> Result<Statistics, StoreError> {
-        let mut call = self.call().await?;
-        let reply = redis::cmd("DBSIZE").query_async(&mut call).await;
-        Ok(Statistics::estimated(number(call.end(reply)?)?, 0))
-    }
-
-    /// Scans all keys of the database in small steps. Changes during the scan make the result
-    /// inexact.
-    async fn count(&self, _: OffsetDateTime) -> Result<Statistics, StoreError> {
-        let (mut cursor, mut live) = (0, 0);
-        loop {
-            let (next, keys) = self.keys_after(cursor).await?;
-            live += keys.len() as u64;
-            if next == 0 {
-                return Ok(Statistics::exact(live, 0));
-            }
-            cursor = next;
-        }
-    }
-
-    async fn scan(&self, from: Option<Cursor>) -> Result<Scanned, StoreError> {
-        let from = from.and_then(|from| from.as_bytes().try_into().ok());
-        let (next, keys) = self.keys_after(from.map_or(0, u64::from_be_bytes)).await?;
-        let mut sessions = Vec::new();
-        if !keys.is_empty() {
-            let mut call = self.call().await?;
-            let reply = redis::cmd("MGET").arg(&keys).query_async(&mut call).await;
-            let values: Vec<Option<Vec<u8>>> =
-                redis::from_redis_value(call.end(reply)?).map_err(|_| unexpected())?;
-            let found = keys.into_iter().zip(values);
-            let found = found.filter_map(|(key, value)| {
-                decoded((key.strip_prefix(&*self.prefix)?.to_owned(), value?))
-            });
-            sessions = found.collect::<Result<_, _>>()?;
-        }
-        Ok(Scanned {
-            sessions,
-            next: (next != 0).then(|| Cursor::new(next.to_be_bytes())),
-        })
-    }
-}
-
 impl RedisStore {
     /// A script for the indexes of an owner.
     fn of_owner<'a>(&self, script: &'a Script, owner: &[OwnerTag]) -> ScriptInvocation<'a> {
@@ -342,17 +290,6 @@ impl RedisStore {
             invocation.arg(&tag.as_bytes()[..]);
         }
         invocation
-    }
-
-    /// One step of a scan of all sessions: the next cursor, and keys.
-    async fn keys_after(&self, cursor: u64) -> Result<(u64, Vec<String>), StoreError> {
-        let pattern = format!("{}{}", literal(&self.prefix), "[0-9a-f]".repeat(32));
-        let mut scan = redis::cmd("SCAN");
-        scan.arg(cursor).arg("MATCH").arg(pattern);
-        scan.arg("COUNT").arg(SCANNED);
-        let mut call = self.call().await?;
-        let reply = scan.query_async(&mut call).await;
-        redis::from_redis_value(call.end(reply)?).map_err(|_| unexpected())
     }
 }
 
@@ -371,16 +308,4 @@ impl fmt::Debug for RedisStore {
         }
         shown.finish_non_exhaustive()
     }
-}
-
-/// Escapes `text` to a pattern that matches only `text`.
-fn literal(text: &str) -> String {
-    let mut pattern = String::with_capacity(text.len());
-    for c in text.chars() {
-        if matches!(c, '*' | '?' | '[' | ']' | '^' | '\\') {
-            pattern.push('\\');
-        }
-        pattern.push(c);
-    }
-    pattern
 }
