@@ -50,51 +50,58 @@ impl Limits {
     ) -> Result<(), Error> {
         let legacy_len =
             |legacy: &Legacy, sizes: &[(String, usize)]| legacy.pair_len(object_len(sizes));
-        let (size, limit, sizes) = match &self.measure {
+        let (size, sizes) = match &self.measure {
             Measure::Sealed => {
                 let size = self.cookie_len(owner, entries);
-                if size <= MAX_PAIR || (in_store && row_len(owner, entries) <= store::MAX_BYTES) {
+                if size <= MAX_PAIR {
                     return Ok(());
                 }
-                (size, MAX_PAIR, sizes())
-            }
-            Measure::Stored => {
-                let size = row_len(owner, entries);
-                if size <= store::MAX_BYTES {
-                    return Ok(());
+                if in_store {
+                    return check_row(owner, entries, sizes);
                 }
-                (size, store::MAX_BYTES, sizes())
+                (size, sizes())
             }
+            Measure::Stored => return check_row(owner, entries, sizes),
             Measure::Paired(legacy) => {
                 let sizes = sizes();
                 let sealed = self.cookie_len(owner, entries);
-                (sealed.max(legacy_len(legacy, &sizes)), MAX_PAIR, sizes)
+                (sealed.max(legacy_len(legacy, &sizes)), sizes)
             }
             Measure::Signed(legacy) => {
                 let sizes = sizes();
-                (legacy_len(legacy, &sizes), MAX_PAIR, sizes)
+                (legacy_len(legacy, &sizes), sizes)
             }
         };
-        match size <= limit {
+        match size <= MAX_PAIR {
             true => Ok(()),
-            false => Err(self.too_large(size, limit, sizes)),
+            false => Err(too_large(TooLarge::COOKIE, size, MAX_PAIR, sizes)),
         }
-    }
-
-    #[cold]
-    fn too_large(&self, size: usize, limit: usize, mut largest: Vec<(String, usize)>) -> Error {
-        largest.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
-        largest.truncate(TooLarge::NAMED);
-        let place = match self.measure {
-            Measure::Stored => TooLarge::ROW,
-            _ => TooLarge::COOKIE,
-        };
-        Error::larger_than(TooLarge::new(place, size, limit, largest))
     }
 }
 
-/// The length of a row with that many bytes of owner and entries.
-fn row_len(owner: Option<usize>, entries: usize) -> usize {
+/// Whether a row with that many bytes of owner and entries fits.
+#[inline]
+fn check_row(
+    owner: Option<usize>,
+    entries: usize,
+    sizes: impl FnOnce() -> Vec<(String, usize)>,
+) -> Result<(), Error> {
     let row = 1 + Replaced::MAX_LEN + record::encoded_len(owner, entries);
-    seal::OVERHEAD + row.next_multiple_of(record::BLOCK)
+    let size = seal::OVERHEAD + row.next_multiple_of(record::BLOCK);
+    match size <= store::MAX_BYTES {
+        true => Ok(()),
+        false => Err(too_large(TooLarge::ROW, size, store::MAX_BYTES, sizes())),
+    }
+}
+
+#[cold]
+fn too_large(
+    place: &'static str,
+    size: usize,
+    limit: usize,
+    mut largest: Vec<(String, usize)>,
+) -> Error {
+    largest.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+    largest.truncate(TooLarge::NAMED);
+    Error::larger_than(TooLarge::new(place, size, limit, largest))
 }

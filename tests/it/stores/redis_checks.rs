@@ -106,14 +106,50 @@ async fn server_that_became_a_replica_is_not_read_for_long() {
     }
 }
 
+/// After a restart, a server refuses commands until it has loaded its data.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn server_that_loads_its_data_counts_as_down_until_it_has() {
+    let mut server = RedisServer::start(&[]);
+    let app = over(RedisStore::connect(&server.url()).await.expect("a server"));
+    let mut visitor = visitor(&app).await;
+    let fill = "for i = 1, 20000 do redis.call('SET', ARGV[1] .. i, i) end";
+    for n in 0..40 {
+        let mut command = cmd("EVAL");
+        command.arg(fill).arg(0).arg(format!("{n}:"));
+        let _: Value = run(&server, &command).await;
+    }
+    server.kill();
+    server.restart();
+    let client = redis::Client::open(server.url()).expect("a URL");
+    let mut refused = 0;
+    loop {
+        let asked = async {
+            let mut connection = client.get_multiplexed_async_connection().await?;
+            cmd("GET").arg("0:1").exec_async(&mut connection).await
+        };
+        match asked.await {
+            Ok(()) => break,
+            Err(error) => assert_eq!(error.code(), Some("LOADING"), "{error}"),
+        }
+        refused += 1;
+        let status = visitor.get(&app, "/count").await.status;
+        assert!(status == StatusCode::SERVICE_UNAVAILABLE || status == StatusCode::OK);
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert!(refused > 0, "it loads too fast to be observed");
+    recovers(&app, &mut visitor, Instant::now()).await;
+}
+
 #[tokio::test]
 async fn servers_that_do_not_suit_are_refused_by_name() {
     let primary = RedisServer::start(&[]);
     let replica = replica_of(&primary).await;
     let node = RedisServer::start(&["--cluster-enabled", "yes"]);
+    let sentinel = RedisServer::sentinel();
     for (server, kind, text) in [
         (&replica, StoreErrorKind::ReadOnly, "a replica"),
         (&node, StoreErrorKind::Config, "a node of a cluster"),
+        (&sentinel, StoreErrorKind::Config, "a sentinel"),
     ] {
         let error = RedisStore::connect(&server.url())
             .await

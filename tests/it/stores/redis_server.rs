@@ -18,7 +18,13 @@ pub(super) struct RedisServer {
 
 impl RedisServer {
     pub(super) fn start(arguments: &[&str]) -> Self {
-        let mut server = Self {
+        let mut server = Self::stopped(arguments);
+        server.restart();
+        server
+    }
+
+    fn stopped(arguments: &[&str]) -> Self {
+        Self {
             folder: Folder::new(),
             port: free_port(),
             arguments: arguments
@@ -26,22 +32,39 @@ impl RedisServer {
                 .map(|&argument| argument.to_owned())
                 .collect(),
             child: None,
-        };
-        server.restart();
+        }
+    }
+
+    /// A server that watches other servers.
+    pub(super) fn sentinel() -> Self {
+        let mut server = Self::stopped(&[]);
+        let config = server.folder.0.join("sentinel.conf");
+        std::fs::write(&config, format!("port {}\nbind 127.0.0.1\n", server.port))
+            .expect("written");
+        server.run(|command| command.arg(config).arg("--sentinel"));
         server
     }
 
     /// Starts the server again on the same port and with the same files.
     pub(super) fn restart(&mut self) {
+        let (port, arguments) = (self.port.to_string(), self.arguments.clone());
+        let folder = self.folder.0.clone();
+        self.run(|command| {
+            command
+                .args(["--port", &port, "--bind", "127.0.0.1"])
+                // each command is in the file at once, but not yet on the disk
+                .args(["--appendonly", "yes", "--appendfsync", "no"])
+                .args(["--save", "", "--loglevel", "warning"])
+                .arg("--dir")
+                .arg(folder)
+                .args(arguments)
+        });
+    }
+
+    /// Runs the program, and waits until it listens.
+    fn run(&mut self, configure: impl FnOnce(&mut Command) -> &mut Command) {
         let program = std::env::var("REDIS_SERVER_BIN").unwrap_or_else(|_| "redis-server".into());
-        let child = Command::new(&program)
-            .args(["--port", &self.port.to_string(), "--bind", "127.0.0.1"])
-            // each command is in the file at once, but not yet on the disk
-            .args(["--appendonly", "yes", "--appendfsync", "no"])
-            .args(["--save", "", "--loglevel", "warning"])
-            .arg("--dir")
-            .arg(&self.folder.0)
-            .args(&self.arguments)
+        let child = configure(&mut Command::new(&program))
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
