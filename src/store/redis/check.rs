@@ -103,8 +103,8 @@ async fn check_mode(connection: &mut impl ConnectionLike) -> Result<(), StoreErr
     }
 }
 
-/// Tries each command of the other scripts, in a way that changes nothing. Returns the names of
-/// those that the user may not run.
+/// Tries each command of the other scripts on a key that does not exist, so that nothing changes.
+/// Returns the names of those that the user may not run.
 ///
 /// It does not matter here whether the user may access the key: the prefix is set later.
 static RIGHTS: LazyLock<Script> = LazyLock::new(|| {
@@ -135,8 +135,8 @@ return table.concat(missing, ', ')
     )
 });
 
-/// A key that no session has.
-const PROBE: &str = "session:probe";
+/// A key that neither a session nor another app has.
+const PROBE: &str = "session:tower-sealed-session:rights";
 
 async fn check_rights(connection: &mut impl ConnectionLike) -> Result<(), StoreError> {
     let tries = RIGHTS.arg(PROBE);

@@ -141,8 +141,6 @@ async fn large_session_overflows_to_the_store_and_returns(backend: Backend) {
     assert_eq!(stored.clone().get(&instances[1], "/who").await.body, "");
 }
 
-/// An old cookie may hold the state, or be a ticket of an earlier login. A copy of it gives no more
-/// access than the store allows.
 /// On the way back to cookies, a session that fits none is not lost.
 async fn large_session_stays_in_the_store_that_is_read_from_until_it_fits(backend: Backend) {
     let in_store = app(layer().store(backend.open().await));
@@ -175,6 +173,8 @@ async fn large_session_stays_in_the_store_that_is_read_from_until_it_fits(backen
     assert_eq!(ticket.clone().get(&in_store, "/who").await.body, "");
 }
 
+/// An old cookie may hold the state, or be a ticket of an earlier login. A copy of it gives no more
+/// access than the store allows.
 async fn cookies_from_before_the_move_never_bypass_the_store(backend: Backend) {
     let cookie = app(layer());
     let instances = [

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use axum::Router;
 use http::StatusCode;
 use redis::{Cmd, Value, cmd};
 use tower_sealed_session::store::{Operate as _, RedisStore, StoreErrorKind};
@@ -11,6 +12,7 @@ use super::{
     proxy::Proxy,
     redis_server::RedisServer,
 };
+use crate::processes::free_port;
 
 async fn run<T: redis::FromRedisValue>(server: &RedisServer, command: &Cmd) -> T {
     let client = redis::Client::open(server.url()).expect("a URL");
@@ -55,12 +57,17 @@ async fn fail_over(old: &RedisServer, new: &RedisServer, proxy: &Proxy) {
     proxy.lead_to(new.port);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn fail_over_that_keeps_the_connection_is_recovered_from() {
-    let old = RedisServer::start(&["--repl-diskless-sync-delay", "0"]);
-    let proxy = Proxy::before(old.port).await;
+async fn behind_an_address_that_can_move() -> (RedisServer, Proxy, Router) {
+    let server = RedisServer::start(&["--repl-diskless-sync-delay", "0"]);
+    let proxy = Proxy::before(server.port).await;
     let url = format!("redis://{}/0", proxy.address);
     let app = over(RedisStore::connect(&url).await.expect("a server"));
+    (server, proxy, app)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fail_over_that_keeps_the_connection_is_recovered_from() {
+    let (old, proxy, app) = behind_an_address_that_can_move().await;
     let mut visitor = visitor(&app).await;
     let new = replica_of(&old).await;
     fail_over(&old, &new, &proxy).await;
@@ -79,19 +86,13 @@ async fn fail_over_that_keeps_the_connection_is_recovered_from() {
 /// A replica that is cut off from its primary does not learn of a logout.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn server_that_became_a_replica_is_not_read_for_long() {
-    let old = RedisServer::start(&["--repl-diskless-sync-delay", "0"]);
-    let proxy = Proxy::before(old.port).await;
-    let url = format!("redis://{}/0", proxy.address);
-    let app = over(RedisStore::connect(&url).await.expect("a server"));
+    let (old, proxy, app) = behind_an_address_that_can_move().await;
     let mut member = visitor(&app).await;
     let new = replica_of(&old).await;
     fail_over(&old, &new, &proxy).await;
     // the link to the new primary is cut
-    let cut = RedisServer::start(&[]);
-    let nowhere = cut.port;
-    drop(cut);
     let mut command = cmd("REPLICAOF");
-    let _: Value = run(&old, command.arg("127.0.0.1").arg(nowhere)).await;
+    let _: Value = run(&old, command.arg("127.0.0.1").arg(free_port())).await;
     let fault = Instant::now();
     let direct = over(RedisStore::connect(&new.url()).await.expect("a server"));
     let mut other = member.clone();
