@@ -18,7 +18,7 @@ use std::{
 use tokio::{
     sync::Notify,
     task::AbortHandle,
-    time::{Instant, sleep, timeout},
+    time::{Instant, sleep, timeout, timeout_at},
 };
 
 use super::error::{StoreError, StoreErrorKind};
@@ -42,6 +42,9 @@ const IMPATIENT: Duration = Duration::from_millis(100);
 
 /// How long calls wait for a new connection after one was lost.
 const BRIDGE: Duration = Duration::from_millis(20);
+
+/// How long calls wait for the first connection.
+const BEGIN: Duration = Duration::from_millis(200);
 
 /// The first and the longest pause between connection attempts. The pause doubles each time.
 const PAUSE: [Duration; 2] = [Duration::from_millis(20), Duration::from_millis(250)];
@@ -84,8 +87,8 @@ struct Line<C> {
     connection: Result<C, StoreError>,
     /// Counts connections, so that an error of an old one does not end the new one.
     number: u64,
-    /// The time when the last connection was lost.
-    lost: Option<Instant>,
+    /// Without a connection, calls wait for the next one until then.
+    bridged: Instant,
 }
 
 /// What a call showed about the connection.
@@ -109,14 +112,25 @@ pub(super) struct Watch<C> {
 impl<C: Clone + Send + Sync + 'static> Link<C> {
     /// Starts the task. Must be called within a Tokio runtime.
     pub(super) fn new(server: impl Server<Connection = C>, connection: C) -> Self {
+        Self::start(server, Ok(connection))
+    }
+
+    /// The same without a connection. The task begins by connecting.
+    #[cfg(feature = "redis")]
+    pub(super) fn begin(server: impl Server<Connection = C>) -> Self {
+        Self::start(server, Err(StoreError::new(StoreErrorKind::Unreachable)))
+    }
+
+    fn start(server: impl Server<Connection = C>, connection: Result<C, StoreError>) -> Self {
+        let start = Instant::now();
         let shared = Arc::new(Shared {
             line: Mutex::new(Line {
-                connection: Ok(connection),
+                connection,
                 number: 0,
-                lost: None,
+                bridged: start + BEGIN,
             }),
             heard: AtomicU64::new(0),
-            start: Instant::now(),
+            start,
             doubted: AtomicBool::new(false),
             wake: Notify::new(),
             gained: Notify::new(),
@@ -201,7 +215,7 @@ impl<C> Shared<C> {
         let mut line = self.line();
         if line.number == number && line.connection.is_ok() {
             line.connection = Err(down(error));
-            line.lost = Some(Instant::now());
+            line.bridged = Instant::now() + BRIDGE;
             self.wake.notify_one();
         }
     }
@@ -218,13 +232,12 @@ impl<C> Shared<C> {
     /// Waits briefly if the connection was lost just before. In most cases a new one is ready soon.
     async fn bridge(&self) {
         let gained = self.gained.notified();
-        let left = {
+        let until = {
             let line = self.line();
-            let lost = line.lost.filter(|_| line.connection.is_err());
-            lost.and_then(|lost| BRIDGE.checked_sub(lost.elapsed()))
+            line.connection.is_err().then_some(line.bridged)
         };
-        if let Some(left) = left {
-            let _ = timeout(left, gained).await;
+        if let Some(until) = until {
+            let _ = timeout_at(until, gained).await;
         }
     }
 

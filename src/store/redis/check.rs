@@ -13,10 +13,13 @@ use crate::event::Event;
 /// The oldest Redis version that the scripts were tested with.
 const OLDEST: [u32; 2] = [6, 2];
 
-/// Fails if the server is not ready, or if it is a replica.
+/// Fails if the server is not ready, or if it is a replica, unless any node of a cluster will do.
 ///
 /// A server whose user may not ask counts as ready.
-pub(super) async fn ready(connection: &mut impl ConnectionLike) -> Result<(), RedisError> {
+pub(super) async fn ready(
+    connection: &mut impl ConnectionLike,
+    any_node: bool,
+) -> Result<(), RedisError> {
     match redis::cmd("PING").query_async::<Value>(connection).await {
         Ok(Value::SimpleString(pong)) if pong == "PONG" => {}
         // a connection to a closed local port can, in rare cases, connect to itself
@@ -25,44 +28,66 @@ pub(super) async fn ready(connection: &mut impl ConnectionLike) -> Result<(), Re
         Err(error) if matches!(error.code(), Some("NOPERM" | "MISCONF")) => {}
         Err(error) => return Err(error),
     }
-    match told(connection, "role").await? {
-        Some(role) if role != "master" => Err(redis::make_extension_error(
-            "READONLY".to_owned(),
-            Some("the server is a replica".to_owned()),
-        )),
-        _ => Ok(()),
+    let [role, mode] = told(connection, ["role", "mode"]).await?;
+    if role.is_none_or(|role| role == "master") || (any_node && is_cluster(mode.as_deref())) {
+        return Ok(());
     }
+    Err(redis::make_extension_error(
+        "READONLY".to_owned(),
+        Some("the server is a replica".to_owned()),
+    ))
+}
+
+/// Whether the server is a node of a cluster. Fails if it is a sentinel.
+pub(super) async fn is_in_cluster(
+    connection: &mut impl ConnectionLike,
+) -> Result<bool, StoreError> {
+    let [mode] = told(connection, ["mode"]).await.map_err(fault::translate)?;
+    match mode.as_deref() {
+        Some("sentinel") => Err(config(
+            "the redis server is a sentinel, which has no data: use the URL of the primary",
+        )),
+        mode => Ok(is_cluster(mode)),
+    }
+}
+
+fn is_cluster(mode: Option<&str>) -> bool {
+    mode == Some("cluster")
+}
+
+/// Fails if the user may not follow a slot that is moving to another node.
+pub(super) async fn can_follow_slots(
+    connection: &mut impl ConnectionLike,
+) -> Result<(), StoreError> {
+    let asking = redis::cmd("ASKING").query_async(connection).await;
+    allowed("ASKING", asking)
 }
 
 /// Fails if the store does not work with this server or this user. Warns of settings that lose
 /// sessions.
 pub(super) async fn suitable(connection: &mut impl ConnectionLike) -> Result<(), StoreError> {
     check_version(connection).await?;
-    check_mode(connection).await?;
     check_rights(connection).await?;
     warn_of_eviction(connection).await;
     Ok(())
 }
 
-/// A field of what the server says about itself. `None` if it does not say it to this user.
-async fn told(
+/// Fields of what the server says about itself. `None` if it does not say it to this user.
+async fn told<const N: usize>(
     connection: &mut impl ConnectionLike,
-    field: &str,
-) -> Result<Option<String>, RedisError> {
+    fields: [&str; N],
+) -> Result<[Option<String>; N], RedisError> {
     match redis::cmd("HELLO").query_async::<Value>(connection).await {
-        Ok(reply) => Ok(field_of(reply, field)),
+        Ok(reply) => Ok(fields.map(|field| field_of(&reply, field))),
         Err(error) if fault::is_lost(&error) => Err(error),
-        Err(_) => Ok(None),
+        Err(_) => Ok([const { None }; N]),
     }
 }
 
-fn field_of(reply: Value, field: &str) -> Option<String> {
-    let pairs = reply.into_map_iter().ok()?;
-    let mut values = pairs.filter_map(|(name, value)| {
-        let name = String::from_redis_value(name).ok()?;
-        (name == field).then(|| String::from_redis_value(value).ok())?
-    });
-    values.next()
+fn field_of(reply: &Value, field: &str) -> Option<String> {
+    let mut pairs = reply.as_map_iter()?;
+    let text = |value: &Value| String::from_redis_value_ref(value).ok();
+    pairs.find_map(|(name, value)| (text(name)? == field).then(|| text(value))?)
 }
 
 /// Skips the check if the user may not read the version.
@@ -87,20 +112,6 @@ fn version(info: &str) -> Option<[u32; 2]> {
         .find_map(|line| line.strip_prefix("redis_version:"))?;
     let mut parts = text.trim().split('.');
     Some([parts.next()?.parse().ok()?, parts.next()?.parse().ok()?])
-}
-
-async fn check_mode(connection: &mut impl ConnectionLike) -> Result<(), StoreError> {
-    let mode = told(connection, "mode").await.map_err(fault::translate)?;
-    match mode.as_deref() {
-        Some("cluster") => Err(config(
-            "the redis server is a node of a cluster, which the session store does not support: \
-             use a server that is not in a cluster",
-        )),
-        Some("sentinel") => Err(config(
-            "the redis server is a sentinel, which has no data: use the URL of the primary",
-        )),
-        _ => Ok(()),
-    }
 }
 
 /// Tries each command of the other scripts on a key that does not exist, so that nothing changes.
@@ -128,7 +139,7 @@ try('DEL')
 try('ZADD', 'XX', 0, '')
 try('ZREM', '')
 try('ZREMRANGEBYSCORE', 0, 0)
-try('ZRANGE', 0, 0)
+try('ZSCAN', 0)
 try('ZREVRANGE', 0, 0)
 return table.concat(missing, ', ')
 ",
@@ -149,7 +160,7 @@ async fn check_rights(connection: &mut impl ConnectionLike) -> Result<(), StoreE
 }
 
 /// Maps the answer to a command that the user may not be allowed to run.
-fn allowed<T>(command: &str, answer: Result<T, RedisError>) -> Result<T, StoreError> {
+pub(super) fn allowed<T>(command: &str, answer: Result<T, RedisError>) -> Result<T, StoreError> {
     answer.map_err(|error| match error.code() {
         Some("NOPERM") => denied(command),
         _ => fault::translate(error),

@@ -1,6 +1,9 @@
-use redis::{ErrorKind, RedisError};
+use redis::{ErrorKind, RedisError, RedisResult, Value};
 
-use super::super::error::{StoreError, StoreErrorKind};
+use super::super::{
+    error::{StoreError, StoreErrorKind},
+    link::Verdict,
+};
 
 /// The text of the error if a key has a value that is not a row.
 pub(super) const FOREIGN: &str =
@@ -26,6 +29,17 @@ pub(super) fn is_lost(error: &RedisError) -> bool {
     matches!(error.kind(), ErrorKind::Io | ErrorKind::Parse)
         || codes(error)
             .any(|code| matches!(code, "READONLY" | "MASTERDOWN" | "CLUSTERDOWN" | "LOADING"))
+}
+
+/// What the answer to a call shows about its connection.
+pub(super) fn verdict(
+    answer: &RedisResult<Value>,
+    is_lost: impl FnOnce(&RedisError) -> bool,
+) -> Verdict {
+    match answer {
+        Err(error) if is_lost(error) => Verdict::Lost(translate(error.clone())),
+        _ => Verdict::Answered,
+    }
 }
 
 fn kind(error: &RedisError) -> StoreErrorKind {

@@ -1,24 +1,26 @@
-mod call;
 mod check;
+mod cluster;
+mod command;
 mod dial;
 mod fault;
 mod operate;
+mod owners;
 mod row;
 mod scripts;
+mod servers;
 mod tls;
 
 use std::{fmt, sync::Arc};
 
-use redis::{
-    Script, ScriptInvocation, Value,
-    aio::{ConnectionLike, MultiplexedConnection},
-};
+use redis::{Value, aio::ConnectionLike};
 use time::OffsetDateTime;
 
 use self::{
-    call::{Call, Given, number, unexpected},
+    cluster::Cluster,
+    command::{Command, unexpected},
     dial::Dialer,
-    row::{End, hex, unhex},
+    row::{End, hex, start},
+    servers::Servers,
 };
 use super::{
     contract::{Creation, OwnerTag, Row, Saving, Store, StoreKey, Stored, Version},
@@ -38,27 +40,44 @@ use crate::event::Event;
 /// # Ok(()) }
 /// ```
 ///
-/// The store has one connection, which all clones share, and a task that replaces the connection
-/// when it fails. Requests do not wait for that: without a connection every call fails at once.
-/// Calls work again within a second of the server's return.
+/// The URL may name several hosts, separated by commas, which are tried in turn:
+/// `redis://:password@10.0.0.1,10.0.0.2:6380/0`.
 ///
-/// A session is one key with a time to live. A session with an owner is also in a sorted set of
-/// that owner. Scripts inside the server maintain the set, and compute its key from the session's
-/// value. This is why the store does not work with Redis Cluster.
+/// The store has one connection to the server, which all clones share, and a task that replaces the
+/// connection when it fails. Requests do not wait for that: without a connection every call fails at
+/// once. Calls work again within a second of the server's return.
 ///
 /// A server that becomes a replica counts as down within a second, even if its connection stays open.
-/// Calls fail until the address leads to a primary.
+/// Calls fail until a host of the URL is a primary.
+///
+/// # Redis Cluster
+///
+/// If the server is a node of a cluster, of Redis or Valkey, the store learns the other nodes from
+/// it, and has a connection and a task for each one. A node that fails concerns only the sessions on
+/// it. The store follows slots that move, and replicas that take over.
+///
+/// The app must be able to reach the addresses that the nodes announce (`cluster-announce-ip`, or
+/// `cluster-announce-hostname` with `cluster-preferred-endpoint-type hostname`, which TLS needs
+/// unless the certificates are for addresses).
+///
+/// # Keys
+///
+/// A session is one key with a time to live, `session:` and 32 hex digits. A session with an owner is
+/// also in a sorted set of that owner, `session:owner:` and the owner's tag, which has the ends of
+/// the owner's sessions, rounded up to an hour. No command uses two keys. So a login enters the set
+/// first, then creates the session.
 ///
 /// # Rights of the user
 ///
 /// A user that can do what the store needs, and nothing else:
 ///
 /// ```text
-/// ACL SETUSER sessions on >PASSWORD resetkeys ~session:* resetchannels -@all +ping +hello +select +evalsha +script|load +get +getrange +set +setrange +del +pexpire +pttl +zadd +zrem +zremrangebyscore +zrange +zrevrange +mget +scan +dbsize +info +config|get
+/// ACL SETUSER sessions on >PASSWORD resetkeys ~session:* resetchannels -@all +ping +hello +select +evalsha +script|load +get +getrange +set +setrange +del +pexpire +pttl +zadd +zrem +zremrangebyscore +zscan +zrevrange +scan +dbsize +info +config|get
 /// ```
 ///
-/// `mget`, `scan` and `dbsize` are for operators. `info` and `config|get` let the store check version
-/// and eviction at start-up. [`connect`](Self::connect) fails if another command is missing.
+/// On a cluster, add `+cluster|slots +asking`, on each node. `scan` and `dbsize` are for operators.
+/// `info` and `config|get` let the store check version and eviction at start-up.
+/// [`connect`](Self::connect) fails if another command is missing.
 ///
 /// # Settings of the server
 ///
@@ -73,17 +92,8 @@ use crate::event::Event;
 /// it, a crash loses all changes since the last snapshot.
 #[derive(Clone)]
 pub struct RedisStore {
-    source: Source,
+    servers: Servers,
     prefix: Arc<str>,
-}
-
-/// The maximum number of entries of an owner's indexes that one script looks at.
-const OWNER_BATCH: u64 = 1000;
-
-#[derive(Clone)]
-enum Source {
-    Link(Arc<Link<MultiplexedConnection>>),
-    Given(Arc<dyn Given>),
 }
 
 impl RedisStore {
@@ -97,16 +107,24 @@ impl RedisStore {
     /// # Errors
     ///
     /// - [`StoreErrorKind::Config`] if the URL is invalid, if TLS fails or is not compiled in, or if
-    ///   the server is too old, a sentinel or a node of a cluster.
-    /// - [`StoreErrorKind::ReadOnly`] if the server is a replica.
+    ///   the server is too old or a sentinel.
+    /// - [`StoreErrorKind::ReadOnly`] if the server is a replica, except in a cluster.
     /// - [`StoreErrorKind::Denied`] if it refuses the user, or if the user may not run a command.
-    /// - [`StoreErrorKind::Unreachable`] or [`StoreErrorKind::TimedOut`] if the connection fails.
+    /// - [`StoreErrorKind::Unreachable`] or [`StoreErrorKind::TimedOut`] if the connection fails, or
+    ///   one to a node of the cluster.
     ///
     /// Each text says what to do, and none contains the password.
     pub async fn connect(url: &str) -> Result<Self, StoreError> {
-        let (dialer, connection) = Dialer::start(url).await?;
-        let link = Link::new(dialer, connection);
-        Ok(Self::of(Source::Link(Arc::new(link))))
+        let (dialer, mut connection, address) = Dialer::start(url).await?;
+        Ok(Self::of(
+            match check::is_in_cluster(&mut connection).await? {
+                true => Servers::Cluster(Cluster::start(dialer, connection, address).await?.into()),
+                false => {
+                    check::suitable(&mut connection).await?;
+                    Servers::One(Link::new(dialer, connection).into())
+                }
+            },
+        ))
     }
 
     /// Connects to the URL in the environment variable `REDIS_URL`.
@@ -130,7 +148,7 @@ impl RedisStore {
         }
     }
 
-    /// Uses a connection of your own: a multiplexed one, or a `ConnectionManager`.
+    /// Uses a connection of your own: a multiplexed one, a `ConnectionManager`, or one to a cluster.
     ///
     /// The store does not check or replace this connection. It must reconnect by itself after a
     /// failure, and must not let calls wait until then. It must not send a command again by itself,
@@ -139,7 +157,7 @@ impl RedisStore {
     where
         C: ConnectionLike + Clone + Send + Sync + 'static,
     {
-        Self::of(Source::Given(Arc::new(connection)))
+        Self::of(Servers::Given(Arc::new(connection)))
     }
 
     /// Sets the prefix of all keys. Default: `session:`.
@@ -151,35 +169,22 @@ impl RedisStore {
         self
     }
 
-    fn of(source: Source) -> Self {
+    fn of(servers: Servers) -> Self {
         Self {
-            source,
+            servers,
             prefix: "session:".into(),
         }
     }
 
-    async fn call(&self) -> Result<Call, StoreError> {
-        Ok(match &self.source {
-            Source::Link(link) => {
-                let (connection, watch) = link.call().await?;
-                Call::Watched(connection, watch)
-            }
-            Source::Given(given) => Call::Given(given.open()),
-        })
-    }
-
-    fn key(&self, name: &str) -> String {
-        format!("{}{name}", self.prefix)
+    fn row_key(&self, key: StoreKey) -> String {
+        format!("{}{}", self.prefix, hex(key.as_bytes()))
     }
 }
 
 impl Store for RedisStore {
     async fn load(&self, key: StoreKey) -> Result<Option<Stored>, StoreError> {
-        let mut call = self.call().await?;
-        let key = self.key(&hex(key.as_bytes()));
-        let mut get = redis::cmd("GET");
-        let reply = get.arg(key).query_async(&mut call).await;
-        match call.end(reply)? {
+        let key = self.row_key(key);
+        match self.servers.send(&key, Command::new("GET", &key)).await? {
             Value::Nil => Ok(None),
             Value::BulkString(value) => row::decode(value).map(Some),
             _ => Err(unexpected()),
@@ -187,16 +192,15 @@ impl Store for RedisStore {
     }
 
     async fn create(&self, key: StoreKey, row: &Row<'_>) -> Result<Creation, StoreError> {
-        let mut call = self.call().await?;
-        let (member, end) = (hex(key.as_bytes()), End::new(row.expires));
-        let mut create = scripts::CREATE.key(self.key(&member));
-        create.arg(&*self.prefix).arg(member);
-        create.arg(row::encode(row, end));
-        create.arg(end.ttl()).arg(end.score()).arg(row::past());
-        let reply = create.invoke_async(&mut call).await;
-        match call.end(reply)? {
-            Value::Int(0) => Ok(Creation::Exists),
-            Value::Int(_) => Ok(Creation::Created),
+        let (name, end) = (self.row_key(key), End::new(key, row.expires));
+        if let Some(owner) = row.owner {
+            self.enter(owner, key, end).await?;
+        }
+        let set = Command::new("SET", &name).arg(row::encode(row, end));
+        let set = set.arg("NX").arg("PX").arg(end.ttl());
+        match self.servers.send(&name, set).await? {
+            Value::Nil => Ok(Creation::Exists),
+            Value::Okay => Ok(Creation::Created),
             _ => Err(unexpected()),
         }
     }
@@ -206,22 +210,36 @@ impl Store for RedisStore {
         key: StoreKey,
         expected: Version,
         row: &Row<'_>,
-        _: Option<OwnerTag>,
+        previous: Option<OwnerTag>,
     ) -> Result<Saving, StoreError> {
-        let mut call = self.call().await?;
-        let (member, end) = (hex(key.as_bytes()), End::new(row.expires));
-        let mut save = scripts::SAVE.key(self.key(&member));
-        save.arg(&*self.prefix).arg(member);
-        save.arg(row::encode(row, end));
-        save.arg(end.ttl()).arg(end.score()).arg(row::past());
-        save.arg(&expected.get().to_be_bytes()[..]);
-        let reply = save.invoke_async(&mut call).await;
-        match call.end(reply)? {
-            Value::Nil => Ok(Saving::Gone),
-            Value::Int(_) => Ok(Saving::Saved),
-            Value::BulkString(value) => row::decode(value).map(Saving::Conflict),
-            _ => Err(unexpected()),
+        let (name, end) = (self.row_key(key), End::new(key, row.expires));
+        let value = row::encode(row, end);
+        // a row that keeps its owner and its hour is in the index already
+        let mut hour = (row.owner == previous).then_some(end.hour());
+        loop {
+            match row.owner {
+                None => hour = None,
+                Some(owner) if hour.is_none() => self.enter(owner, key, end).await?,
+                Some(_) => {}
+            }
+            let save = Command::script(&scripts::SAVE, &name).arg(start(expected, hour));
+            let save = save.arg(&value[..]).arg(end.ttl());
+            match self.servers.send(&name, save).await? {
+                Value::Nil => return Ok(Saving::Gone),
+                Value::Int(_) => break,
+                Value::BulkString(found) => {
+                    let found = row::decode(found)?;
+                    if found.version != expected || hour.take().is_none() {
+                        return Ok(Saving::Conflict(found));
+                    }
+                }
+                _ => return Err(unexpected()),
+            }
         }
+        if let Some(owner) = previous.filter(|_| row.owner != previous) {
+            self.leave(owner, key).await;
+        }
+        Ok(Saving::Saved)
     }
 
     async fn touch(
@@ -230,32 +248,44 @@ impl Store for RedisStore {
         expected: Version,
         expires: OffsetDateTime,
     ) -> Result<bool, StoreError> {
-        let mut call = self.call().await?;
-        let (member, end) = (hex(key.as_bytes()), End::new(expires));
-        let mut touch = scripts::TOUCH.key(self.key(&member));
-        touch.arg(&*self.prefix).arg(member).arg(&end.bytes()[..]);
-        touch.arg(end.ttl()).arg(end.score()).arg(row::past());
-        touch.arg(&expected.get().to_be_bytes()[..]);
-        let reply = touch.invoke_async(&mut call).await;
-        Ok(number(call.end(reply)?)? > 0)
+        let (name, end) = (self.row_key(key), End::new(key, expires));
+        let mut hour = Some(end.hour());
+        loop {
+            let touch = Command::script(&scripts::TOUCH, &name).arg(start(expected, hour));
+            let touch = touch.arg(&end.bytes()[..]).arg(end.ttl());
+            let head = match self.servers.send(&name, touch).await? {
+                Value::Int(_) => return Ok(true),
+                Value::BulkString(head) => row::decode_head(&head)?,
+                _ => return Err(unexpected()),
+            };
+            let Some((_, owner)) = head.filter(|(version, _)| *version == expected) else {
+                return Ok(false);
+            };
+            if hour.take().is_none() {
+                return Ok(false);
+            }
+            if let Some(owner) = owner {
+                self.enter(owner, key, end).await?;
+            }
+        }
     }
 
     async fn delete(&self, key: StoreKey) -> Result<bool, StoreError> {
-        let mut call = self.call().await?;
-        let member = hex(key.as_bytes());
-        let mut delete = scripts::DELETE.key(self.key(&member));
-        delete.arg(&*self.prefix).arg(member);
-        let reply = delete.invoke_async(&mut call).await;
-        Ok(number(call.end(reply)?)? > 0)
+        let name = self.row_key(key);
+        let delete = Command::script(&scripts::DELETE, &name);
+        let owner = match self.servers.send(&name, delete).await? {
+            Value::Nil => return Ok(false),
+            Value::BulkString(owner) => owner.try_into().ok().and_then(row::owner),
+            _ => return Err(unexpected()),
+        };
+        if let Some(owner) = owner {
+            self.leave(owner, key).await;
+        }
+        Ok(true)
     }
 
     async fn list_owner(&self, owner: &[OwnerTag]) -> Result<Vec<(StoreKey, Stored)>, StoreError> {
-        let mut call = self.call().await?;
-        let list = self.of_owner(&scripts::LIST_OWNER, owner);
-        let reply = list.invoke_async(&mut call).await;
-        let found: Vec<(String, Vec<u8>)> =
-            redis::from_redis_value(call.end(reply)?).map_err(|_| unexpected())?;
-        found.into_iter().filter_map(decoded).collect()
+        self.list(owner).await
     }
 
     async fn delete_owner(
@@ -263,48 +293,16 @@ impl Store for RedisStore {
         owner: &[OwnerTag],
         except: &[StoreKey],
     ) -> Result<u64, StoreError> {
-        let mut delete = self.of_owner(&scripts::DELETE_OWNER, owner);
-        for key in except {
-            delete.arg(hex(key.as_bytes()));
-        }
-        loop {
-            let mut call = self.call().await?;
-            let reply = delete.invoke_async(&mut call).await;
-            let (deleted, more): (u64, bool) =
-                redis::from_redis_value(call.end(reply)?).map_err(|_| unexpected())?;
-            // a batch without a session can be followed by one with sessions
-            if deleted > 0 || !more {
-                return Ok(deleted);
-            }
-        }
+        self.delete_batch(owner, except).await
     }
-}
-
-impl RedisStore {
-    /// A script for the indexes of an owner.
-    fn of_owner<'a>(&self, script: &'a Script, owner: &[OwnerTag]) -> ScriptInvocation<'a> {
-        let mut invocation = script.arg(OWNER_BATCH);
-        invocation.arg(&*self.prefix);
-        for tag in owner {
-            invocation.key(self.key(&format!("owner:{}", hex(tag.as_bytes()))));
-            invocation.arg(&tag.as_bytes()[..]);
-        }
-        invocation
-    }
-}
-
-/// A session that the server returned with its key in hex. `None`: the key is none of ours.
-fn decoded((key, value): (String, Vec<u8>)) -> Option<Result<(StoreKey, Stored), StoreError>> {
-    let key = StoreKey::new(unhex(&key)?);
-    Some(row::decode(value).map(|stored| (key, stored)))
 }
 
 impl fmt::Debug for RedisStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut shown = f.debug_struct("RedisStore");
         shown.field("prefix", &self.prefix);
-        if let Source::Link(link) = &self.source {
-            shown.field("up", &link.is_up());
+        if let Some(up) = self.servers.is_up() {
+            shown.field("up", &up);
         }
         shown.finish_non_exhaustive()
     }

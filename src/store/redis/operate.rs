@@ -4,16 +4,23 @@ use time::OffsetDateTime;
 
 use super::{
     super::{
+        contract::StoreKey,
         error::StoreError,
         operate::{Cursor, Operate, Pruned, Scanned, Statistics},
     },
     RedisStore,
-    call::{number, unexpected},
-    decoded,
+    command::{Command, number, unexpected},
+    owners::key,
 };
 
 /// The number of keys that one step of a scan looks at.
 const SCANNED: u64 = 1000;
+
+/// A place in a scan: a server, and the cursor of its own scan.
+struct Place {
+    server: String,
+    cursor: u64,
+}
 
 impl Operate for RedisStore {
     /// Does nothing, because Redis deletes ended sessions by itself.
@@ -23,57 +30,82 @@ impl Operate for RedisStore {
 
     /// The number of keys in the database, which includes those of owners and of other apps.
     async fn statistics(&self, _: OffsetDateTime) -> Result<Statistics, StoreError> {
-        let mut call = self.call().await?;
-        let reply = redis::cmd("DBSIZE").query_async(&mut call).await;
-        Ok(Statistics::estimated(number(call.end(reply)?)?, 0))
+        let mut keys = 0;
+        for server in self.servers.names() {
+            keys += number(
+                self.servers
+                    .send_to(&server, Command::bare("DBSIZE"))
+                    .await?,
+            )?;
+        }
+        Ok(Statistics::estimated(keys, 0))
     }
 
     /// Scans all keys of the database in small steps. Changes during the scan make the result
     /// inexact.
     async fn count(&self, _: OffsetDateTime) -> Result<Statistics, StoreError> {
-        let (mut cursor, mut live) = (0, 0);
-        loop {
-            let (next, keys) = self.keys_after(cursor).await?;
+        let (mut place, mut live) = (self.first_place(), 0);
+        while let Some(from) = place {
+            let (keys, next) = self.keys_at(from).await?;
             live += keys.len() as u64;
-            if next == 0 {
-                return Ok(Statistics::exact(live, 0));
-            }
-            cursor = next;
+            place = next;
         }
+        Ok(Statistics::exact(live, 0))
     }
 
     async fn scan(&self, from: Option<Cursor>) -> Result<Scanned, StoreError> {
-        let from = from.and_then(|from| from.as_bytes().try_into().ok());
-        let (next, keys) = self.keys_after(from.map_or(0, u64::from_be_bytes)).await?;
-        let mut sessions = Vec::new();
-        if !keys.is_empty() {
-            let mut call = self.call().await?;
-            let reply = redis::cmd("MGET").arg(&keys).query_async(&mut call).await;
-            let values: Vec<Option<Vec<u8>>> =
-                redis::from_redis_value(call.end(reply)?).map_err(|_| unexpected())?;
-            let found = keys.into_iter().zip(values);
-            let found = found.filter_map(|(key, value)| {
-                decoded((key.strip_prefix(&*self.prefix)?.to_owned(), value?))
-            });
-            sessions = found.collect::<Result<_, _>>()?;
+        let place = from.and_then(|from| Place::decode(from.as_bytes()));
+        let (mut sessions, mut next) = (Vec::new(), None);
+        if let Some(place) = place.or_else(|| self.first_place()) {
+            let (keys, place) = self.keys_at(place).await?;
+            sessions = self.rows(keys).await?;
+            next = place;
         }
         Ok(Scanned {
             sessions,
-            next: (next != 0).then(|| Cursor::new(next.to_be_bytes())),
+            next: next.map(|place| Cursor::new(place.encode())),
         })
     }
 }
 
 impl RedisStore {
-    /// One step of a scan of all sessions: the next cursor, and keys.
-    async fn keys_after(&self, cursor: u64) -> Result<(u64, Vec<String>), StoreError> {
+    fn first_place(&self) -> Option<Place> {
+        let server = self.servers.names().into_iter().next()?;
+        Some(Place { server, cursor: 0 })
+    }
+
+    /// One step of a scan of all sessions: keys, and the next place.
+    async fn keys_at(&self, place: Place) -> Result<(Vec<StoreKey>, Option<Place>), StoreError> {
+        let Place { server, cursor } = place;
         let pattern = format!("{}{}", literal(&self.prefix), "[0-9a-f]".repeat(32));
-        let mut scan = redis::cmd("SCAN");
-        scan.arg(cursor).arg("MATCH").arg(pattern);
-        scan.arg("COUNT").arg(SCANNED);
-        let mut call = self.call().await?;
-        let reply = scan.query_async(&mut call).await;
-        redis::from_redis_value(call.end(reply)?).map_err(|_| unexpected())
+        let scan = Command::bare("SCAN").arg(cursor).arg("MATCH").arg(pattern);
+        let scan = scan.arg("COUNT").arg(SCANNED);
+        let reply = self.servers.send_to(&server, scan).await?;
+        let (cursor, names): (u64, Vec<String>) =
+            redis::from_redis_value(reply).map_err(|_| unexpected())?;
+        let members = names
+            .iter()
+            .filter_map(|name| name.strip_prefix(&*self.prefix));
+        let keys = members.filter_map(key).collect();
+        let server = match cursor {
+            0 => self.servers.names().into_iter().find(|name| *name > server),
+            _ => Some(server),
+        };
+        Ok((keys, server.map(|server| Place { server, cursor })))
+    }
+}
+
+impl Place {
+    fn encode(&self) -> Vec<u8> {
+        [&self.cursor.to_be_bytes(), self.server.as_bytes()].concat()
+    }
+
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        let (cursor, server) = bytes.split_first_chunk()?;
+        Some(Self {
+            server: str::from_utf8(server).ok()?.to_owned(),
+            cursor: u64::from_be_bytes(*cursor),
+        })
     }
 }
 

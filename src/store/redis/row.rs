@@ -2,17 +2,24 @@ use time::OffsetDateTime;
 
 use super::{
     super::{
-        contract::{OwnerTag, Row, Stored, Version},
+        contract::{OwnerTag, Row, StoreKey, Stored, Version},
         error::{StoreError, StoreErrorKind},
     },
     fault::FOREIGN,
 };
 use crate::clock::{self, Millis};
 
-/// The length of a value's head: version (8) ‖ end in milliseconds (8) ‖ owner, or zeros (16).
+/// The length of a value's head: version (8) ‖ hour (4) ‖ end in milliseconds (8) ‖ owner, or
+/// zeros (16).
 ///
-/// Numbers are big-endian. The bytes of the session follow.
-const HEAD: usize = 32;
+/// Numbers are big-endian. The bytes of the session follow. The hour is [`End::hour`]: until then,
+/// the session is in the index of its owner.
+pub(super) const HEAD: usize = 36;
+
+/// The bytes of the owner in the head, as `GETRANGE` counts them.
+pub(super) const OWNER: [usize; 2] = [20, HEAD - 1];
+
+const HOUR: Millis = 3_600_000;
 
 /// How long an index keeps ended sessions. The clocks of two instances must differ by less.
 const SLACK: Millis = 60_000;
@@ -30,53 +37,106 @@ pub(super) fn encode(row: &Row<'_>, end: End) -> Vec<u8> {
 }
 
 pub(super) fn decode(mut value: Vec<u8>) -> Result<Stored, StoreError> {
-    let (Some(version), Some(expires), Some(&owner)) = (
-        number(&value, 0),
-        number(&value, 8),
-        value.get(16..).and_then(|rest| rest.first_chunk()),
-    ) else {
-        return Err(StoreError::new(StoreErrorKind::Other).message(FOREIGN));
-    };
+    let head = value.first_chunk().ok_or_else(foreign)?;
+    let (version, expires, owner) = split(head);
     value.drain(..HEAD);
     Ok(Stored {
-        version: Version::new(version),
+        version,
         bytes: value,
         expires: clock::moment(expires),
-        owner: (owner != NO_OWNER).then_some(OwnerTag::new(owner)),
+        owner,
     })
 }
 
-fn number(value: &[u8], at: usize) -> Option<u64> {
-    let bytes = value.get(at..at + 8)?;
-    Some(u64::from_be_bytes(bytes.try_into().ok()?))
+/// The version and the owner of a row of which only the head was read. `None`: there is no row.
+pub(super) fn decode_head(head: &[u8]) -> Result<Option<(Version, Option<OwnerTag>)>, StoreError> {
+    if head.is_empty() {
+        return Ok(None);
+    }
+    let (version, _, owner) = split(head.first_chunk().ok_or_else(foreign)?);
+    Ok(Some((version, owner)))
+}
+
+/// The tag of an owner, unless it is that of a row without an owner.
+pub(super) fn owner(tag: [u8; 16]) -> Option<OwnerTag> {
+    (tag != NO_OWNER).then_some(OwnerTag::new(tag))
+}
+
+fn split(head: &[u8; HEAD]) -> (Version, Millis, Option<OwnerTag>) {
+    let number = |at| u64::from_be_bytes(*head[at..].first_chunk().expect("within the head"));
+    let tag = head.last_chunk().expect("within the head");
+    (Version::new(number(0)), number(12), owner(*tag))
+}
+
+fn foreign() -> StoreError {
+    StoreError::new(StoreErrorKind::Other).message(FOREIGN)
 }
 
 /// When a session ends, in milliseconds since 1970.
 #[derive(Clone, Copy)]
-pub(super) struct End(Millis);
+pub(super) struct End {
+    at: Millis,
+    /// Moves the hours of a session, so that those of all sessions do not begin at the same time.
+    shift: Millis,
+}
 
 impl End {
-    pub(super) fn new(expires: OffsetDateTime) -> Self {
-        Self(millis(expires))
+    pub(super) fn new(key: StoreKey, expires: OffsetDateTime) -> Self {
+        let start = key.as_bytes().first_chunk().expect("it is longer");
+        Self {
+            at: millis(expires),
+            shift: Millis::from(u32::from_be_bytes(*start)) % HOUR,
+        }
     }
 
-    pub(super) fn bytes(self) -> [u8; 8] {
-        self.0.to_be_bytes()
+    /// The hour and the end, as in a head.
+    pub(super) fn bytes(self) -> [u8; 12] {
+        let mut bytes = [0; 12];
+        bytes[..4].copy_from_slice(&self.hour().to_be_bytes());
+        bytes[4..].copy_from_slice(&self.at.to_be_bytes());
+        bytes
     }
 
-    pub(super) fn score(self) -> u64 {
-        self.0
+    /// The number of hours after which the session has ended. While it stays the same, the index of
+    /// the owner does not change.
+    pub(super) fn hour(self) -> u32 {
+        let hours = self.at.saturating_add(self.shift).div_ceil(HOUR);
+        u32::try_from(hours).unwrap_or(u32::MAX)
+    }
+
+    /// The end of that hour, which is not before the end of the session.
+    pub(super) fn score(self) -> Millis {
+        (Millis::from(self.hour()) * HOUR).saturating_sub(self.shift)
     }
 
     /// The time to live. It is at least 1 ms, because Redis rejects 0.
     pub(super) fn ttl(self) -> u64 {
-        self.0.saturating_sub(now()).max(1)
+        left(self.at)
     }
+
+    /// The time to live of an index with this session.
+    pub(super) fn index_ttl(self) -> u64 {
+        left(self.score().saturating_add(SLACK))
+    }
+}
+
+/// The start of the head of a row with that version, and with that hour if the row must have it.
+pub(super) fn start(version: Version, hour: Option<u32>) -> Vec<u8> {
+    let mut start = Vec::with_capacity(12);
+    start.extend_from_slice(&version.get().to_be_bytes());
+    if let Some(hour) = hour {
+        start.extend_from_slice(&hour.to_be_bytes());
+    }
+    start
 }
 
 /// An index drops sessions that ended before this time.
 pub(super) fn past() -> u64 {
     now().saturating_sub(SLACK)
+}
+
+fn left(until: Millis) -> Millis {
+    until.saturating_sub(now()).max(1)
 }
 
 fn now() -> Millis {
@@ -106,13 +166,21 @@ pub(super) fn unhex(digits: &str) -> Option<[u8; 16]> {
 mod tests {
     use super::*;
 
+    const KEY: StoreKey = StoreKey::new([0xab; 16]);
+
     #[test]
     fn rows_round_trip_to_the_millisecond() {
         let expires = clock::moment(1_893_456_000_123);
         for owner in [None, Some(OwnerTag::new([9; 16]))] {
             let row = Row::new(Version::new((1 << 53) - 1), b"sealed", expires, owner);
-            let stored = decode(encode(&row, End::new(expires))).expect("a row");
-            assert_eq!(stored, Stored::from(&row));
+            let value = encode(&row, End::new(KEY, expires));
+            let head = decode_head(&value[..HEAD]).expect("a head");
+            assert_eq!(head, Some((row.version, owner)));
+            assert_eq!(
+                value[OWNER[0]..=OWNER[1]],
+                owner.map_or(NO_OWNER, |tag| *tag.as_bytes())
+            );
+            assert_eq!(decode(value).expect("a row"), Stored::from(&row));
         }
     }
 
@@ -121,11 +189,28 @@ mod tests {
         let error = decode(b"hello".to_vec()).expect_err("too short");
         assert_eq!(error.kind(), StoreErrorKind::Other);
         assert!(error.to_string().contains("prefix"));
+        assert!(decode_head(b"hello").is_err());
+        assert_eq!(decode_head(b"").expect("no row"), None);
     }
 
     #[test]
     fn ended_sessions_have_a_ttl_of_one_millisecond() {
-        assert_eq!(End::new(OffsetDateTime::UNIX_EPOCH).ttl(), 1);
+        assert_eq!(End::new(KEY, OffsetDateTime::UNIX_EPOCH).ttl(), 1);
+    }
+
+    #[test]
+    fn sessions_are_in_the_index_until_they_end_and_at_most_an_hour_longer() {
+        let mut hours = std::collections::BTreeSet::new();
+        for first in 0..=255 {
+            let key = StoreKey::new([first; 16]);
+            for minute in 0..180 {
+                let at = 1_893_456_000_000 + minute * 60_000 + u64::from(first);
+                let end = End::new(key, clock::moment(at));
+                assert!((at..at + HOUR).contains(&end.score()), "{first} {minute}");
+                hours.insert(end.score() % HOUR);
+            }
+        }
+        assert!(hours.len() > 200, "{}", hours.len());
     }
 
     #[test]

@@ -152,7 +152,9 @@ async fn store_files_contain_no_ids_owners_keys_or_values() {
                 files.flatten().collect()
             }
             Backend::Server(server) => server.files(),
-            Backend::Memory(_) | Backend::Sql(..) => unreachable!("not used here"),
+            Backend::Memory(_) | Backend::Cluster(_) | Backend::Sql(..) => {
+                unreachable!("not used here")
+            }
         };
         assert_no_canary(&files, &canaries);
     }

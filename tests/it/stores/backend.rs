@@ -13,6 +13,7 @@ use tower_sealed_session::{
     },
 };
 
+use super::redis_cluster::Lent;
 use super::redis_server::RedisServer;
 use super::sql_server::{self, Engine, SqlServer};
 use crate::processes::Folder;
@@ -22,6 +23,7 @@ pub(super) enum Backend {
     Memory(MemoryStore),
     Sqlite(Folder),
     Redis(RedisServer),
+    Cluster(Lent),
     /// A database of the server that the tests share.
     Sql(Engine, String),
     /// The first database of a server.
@@ -39,6 +41,10 @@ impl Backend {
 
     pub(super) async fn redis() -> Self {
         Self::Redis(RedisServer::start(&[]))
+    }
+
+    pub(super) async fn cluster() -> Self {
+        Self::Cluster(Lent::new().await)
     }
 
     pub(super) async fn postgres() -> Self {
@@ -65,6 +71,7 @@ impl Backend {
             Self::Memory(_) => "memory:".to_owned(),
             Self::Sqlite(folder) => format!("sqlite:{}", folder.0.join("sessions.db").display()),
             Self::Redis(server) => server.url(),
+            Self::Cluster(cluster) => cluster.url(),
             Self::Sql(engine, database) => sql_server::shared(*engine).url(database),
             Self::Server(server) => server.url(server.first_database()),
         }
@@ -230,6 +237,11 @@ macro_rules! on_every_store {
             #[tokio::test]
             async fn redis() {
                 super::$claim(Backend::redis().await).await;
+            }
+
+            #[tokio::test]
+            async fn redis_cluster() {
+                super::$claim(Backend::cluster().await).await;
             }
 
             #[tokio::test]

@@ -15,6 +15,7 @@ mod passive;
 mod processes;
 mod proxy;
 mod redis_checks;
+mod redis_cluster;
 mod redis_server;
 mod round_trips;
 mod sql;

@@ -149,7 +149,11 @@ async fn servers_that_do_not_suit_are_refused_by_name() {
     let sentinel = RedisServer::sentinel();
     for (server, kind, text) in [
         (&replica, StoreErrorKind::ReadOnly, "a replica"),
-        (&node, StoreErrorKind::Config, "a node of a cluster"),
+        (
+            &node,
+            StoreErrorKind::Config,
+            "no node of the redis cluster has slots",
+        ),
         (&sentinel, StoreErrorKind::Config, "a sentinel"),
     ] {
         let error = RedisStore::connect(&server.url())

@@ -63,7 +63,7 @@ impl RedisServer {
 
     /// Runs the program, and waits until it listens.
     fn run(&mut self, configure: impl FnOnce(&mut Command) -> &mut Command) {
-        let program = std::env::var("REDIS_SERVER_BIN").unwrap_or_else(|_| "redis-server".into());
+        let program = program();
         let child = configure(&mut Command::new(&program))
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -123,6 +123,11 @@ impl RedisServer {
             .status();
         assert!(status.expect("kill runs").success());
     }
+}
+
+/// Redis, or Valkey if the environment names it.
+pub(super) fn program() -> String {
+    std::env::var("REDIS_SERVER_BIN").unwrap_or_else(|_| "redis-server".into())
 }
 
 impl Drop for RedisServer {

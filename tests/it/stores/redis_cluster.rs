@@ -1,0 +1,301 @@
+//! A real Redis Cluster: three primaries, with or without a replica each.
+
+use std::{
+    io::{BufRead as _, BufReader},
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use redis::{Cmd, FromRedisValue, Value, cmd};
+
+use super::redis_server::program;
+use crate::processes::{Folder, free_port};
+
+/// A cluster with its own ports and folder. It is killed when this value is dropped, and when the
+/// tests end.
+pub(super) struct RedisCluster {
+    folder: Folder,
+    pub(super) nodes: Vec<Node>,
+}
+
+pub(super) struct Node {
+    pub(super) port: u16,
+    words: Vec<String>,
+    folder: PathBuf,
+    keeper: Option<Child>,
+    pid: u32,
+}
+
+/// Runs `$@` until the input ends, as it does when the test process ends.
+const KEEPER: &str = r#"
+"$@" >/dev/null 2>&1 & pid=$!
+echo $pid
+read -r word
+kill -9 $pid
+wait $pid
+"#;
+
+/// The clusters that no test uses now.
+static IDLE: Mutex<Vec<RedisCluster>> = Mutex::new(Vec::new());
+
+/// A cluster of a test that does not disturb it. The next test gets it without the data.
+pub(super) struct Lent(Option<RedisCluster>);
+
+impl Lent {
+    pub(super) async fn new() -> Self {
+        let idle = IDLE.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let cluster = match idle {
+            Some(cluster) => cluster,
+            None => RedisCluster::start(&Setup::default()).await,
+        };
+        for node in &cluster.nodes[..3] {
+            node.run::<Value>(&cmd("FLUSHALL")).await;
+        }
+        Self(Some(cluster))
+    }
+
+    pub(super) fn url(&self) -> String {
+        self.0.as_ref().expect("until it is dropped").url()
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        IDLE.lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .extend(self.0.take());
+    }
+}
+
+pub(super) struct Setup<'a> {
+    pub(super) primaries: usize,
+    pub(super) replicas: usize,
+    pub(super) options: &'a [&'a str],
+    /// The ports that the primaries announce, if they are not their own.
+    pub(super) announced: &'a [u16],
+}
+
+impl Default for Setup<'_> {
+    fn default() -> Self {
+        Self {
+            primaries: 3,
+            replicas: 1,
+            options: &[],
+            announced: &[],
+        }
+    }
+}
+
+impl RedisCluster {
+    pub(super) async fn start(setup: &Setup<'_>) -> Self {
+        let ports: Vec<_> = (0..setup.primaries).map(|_| free_port()).collect();
+        Self::start_at(&ports, setup).await
+    }
+
+    /// Starts the primaries at these ports.
+    pub(super) async fn start_at(ports: &[u16], setup: &Setup<'_>) -> Self {
+        let mut cluster = Self {
+            folder: Folder::new(),
+            nodes: Vec::new(),
+        };
+        let replicas = (0..setup.primaries * setup.replicas).map(|_| free_port());
+        for (n, port) in ports.iter().copied().chain(replicas).enumerate() {
+            let mut options: Vec<_> = setup.options.iter().map(|&it| it.to_owned()).collect();
+            if let Some(announced) = setup.announced.get(n) {
+                options.extend(["--cluster-announce-port".to_owned(), announced.to_string()]);
+            }
+            cluster.add_node(port, options);
+        }
+        let mut create = Command::new("redis-cli");
+        create.args(["--cluster", "create"]);
+        create.args(
+            cluster
+                .nodes
+                .iter()
+                .map(|node| format!("127.0.0.1:{}", node.port)),
+        );
+        create.args([
+            "--cluster-replicas",
+            &setup.replicas.to_string(),
+            "--cluster-yes",
+        ]);
+        match setup.primaries {
+            // the command refuses fewer than three
+            1 => {
+                let mut all = cmd("CLUSTER");
+                let all = all.arg("ADDSLOTSRANGE").arg(0).arg(16383);
+                cluster.nodes[0].run::<Value>(all).await;
+            }
+            _ => run(&mut create),
+        }
+        cluster.is_ok().await;
+        // the replicas have what the primaries have
+        for node in &cluster.nodes[ports.len()..] {
+            wait_until(async || {
+                let info: String = node.run(cmd("INFO").arg("replication")).await;
+                info.contains("role:slave") && info.contains("master_link_status:up")
+            })
+            .await;
+        }
+        cluster
+    }
+
+    /// Starts one more node, which is not in the cluster yet.
+    pub(super) fn add_node(&mut self, port: u16, options: Vec<String>) {
+        let folder = self.folder.0.join(port.to_string());
+        std::fs::create_dir_all(&folder).expect("a folder");
+        let words = [
+            "--port",
+            &port.to_string(),
+            "--cluster-port",
+            &free_port().to_string(),
+            "--cluster-enabled",
+            "yes",
+            "--cluster-node-timeout",
+            "1000",
+            "--bind",
+            "127.0.0.1",
+            "--save",
+            "",
+            "--repl-diskless-sync-delay",
+            "0",
+            "--dir",
+            &folder.display().to_string(),
+        ];
+        let words = words.map(str::to_owned).into_iter().chain(options);
+        let mut node = Node {
+            port,
+            words: words.collect(),
+            folder,
+            keeper: None,
+            pid: 0,
+        };
+        node.restart();
+        self.nodes.push(node);
+    }
+
+    pub(super) fn url(&self) -> String {
+        self.nodes[0].url()
+    }
+
+    /// Waits until all living nodes say that the cluster is complete.
+    pub(super) async fn is_ok(&self) {
+        for node in self.nodes.iter().filter(|node| node.keeper.is_some()) {
+            wait_until(async || {
+                let info: String = node.run(cmd("CLUSTER").arg("INFO")).await;
+                info.contains("cluster_state:ok") && info.contains("cluster_slots_ok:16384")
+            })
+            .await;
+        }
+    }
+
+    /// The index of the node that has the slot of a key now.
+    pub(super) async fn node_of(&self, key: &str) -> usize {
+        let asked = self
+            .nodes
+            .iter()
+            .find(|node| node.keeper.is_some())
+            .expect("one");
+        let slot: u16 = asked.run(cmd("CLUSTER").arg("KEYSLOT").arg(key)).await;
+        let rows: Vec<Vec<Value>> = asked.run(cmd("CLUSTER").arg("SLOTS")).await;
+        for row in rows {
+            let [Value::Int(first), Value::Int(last), Value::Array(node), ..] = &row[..] else {
+                panic!("{row:?}");
+            };
+            if (*first..=*last).contains(&i64::from(slot)) {
+                let port = u16::from_redis_value_ref(&node[1]).expect("a port");
+                let at = self.nodes.iter().position(|node| node.port == port);
+                return at.expect("a node of this cluster");
+            }
+        }
+        panic!("no node has slot {slot}");
+    }
+
+    /// Runs `redis-cli --cluster` with these arguments.
+    pub(super) async fn manage(&self, arguments: Vec<String>) {
+        let done = tokio::task::spawn_blocking(move || {
+            run(Command::new("redis-cli").arg("--cluster").args(arguments));
+        });
+        done.await.expect("it runs");
+    }
+}
+
+impl Node {
+    pub(super) fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    pub(super) fn restart(&mut self) {
+        let mut command = Command::new("sh");
+        command
+            .args(["-c", KEEPER, "keeper"])
+            .arg(program())
+            .args(&self.words);
+        let command = command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut keeper = command.stderr(Stdio::null()).spawn().expect("sh runs");
+        let mut pid = String::new();
+        let stdout = keeper.stdout.take().expect("piped");
+        BufReader::new(stdout).read_line(&mut pid).expect("a line");
+        self.pid = pid.trim().parse().expect("a process");
+        self.keeper = Some(keeper);
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while std::net::TcpStream::connect(("127.0.0.1", self.port)).is_err() {
+            let program = program();
+            assert!(
+                Instant::now() < deadline,
+                "{program} does not listen: install it by `apt-get install -y redis-server`"
+            );
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Kills the node with `kill -9`.
+    pub(super) fn kill(&mut self) {
+        if let Some(mut keeper) = self.keeper.take() {
+            drop(keeper.stdin.take());
+            keeper.wait().expect("it ran");
+        }
+    }
+
+    /// Sends a signal, such as `-STOP`.
+    pub(super) fn signal(&self, signal: &str) {
+        run(Command::new("kill").args([signal, &self.pid.to_string()]));
+    }
+
+    pub(super) async fn run<T: FromRedisValue>(&self, command: &Cmd) -> T {
+        let client = redis::Client::open(self.url()).expect("a URL");
+        let connection = client.get_multiplexed_async_connection().await;
+        let mut connection = connection.expect("a server");
+        command.query_async(&mut connection).await.expect("done")
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        // a stopped process has to be killed too
+        self.kill();
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// Asks again until the answer is yes.
+pub(super) async fn wait_until(mut holds: impl AsyncFnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !holds().await {
+        assert!(Instant::now() < deadline, "it takes too long");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+fn run(command: &mut Command) {
+    let done = command.output().unwrap_or_else(|error| {
+        panic!("{command:?} ({error}): install it by `apt-get install -y redis-server procps`")
+    });
+    assert!(
+        done.status.success(),
+        "{}",
+        String::from_utf8_lossy(&done.stdout)
+    );
+}
