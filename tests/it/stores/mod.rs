@@ -2,6 +2,7 @@
 
 mod at_rest;
 mod backend;
+mod cluster;
 mod conformance;
 mod devices;
 mod ended;

@@ -191,28 +191,6 @@ impl RedisCluster {
         }
     }
 
-    /// The index of the node that has the slot of a key now.
-    pub(super) async fn node_of(&self, key: &str) -> usize {
-        let asked = self
-            .nodes
-            .iter()
-            .find(|node| node.keeper.is_some())
-            .expect("one");
-        let slot: u16 = asked.run(cmd("CLUSTER").arg("KEYSLOT").arg(key)).await;
-        let rows: Vec<Vec<Value>> = asked.run(cmd("CLUSTER").arg("SLOTS")).await;
-        for row in rows {
-            let [Value::Int(first), Value::Int(last), Value::Array(node), ..] = &row[..] else {
-                panic!("{row:?}");
-            };
-            if (*first..=*last).contains(&i64::from(slot)) {
-                let port = u16::from_redis_value_ref(&node[1]).expect("a port");
-                let at = self.nodes.iter().position(|node| node.port == port);
-                return at.expect("a node of this cluster");
-            }
-        }
-        panic!("no node has slot {slot}");
-    }
-
     /// Runs `redis-cli --cluster` with these arguments.
     pub(super) async fn manage(&self, arguments: Vec<String>) {
         let done = tokio::task::spawn_blocking(move || {
