@@ -6,16 +6,15 @@
 //! - A key enters the index before its row gets the owner, or a later end than the index knows.
 //! - `delete_owner` forgets only the keys whose rows it deleted itself. The row of another key may be
 //!   created later.
-//! - It looks again until it finds no key that it has not tried. A session may get another key
-//!   meanwhile.
+//! - It tries all keys again until it finds no key that it has not seen. A login that follows another
+//!   one must not be deleted while the earlier one stays.
 //!
 //! A key whose row is gone leaves the index with the next login of the owner, after its hour.
 
-use std::{collections::HashSet, time::Duration};
+use std::collections::HashSet;
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use redis::Value;
-use tokio::time::timeout;
 
 use super::{
     RedisStore,
@@ -33,9 +32,6 @@ const BATCH: usize = 1000;
 
 /// The number of commands that are sent without waiting for the answers of those before.
 const AHEAD: usize = 64;
-
-/// How long an operation waits for the index to forget a row that has ended.
-const FORGET: Duration = Duration::from_millis(50);
 
 impl RedisStore {
     fn index_key(&self, owner: OwnerTag) -> String {
@@ -59,7 +55,7 @@ impl RedisStore {
     pub(super) async fn leave(&self, owner: OwnerTag, key: StoreKey) {
         let index = self.index_key(owner);
         let remove = Command::new("ZREM", &index).arg(hex(key.as_bytes()));
-        let _ = timeout(FORGET, self.servers.send(&index, remove)).await;
+        let _ = self.servers.send(&index, remove).await;
     }
 
     pub(super) async fn list(
@@ -114,18 +110,19 @@ impl RedisStore {
         owner: &[OwnerTag],
         except: &[StoreKey],
     ) -> Result<u64, StoreError> {
-        let mut tried: HashSet<_> = except.iter().copied().collect();
-        let mut deleted = 0;
+        let (mut seen, mut deleted) = (HashSet::<StoreKey>::new(), 0);
         loop {
-            let before = tried.len();
+            let before = seen.len();
             for &tag in owner {
                 let index = self.index_key(tag);
                 let mut cursor = 0;
                 loop {
                     let (next, mut keys) = self.index_after(&index, cursor).await?;
-                    keys.retain(|key| tried.insert(*key));
+                    keys.retain(|key| !except.contains(key));
+                    seen.extend(&keys);
+                    // also those that were tried before: their rows may have been created since
                     deleted += self.delete_of(owner, &index, keys).await?;
-                    // the next call of this operation begins anew
+                    // the caller repeats the call
                     if deleted >= BATCH as u64 {
                         return Ok(deleted);
                     }
@@ -135,7 +132,7 @@ impl RedisStore {
                     cursor = next;
                 }
             }
-            if tried.len() == before {
+            if seen.len() == before {
                 return Ok(deleted);
             }
         }

@@ -11,7 +11,7 @@ use std::{
 use axum::Router;
 use http::StatusCode;
 use redis::{Value, cmd};
-use tower_sealed_session::store::{RedisStore, StoreErrorKind};
+use tower_sealed_session::store::{Operate as _, RedisStore, StoreErrorKind};
 
 use super::{
     faults::{
@@ -19,6 +19,7 @@ use super::{
         visitor,
     },
     proxy::Proxy,
+    redis_checks::documented,
     redis_cluster::{RedisCluster, Setup, wait_until},
 };
 use crate::{processes::free_port, support::Visitor};
@@ -153,6 +154,79 @@ async fn any_node_or_one_of_several_hosts_suffices() {
     cluster.nodes.truncate(2);
     let error = RedisStore::connect(&cluster.url()).await;
     assert!(error.is_err(), "nodes are missing");
+}
+
+/// The documented rights, with those for a cluster.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn user_with_the_documented_rights_can_do_everything_on_a_cluster() {
+    let cluster = RedisCluster::start(&Setup {
+        replicas: 0,
+        ..Setup::default()
+    })
+    .await;
+    let url = format!(
+        "redis://sessions:PASSWORD@127.0.0.1:{}",
+        cluster.nodes[0].port
+    );
+    let grant = async |rules: &str| {
+        for node in &cluster.nodes {
+            let mut command = cmd("ACL");
+            command.arg("SETUSER");
+            for word in rules.split_ascii_whitespace() {
+                command.arg(word);
+            }
+            node.run::<Value>(&command).await;
+        }
+    };
+    grant(documented()).await;
+    for (rule, missing) in [
+        ("+asking", "CLUSTER SLOTS"),
+        ("-asking +cluster|slots", "ASKING"),
+    ] {
+        grant(&format!("sessions {rule}")).await;
+        let error = RedisStore::connect(&url)
+            .await
+            .expect_err("not enough rights");
+        assert_eq!(error.kind(), StoreErrorKind::Denied, "{error}");
+        assert!(error.to_string().contains(missing), "{error}");
+    }
+    grant("sessions +asking").await;
+    let store = RedisStore::connect(&url).await.expect("enough rights");
+    let app = over(store.clone());
+    let mut visitor = visitor(&app).await;
+    for path in ["/count", "/who", "/logout"] {
+        assert_eq!(visitor.get(&app, path).await.status, 200, "{path}");
+    }
+    let now = tower_sealed_session::OffsetDateTime::now_utc();
+    assert_eq!(store.count(now).await.expect("enough rights").live, 1);
+    store.statistics(now).await.expect("enough rights");
+
+    // one node has other rights than the others
+    let mut command = cmd("ACL");
+    command.arg("SETUSER").arg("sessions").arg("-zadd");
+    cluster.nodes[2].run::<Value>(&command).await;
+    let error = RedisStore::connect(&url)
+        .await
+        .expect_err("not enough rights");
+    assert!(error.to_string().contains("ZADD"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connection_of_the_app_to_a_cluster_is_used() {
+    let cluster = RedisCluster::start(&Setup {
+        replicas: 0,
+        ..Setup::default()
+    })
+    .await;
+    let client = redis::cluster::ClusterClient::new([cluster.url()]).expect("a URL");
+    let connection = client.get_async_connection().await.expect("a cluster");
+    let app = over(RedisStore::from_connection(connection));
+    for _ in 0..10 {
+        let mut visitor = visitor(&app).await;
+        for path in ["/count", "/who", "/renew", "/logout"] {
+            assert_eq!(visitor.get(&app, path).await.status, 200, "{path}");
+        }
+    }
 }
 
 /// The replica of the killed node takes over. With full coverage, no node answers until then.

@@ -9,6 +9,7 @@ mod ended;
 mod failures;
 mod faults;
 mod finality;
+mod index_steps;
 mod lost_answers;
 mod modes;
 mod outage;
