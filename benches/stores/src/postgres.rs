@@ -63,8 +63,8 @@ pub async fn print_settings(url: &str) -> Result<()> {
     Ok(server.close().await?)
 }
 
-/// Creates that many sessions of each contestant, and returns the bytes of one at rest: of the table
-/// with its indexes.
+/// Creates that many sessions of each contestant, and returns the bytes of one at rest: of the
+/// table with its indexes.
 ///
 /// Prints `size contestant sessions bytes_per_session of_the_table of_the_indexes`.
 pub async fn sizes(url: &str, contestants: &[Contestant], sessions: u64) -> Result<Vec<f64>> {

@@ -14,8 +14,8 @@ struct Summary {
 }
 
 /// Prints `cell clients request contestant requests_per_second p50_ms p99_ms failed` and
-/// `ratio clients request contestant ratio`, and then the tables. The contestants are this crate, the
-/// peer, and others. A ratio is that of this crate to the contestant.
+/// `ratio clients request contestant ratio`, and then the tables. The contestants are this crate,
+/// the peer, and others. A ratio is that of this crate to the contestant.
 pub fn print_tables(contestants: &[Contestant], cells: &[Cell], sizes: &[f64]) {
     let names: Vec<_> = contestants
         .iter()
@@ -78,7 +78,8 @@ fn print_table(first: &str, alignment: &str, columns: &[String], rows: &[Vec<Str
     }
 }
 
-/// The median of the rounds' ratios, of one contestant's requests per second divided by the other's.
+/// The median of the rounds' ratios: the requests per second of one contestant divided by the
+/// other's.
 fn ratio(one: &[Load], other: &[Load]) -> f64 {
     let rounds = one.iter().zip(other);
     median(rounds.map(|(one, other)| one.rate / other.rate))
