@@ -1,44 +1,49 @@
-//! A client: one connection and one cookie.
+//! A client: one cookie, and its own connection if there are any.
 
+use axum::{Router, body::Body};
 use http_body_util::{BodyExt as _, Empty};
 use hyper::{
     Request, StatusCode,
     body::Bytes,
     client::conn::http1::{SendRequest, handshake},
-    header::{COOKIE, HOST, SET_COOKIE},
+    header::{COOKIE, HOST, HeaderMap, HeaderValue, SET_COOKIE},
 };
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
+use tower::ServiceExt as _;
 
 use crate::{
     Result,
-    contestant::{Contestant, LENGTH},
+    contestant::{Access, Begin, Contestant, LENGTH},
 };
 
 pub struct Client {
-    sender: SendRequest<Empty<Bytes>>,
-    cookie: Option<String>,
+    way: Way,
+    begin: Begin,
+    cookie: Option<HeaderValue>,
+}
+
+enum Way {
+    Connection(SendRequest<Empty<Bytes>>),
+    Call(Router),
 }
 
 impl Client {
-    pub async fn connect(contestant: &Contestant) -> Result<Self> {
-        let stream = TcpStream::connect(contestant.address).await?;
-        stream.set_nodelay(true)?;
-        let (sender, connection) = handshake(TokioIo::new(stream)).await?;
-        tokio::spawn(connection);
+    pub async fn new(contestant: &Contestant) -> Result<Self> {
         Ok(Self {
-            sender,
+            way: Way::open(&contestant.access).await?,
+            begin: contestant.begin,
             cookie: None,
         })
     }
 
     /// Begins a new session.
-    pub async fn log_in(&mut self, user: u64) -> Result<()> {
+    pub async fn begin(&mut self, user: u64) -> Result<()> {
         self.cookie = None;
-        let (status, _) = self.get(&format!("/login/{user}")).await?;
+        let (status, _) = self.get(&self.begin.path(user)).await?;
         match status == StatusCode::OK && self.cookie.is_some() {
             true => Ok(()),
-            false => Err(format!("the login failed: {status}").into()),
+            false => Err(format!("the session did not begin: {status}").into()),
         }
     }
 
@@ -59,16 +64,41 @@ impl Client {
         if let Some(cookie) = &self.cookie {
             request = request.header(COOKIE, cookie);
         }
-        self.sender.ready().await?;
-        let response = self
-            .sender
-            .send_request(request.body(Empty::new())?)
-            .await?;
-        if let Some(cookie) = response.headers().get(SET_COOKIE) {
-            let pair = cookie.to_str()?.split(';').next();
-            self.cookie = pair.map(str::to_owned);
+        let (status, headers, body) = self.way.send(request.body(())?).await?;
+        if let Some(cookie) = headers.get(SET_COOKIE) {
+            let pair = cookie.to_str()?.split(';').next().unwrap_or_default();
+            self.cookie = Some(pair.parse()?);
         }
-        let status = response.status();
-        Ok((status, response.into_body().collect().await?.to_bytes()))
+        Ok((status, body))
+    }
+}
+
+impl Way {
+    async fn open(access: &Access) -> Result<Self> {
+        let address = match access {
+            Access::Port(address) => address,
+            Access::Call(app) => return Ok(Self::Call(app.clone())),
+        };
+        let stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        let (sender, connection) = handshake(TokioIo::new(stream)).await?;
+        tokio::spawn(connection);
+        Ok(Self::Connection(sender))
+    }
+
+    async fn send(&mut self, request: Request<()>) -> Result<(StatusCode, HeaderMap, Bytes)> {
+        match self {
+            Self::Connection(sender) => {
+                sender.ready().await?;
+                let sent = sender.send_request(request.map(|()| Empty::new()));
+                let (head, body) = sent.await?.into_parts();
+                Ok((head.status, head.headers, body.collect().await?.to_bytes()))
+            }
+            Self::Call(app) => {
+                let called = app.clone().oneshot(request.map(|()| Body::empty()));
+                let (head, body) = called.await?.into_parts();
+                Ok((head.status, head.headers, body.collect().await?.to_bytes()))
+            }
+        }
     }
 }

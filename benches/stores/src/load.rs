@@ -50,13 +50,14 @@ pub async fn load(clients: &mut Vec<Client>, path: &'static str, slice: Duration
 }
 
 /// Creates that many sessions, with some clients at the same time.
-pub async fn fill(contestant: &Contestant, clients: u64, sessions: u64) -> Result<()> {
+pub async fn fill(contestant: &Contestant, sessions: u64) -> Result<()> {
+    const CLIENTS: u64 = 64;
     let mut tasks: JoinSet<Result<()>> = JoinSet::new();
-    for first in 0..clients {
-        let mut client = Client::connect(contestant).await?;
+    for first in 0..CLIENTS {
+        let mut client = Client::new(contestant).await?;
         tasks.spawn(async move {
-            for user in (first..sessions).step_by(clients as usize) {
-                client.log_in(user).await?;
+            for user in (first..sessions).step_by(CLIENTS as usize) {
+                client.begin(user).await?;
             }
             Ok(())
         });

@@ -1,28 +1,28 @@
 //! This crate with its default settings.
 
 use axum::{Router, extract::Path, routing::get};
-use tower_sealed_session::{Error, KeyRing, Session, SessionLayer, store::PostgresStore};
+use tower_sealed_session::{Error, KeyRing, Session, SessionLayer, store::Store};
 
-use crate::{
-    Result,
-    contestant::{Contestant, text},
-};
+use crate::{Result, contestant::text};
 
-pub async fn start(url: &str) -> Result<Contestant> {
-    // it opens at most `CONNECTIONS` connections
-    let store = PostgresStore::connect(url).await?;
-    store.create_schema().await?;
+pub const NAME: &str = "tower-sealed-session";
+
+pub fn app(store: impl Store) -> Result<Router> {
     let layer = SessionLayer::new(KeyRing::ephemeral()?).store(store);
-    let app = Router::new()
+    Ok(Router::new()
         .route("/login/{user}", get(log_in))
+        .route("/visit/{user}", get(visit))
         .route("/read", get(read))
         .route("/write", get(write))
-        .layer(layer);
-    Contestant::start("tower-sealed-session", "sessions", app).await
+        .layer(layer))
 }
 
 async fn log_in(Path(user): Path<u64>, session: Session) -> Result<(), Error> {
     session.login(user)?;
+    visit(session).await
+}
+
+async fn visit(session: Session) -> Result<(), Error> {
     session.insert("text", text())?;
     session.insert("count", 0)
 }

@@ -1,37 +1,32 @@
-//! tower-sessions with its default settings, and an expiry of one day. Its pool has the default
-//! settings of sqlx, which pings a connection before each use.
+//! tower-sessions with its default settings, and an expiry of one day.
 
 use axum::{Router, extract::Path, http::StatusCode, routing::get};
 use tower_sessions::{
-    Expiry, Session, SessionManagerLayer, cookie::time::Duration, session::Error,
-};
-use tower_sessions_sqlx_store::{PostgresStore, sqlx::postgres::PgPoolOptions};
-
-use crate::{
-    Result,
-    contestant::{CONNECTIONS, Contestant, text},
+    Expiry, Session, SessionManagerLayer, SessionStore, cookie::time::Duration, session::Error,
 };
 
-/// `pings`: whether the pool pings a connection before each use.
-pub async fn start(url: &str, pings: bool) -> Result<Contestant> {
-    let pool = PgPoolOptions::new()
-        .max_connections(CONNECTIONS)
-        .test_before_acquire(pings);
-    let store = PostgresStore::new(pool.connect(url).await?);
-    store.migrate().await?;
+use crate::contestant::text;
+
+pub const NAME: &str = "tower-sessions";
+
+pub fn app(store: impl SessionStore + Clone) -> Router {
     let layer =
         SessionManagerLayer::new(store).with_expiry(Expiry::OnInactivity(Duration::days(1)));
-    let app = Router::new()
+    Router::new()
         .route("/login/{user}", get(log_in))
+        .route("/visit/{user}", get(visit))
         .route("/read", get(read))
         .route("/write", get(write))
-        .layer(layer);
-    Contestant::start("tower-sessions", "tower_sessions.session", app).await
+        .layer(layer)
 }
 
 async fn log_in(Path(user): Path<u64>, session: Session) -> Result<(), StatusCode> {
     session.cycle_id().await.map_err(failed)?;
     session.insert("user", user).await.map_err(failed)?;
+    visit(session).await
+}
+
+async fn visit(session: Session) -> Result<(), StatusCode> {
     session.insert("text", text()).await.map_err(failed)?;
     session.insert("count", 0).await.map_err(failed)
 }

@@ -14,58 +14,75 @@ struct Summary {
 }
 
 /// Prints `cell clients request contestant requests_per_second p50_ms p99_ms failed` and
-/// `ratio clients request ratio`, and then the tables.
-pub fn print_table(contestants: &[Contestant; 2], cells: &[Cell], sizes: &[f64; 2]) {
-    let mut rows = Vec::new();
+/// `ratio clients request contestant ratio`, and then the tables. The contestants are this crate,
+/// the peer, and others. A ratio is that of this crate to the contestant.
+pub fn print_tables(contestants: &[Contestant], cells: &[Cell], sizes: &[f64]) {
+    let names: Vec<_> = contestants
+        .iter()
+        .map(|contestant| contestant.name)
+        .collect();
+    let (mut against_peer, mut against_others) = (Vec::new(), Vec::new());
     for cell in cells {
         let start = format!("{}\t{}", cell.clients, cell.request);
         let mut row = vec![cell.clients.to_string(), cell.request.to_owned()];
-        for (contestant, loads) in contestants.iter().zip(&cell.loads) {
-            let found = summary(loads);
+        let mut others = row.clone();
+        for (at, name) in names.iter().enumerate() {
+            let found = summary(&cell.loads[at]);
             let rate = format!("{:.0}", found.rate);
             let [p50, p99] = [found.p50, found.p99].map(millis);
-            let (name, failed) = (contestant.name, found.failed);
+            let failed = found.failed;
             println!("cell\t{start}\t{name}\t{rate}\t{p50}\t{p99}\t{failed}");
             // the times are those of the requests that succeeded
             let note = match failed {
                 0 => String::new(),
                 _ => format!(" ({failed} failed)"),
             };
+            let row = if at < 2 { &mut row } else { &mut others };
             row.extend([rate + &note, p50, p99]);
+            if at > 0 {
+                let ratio = format!("{:.2}", ratio(&cell.loads[0], &cell.loads[at]));
+                println!("ratio\t{start}\t{name}\t{ratio}");
+                row.push(ratio);
+            }
         }
-        let ratio = format!("{:.2}", ratio(cell));
-        println!("ratio\t{start}\t{ratio}");
-        row.push(ratio);
-        rows.push(row);
+        against_peer.push(row);
+        against_others.push(others);
     }
-    let [ours, peer] = contestants.each_ref().map(|contestant| contestant.name);
-    println!();
-    println!(
-        "| clients | request | {ours}: requests/s | p50, ms | p99, ms \
-         | {peer}: requests/s | p50, ms | p99, ms | ratio of requests/s |"
-    );
-    println!("| ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |");
+
+    let ours = names[0];
+    let figures = |name| format!("{name}: requests/s | p50, ms | p99, ms");
+    let versus = |name| format!("{} | ratio of requests/s", figures(name));
+    let print_cells = |columns: &[_], rows: &[_]| {
+        print_table("| clients | request", "| ---: | ---", columns, rows)
+    };
+    print_cells(&[figures(ours), versus(names[1])], &against_peer);
+    if names.len() > 2 {
+        let columns: Vec<_> = names[2..].iter().copied().map(versus).collect();
+        print_cells(&columns, &against_others);
+    }
+    let mut columns: Vec<_> = names.iter().map(|&name| name.to_owned()).collect();
+    columns.insert(2, "ratio".to_owned());
+    let mut row = vec!["bytes per session at rest".to_owned()];
+    row.extend(sizes.iter().map(|size| format!("{size:.0}")));
+    row.insert(3, format!("{:.2}", sizes[0] / sizes[1]));
+    print_table("|", "| ---", &columns, &[row]);
+}
+
+/// The first columns are given with their alignment. The others are numbers.
+fn print_table(first: &str, alignment: &str, columns: &[String], rows: &[Vec<String>]) {
+    let columns = columns.join(" | ");
+    let numbers = " | ---:".repeat(columns.matches(" | ").count() + 1);
+    println!("\n{first} | {columns} |\n{alignment}{numbers} |");
     for row in rows {
         println!("| {} |", row.join(" | "));
     }
-    println!();
-    println!("| | {ours} | {peer} | ratio |");
-    println!("| --- | ---: | ---: | ---: |");
-    let [ours, peer] = sizes;
-    println!(
-        "| bytes per session at rest | {ours:.0} | {peer:.0} | {:.2} |",
-        ours / peer
-    );
 }
 
-/// The median of the rounds' ratios, of this crate's requests per second divided by the peer's.
-fn ratio(cell: &Cell) -> f64 {
-    let [ours, peer] = &cell.loads;
-    median(
-        ours.iter()
-            .zip(peer)
-            .map(|(ours, peer)| ours.rate / peer.rate),
-    )
+/// The median of the rounds' ratios: the requests per second of one contestant divided by the
+/// other's.
+fn ratio(one: &[Load], other: &[Load]) -> f64 {
+    let rounds = one.iter().zip(other);
+    median(rounds.map(|(one, other)| one.rate / other.rate))
 }
 
 fn summary(loads: &[Load]) -> Summary {
@@ -94,5 +111,5 @@ fn median(numbers: impl Iterator<Item = f64>) -> f64 {
 }
 
 fn millis(time: Duration) -> String {
-    format!("{:.2}", time.as_secs_f64() * 1000.0)
+    format!("{:.3}", time.as_secs_f64() * 1000.0)
 }

@@ -1,4 +1,4 @@
-//! The contestants take turns in short slices, so that other load on the machine affects both.
+//! The contestants take turns in short slices, so that other load on the machine affects all.
 
 use std::time::Duration;
 
@@ -19,36 +19,38 @@ pub struct Cell {
     pub clients: usize,
     pub request: &'static str,
     /// For each contestant, the loads of all rounds.
-    pub loads: [Vec<Load>; 2],
+    pub loads: Vec<Vec<Load>>,
 }
 
 /// Prints one line per slice: `round clients request number contestant requests_per_second failed`.
 pub async fn measure(
-    contestants: &[Contestant; 2],
+    contestants: &[Contestant],
     rounds: u64,
     slice: Duration,
 ) -> Result<Vec<Cell>> {
     let mut cells = Vec::new();
     for clients in LEVELS {
-        let mut visitors = [const { Vec::new() }; 2];
-        for (visitors, contestant) in visitors.iter_mut().zip(contestants) {
+        let mut visitors = Vec::new();
+        for contestant in contestants {
+            let mut of_one = Vec::new();
             for user in 0..clients {
-                let mut visitor = Client::connect(contestant).await?;
-                visitor.log_in(user as u64).await?;
+                let mut visitor = Client::new(contestant).await?;
+                visitor.begin(user as u64).await?;
                 visitor.check().await?;
-                visitors.push(visitor);
+                of_one.push(visitor);
             }
+            visitors.push(of_one);
         }
         for (request, path) in REQUESTS {
             let mut cell = Cell {
                 clients,
                 request,
-                loads: Default::default(),
+                loads: contestants.iter().map(|_| Vec::new()).collect(),
             };
             for round in 0..=rounds {
                 // the contestants take turns at being first
-                for place in 0..2 {
-                    let at = (round as usize + place) % 2;
+                for place in 0..contestants.len() {
+                    let at = (round as usize + place) % contestants.len();
                     let contestant = &contestants[at];
                     let load = load(&mut visitors[at], path, slice).await?;
                     // the first round warms up
