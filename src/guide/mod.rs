@@ -14,6 +14,11 @@ pub mod starlette {}
 #[doc = include_str!("stores.md")]
 pub mod stores {}
 
+/// Which store, how does an app move to it, and what does it cost?
+#[cfg(feature = "store")]
+#[doc = include_str!("outgrowing.md")]
+pub mod outgrowing {}
+
 /// What is promised, what is not promised, and what do I have to do?
 #[doc = include_str!("security.md")]
 pub mod security {}

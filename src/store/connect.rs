@@ -68,7 +68,7 @@ static KINDS: [Kind; 5] = [
 /// | `sqlite:sessions.db` | `SqliteStore` | `sqlite` |
 /// | `postgres://user:password@host/database` | `PostgresStore` | `postgres` |
 /// | `mysql://user:password@host/database` | `MySqlStore` | `mysql` |
-/// | `redis://user:password@host/0`, `unix:///path/to/socket` | `RedisStore` | `redis` |
+/// | `redis://user:password@host/0`, `redis://host,other:6380`, `unix:///path/to/socket` | `RedisStore` | `redis` |
 ///
 /// Must be called within a Tokio runtime that lives as long as the store. Call
 /// [`create_schema`](AnyStore::create_schema) next, which does nothing in stores without a schema.

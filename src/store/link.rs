@@ -141,7 +141,14 @@ impl<C: Clone + Send + Sync + 'static> Link<C> {
 
     /// The connection for one call, or the reason why there is none.
     pub(super) async fn call(&self) -> Result<(C, Watch<C>), StoreError> {
+        if let Ok(call) = self.try_call() {
+            return Ok(call);
+        }
         self.shared.bridge().await;
+        self.try_call()
+    }
+
+    fn try_call(&self) -> Result<(C, Watch<C>), StoreError> {
         let line = self.shared.line();
         let connection = line.connection.clone()?;
         let watch = Watch {

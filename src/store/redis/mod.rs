@@ -196,7 +196,7 @@ impl Store for RedisStore {
         if let Some(owner) = row.owner {
             self.enter(owner, key, end).await?;
         }
-        let set = Command::new("SET", &name).arg(row::encode(row, end));
+        let set = Command::new("SET", &name).arg(&row::encode(row, end));
         let set = set.arg("NX").arg("PX").arg(end.ttl());
         match self.servers.send(&name, set).await? {
             Value::Nil => Ok(Creation::Exists),
@@ -223,7 +223,7 @@ impl Store for RedisStore {
                 Some(_) => {}
             }
             let save = Command::script(&scripts::SAVE, &name).arg(start(expected, hour));
-            let save = save.arg(&value[..]).arg(end.ttl());
+            let save = save.arg(&value).arg(end.ttl());
             match self.servers.send(&name, save).await? {
                 Value::Nil => return Ok(Saving::Gone),
                 Value::Int(_) => break,

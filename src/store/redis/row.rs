@@ -1,3 +1,6 @@
+use std::io::Write as _;
+
+use redis::{RedisWrite, ToRedisArgs};
 use time::OffsetDateTime;
 
 use super::{
@@ -27,13 +30,29 @@ const SLACK: Millis = 60_000;
 /// Without an owner.
 const NO_OWNER: [u8; 16] = [0; 16];
 
-pub(super) fn encode(row: &Row<'_>, end: End) -> Vec<u8> {
-    let mut value = Vec::with_capacity(HEAD + row.bytes.len());
-    value.extend_from_slice(&row.version.get().to_be_bytes());
-    value.extend_from_slice(&end.bytes());
-    value.extend_from_slice(&row.owner.map_or(NO_OWNER, |owner| *owner.as_bytes()));
-    value.extend_from_slice(row.bytes);
-    value
+/// The value of a row, to be sent.
+pub(super) struct Value<'a> {
+    head: [u8; HEAD],
+    bytes: &'a [u8],
+}
+
+pub(super) fn encode<'a>(row: &Row<'a>, end: End) -> Value<'a> {
+    let mut head = [0; HEAD];
+    head[..8].copy_from_slice(&row.version.get().to_be_bytes());
+    head[8..20].copy_from_slice(&end.bytes());
+    head[20..].copy_from_slice(&row.owner.map_or(NO_OWNER, |owner| *owner.as_bytes()));
+    let bytes = row.bytes;
+    Value { head, bytes }
+}
+
+impl ToRedisArgs for Value<'_> {
+    fn write_redis_args<W: ?Sized + RedisWrite>(&self, out: &mut W) {
+        out.reserve_space_for_args([HEAD + self.bytes.len()]);
+        let mut arg = out.writer_for_next_arg();
+        let written = arg.write_all(&self.head);
+        let written = written.and_then(|()| arg.write_all(self.bytes));
+        written.expect("memory does not fail");
+    }
 }
 
 pub(super) fn decode(mut value: Vec<u8>) -> Result<Stored, StoreError> {
@@ -173,7 +192,9 @@ mod tests {
         let expires = clock::moment(1_893_456_000_123);
         for owner in [None, Some(OwnerTag::new([9; 16]))] {
             let row = Row::new(Version::new((1 << 53) - 1), b"sealed", expires, owner);
-            let value = encode(&row, End::new(KEY, expires));
+            let value = encode(&row, End::new(KEY, expires))
+                .to_redis_args()
+                .remove(0);
             let head = decode_head(&value[..HEAD]).expect("a head");
             assert_eq!(head, Some((row.version, owner)));
             assert_eq!(

@@ -462,7 +462,11 @@ async fn check(store: &RedisStore, log: &Log) -> Result<(), String> {
 async fn explore(scenarios: &[Vec<Kind>]) -> usize {
     let server = RedisServer::start(&[]);
     let client = redis::Client::open(server.url()).expect("a URL");
-    let connection = client.get_multiplexed_async_connection().await;
+    // a busy machine may be slow
+    let patient = redis::AsyncConnectionConfig::new().set_response_timeout(None);
+    let connection = client
+        .get_multiplexed_async_connection_with_config(&patient)
+        .await;
     let gate = Gate {
         connection: connection.expect("a server"),
         commands: Arc::default(),

@@ -4,7 +4,7 @@
 //! wins at a time.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, hash_map::Entry},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Instant,
 };
@@ -34,6 +34,23 @@ pub(crate) struct Turn {
 }
 
 impl Turns {
+    /// Takes the turn if no other request has it.
+    pub(super) fn take(self: &Arc<Self>, key: StoreKey) -> Option<Turn> {
+        let mut queues = self.lock();
+        let Entry::Vacant(free) = queues.entry(key) else {
+            return None;
+        };
+        let queue = Arc::new(Queue::default());
+        let guard = queue.line.clone().try_lock_owned().ok();
+        free.insert(queue.clone());
+        Some(Turn {
+            turns: self.clone(),
+            key,
+            queue,
+            guard,
+        })
+    }
+
     /// Waits for the turn. Fails with the error of a request that had the turn in the meantime.
     pub(super) async fn wait(self: &Arc<Self>, key: StoreKey) -> Result<Turn, StoreError> {
         let since = Instant::now();
