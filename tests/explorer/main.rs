@@ -97,6 +97,16 @@ fn pairs_with_one_fault() {
 }
 
 #[test]
+fn moves_between_stores_in_every_order() {
+    assert!(explore("moves", &Scenario::moves(), 0) > 1000);
+}
+
+#[test]
+fn moves_between_stores_with_one_fault() {
+    assert!(explore("moves with a fault", &Scenario::moves(), 1) > 10_000);
+}
+
+#[test]
 #[ignore = "nightly: takes minutes"]
 fn triples_of_tickets() {
     assert!(explore("triples of tickets", &Scenario::triples(), 0) > 10_000);

@@ -40,6 +40,10 @@ impl Backend {
         match *self {}
     }
 
+    pub(crate) fn timeout(&self) -> Duration {
+        match *self {}
+    }
+
     pub(crate) fn deadline(&self) -> Deadline {
         match *self {}
     }

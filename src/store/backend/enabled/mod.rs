@@ -59,6 +59,10 @@ impl Backend {
         self.timeout = timeout;
     }
 
+    pub(crate) fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
     /// The deadline of a commit that begins now.
     pub(crate) fn deadline(&self) -> Deadline {
         Deadline(Instant::now() + self.patience())
