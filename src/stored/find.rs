@@ -9,8 +9,8 @@ use crate::{
 };
 
 /// The maximum number of pointers that lead to a session. While instances disagree on which store
-/// is the old one, a session moves to and fro.
-pub(super) const POINTERS: usize = 8;
+/// is the old one, it moves with almost every request, and a slow one has to follow all moves.
+pub(super) const POINTERS: usize = 32;
 
 impl Rows<'_> {
     /// Loads the row of that family. It never changes its place: a session that moves gets another
@@ -39,21 +39,23 @@ impl Rows<'_> {
         self.end_of(found).await
     }
 
-    /// Follows pointers to the row of the session.
-    pub(super) async fn end_of(&self, mut found: Found) -> Result<Found, Error> {
+    /// Follows pointers to the row of the session, for at most as long as a commit may take.
+    pub(super) async fn end_of(&self, found: Found) -> Result<Found, Error> {
+        let Found::Moved(mut to) = found else {
+            return Ok(found);
+        };
+        let deadline = self.backend().deadline();
         for _ in 0..POINTERS {
-            let Found::Moved(to) = found else {
-                return Ok(found);
-            };
-            found = match self.find(to).await? {
+            to = match self.find(to).await? {
+                Found::Moved(next) => next,
                 Found::Absent => return Ok(Found::Moved(to)),
-                found => found,
+                found => return Ok(found),
             };
+            if deadline.has_passed() {
+                break;
+            }
         }
-        match found {
-            // the session exists, so the visitor must not begin another one
-            Found::Moved(_) => Err(contended()),
-            found => Ok(found),
-        }
+        // the session exists, so the visitor must not begin another one
+        Err(contended())
     }
 }

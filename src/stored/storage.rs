@@ -33,9 +33,8 @@ impl Storage {
     /// cannot be missed unless it moves twice.
     pub(super) fn sweep(&self) -> impl Iterator<Item = (Place, &Backend)> {
         let old = self.old.iter().map(|old| (Place::Old, old));
-        old.clone()
-            .chain([(Place::Store, &self.backend)])
-            .chain(old)
+        let store = [(Place::Store, &self.backend)];
+        old.clone().chain(store).chain(old)
     }
 }
 
