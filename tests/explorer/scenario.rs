@@ -114,13 +114,15 @@ impl Scenario {
         .collect()
     }
 
-    /// Pairs of requests with a session in the old store.
-    pub(crate) fn moves() -> Vec<Self> {
+    /// Pairs of requests with a session in the old store. `agree`: whether all instances have the
+    /// same one. Otherwise, they may disagree too.
+    pub(crate) fn moves(agree: bool) -> Vec<Self> {
         let all = Kind::ALL.into_iter().enumerate();
         let pairs = all.flat_map(|(n, first)| Kind::ALL[n..].iter().map(move |&it| [first, it]));
         let scenarios = pairs.flat_map(|[first, second]| {
             let symmetric = usize::from(first == second);
             let disagreeing = (symmetric..2).map(Instances::Disagreeing);
+            let disagreeing = disagreeing.filter(move |_| !agree);
             let places = [Instances::Moving].into_iter().chain(disagreeing);
             places.map(move |instances| Self {
                 browsers: vec![vec![first], vec![second]],
