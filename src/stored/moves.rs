@@ -164,13 +164,8 @@ impl Unnamed<'_> {
 /// If the request is dropped, a pointer may name the row by then. So the row has to stay.
 impl Drop for Unnamed<'_> {
     fn drop(&mut self) {
-        if !self.may_be_named {
-            return;
+        if self.may_be_named {
+            self.rows.touch_later(self.family, self.row, self.end);
         }
-        let (storage, rules) = (self.rows.storage.clone(), self.rows.rules.clone());
-        let (family, row, end) = (self.family, self.row, self.end);
-        self.rows.spawn(async move {
-            let _ = storage.rows(&rules).touch(family, row, end).await;
-        });
     }
 }

@@ -173,6 +173,13 @@ impl Rows<'_> {
         touched.map_err(Error::store)
     }
 
+    /// Moves the end of a session in a task that no request waits for.
+    pub(super) fn touch_later(&self, family: Family, row: RowRef, expires: Millis) {
+        let seen = (row.version, moment(row.expires));
+        let store = self.storage.at(row.place);
+        store.touch_later(self.key(family), seen, moment(expires));
+    }
+
     /// Waits until no other request of this process changes that session.
     pub(super) async fn turn(&self, family: Family) -> Result<Turn, Error> {
         let turn = self.backend().turn(self.key(family)).await;

@@ -91,6 +91,10 @@ impl Backend {
         match *self {}
     }
 
+    pub(crate) fn touch_later(&self, _: StoreKey, _: (Version, OffsetDateTime), _: OffsetDateTime) {
+        match *self {}
+    }
+
     pub(crate) async fn delete(&self, _: StoreKey) -> Result<bool, StoreError> {
         match *self {}
     }

@@ -149,6 +149,20 @@ impl Backend {
         Ok(touched)
     }
 
+    /// Moves the end of a session in a task that no request waits for.
+    pub(crate) fn touch_later(
+        &self,
+        key: StoreKey,
+        seen: (Version, OffsetDateTime),
+        expires: OffsetDateTime,
+    ) {
+        let backend = self.clone();
+        self.spawn(async move {
+            // if that fails, the next request of the session touches it
+            let _ = backend.touch(key, seen, expires).await;
+        });
+    }
+
     pub(crate) async fn delete(&self, key: StoreKey) -> Result<bool, StoreError> {
         call("delete", self.timeout, self.store.delete(key)).await
     }
