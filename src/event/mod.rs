@@ -60,6 +60,8 @@ pub(crate) enum Event<'a> {
     Failed(&'a Error),
     /// A session no longer fits its cookie and moved to the store.
     Overflowed(SessionId),
+    /// A session moved from the store of `read_from` to that of `store`.
+    Adopted(SessionId),
     /// A row was sealed with an unknown key or for another key of the store, or it was changed.
     Unreadable { session: SessionId, reason: Reason },
     /// A logout did not reach the store, so that a copy of the cookie is still valid.
@@ -209,6 +211,9 @@ impl Event<'_> {
             }
             Self::Overflowed(id) => {
                 emit!(debug, "overflowed", session = ?id, "session moved from its cookie to the store");
+            }
+            Self::Adopted(id) => {
+                emit!(debug, "adopted", session = ?id, "session moved from the old store");
             }
             Self::Unreadable { session, reason } => {
                 let key = reason.key().map(tracing::field::display);

@@ -24,8 +24,8 @@ use crate::{
 
 /// The settings of a [`SessionLayer`]. [`build`](Self::build) checks them together.
 ///
-/// If a setting is set twice, the last value counts. Two stores, or two legacy cookies, are an
-/// error.
+/// If a setting is set twice, the last value counts. A store that is set twice is an error, and so
+/// are two legacy cookies.
 ///
 /// ```
 /// use std::time::Duration;
@@ -52,7 +52,7 @@ pub struct SessionLayerBuilder {
     end_on_reuse: bool,
     /// Each legacy cookie that was set; more than one is an error.
     pub(super) legacy: Vec<LegacySettings>,
-    /// Each store that was set; more than one is an error.
+    /// Each store that was set; two are an error, unless sessions move from one to the other.
     pub(super) stores: Vec<(Mode, Backend)>,
     pub(super) store_timeout: Option<Duration>,
 }

@@ -15,11 +15,14 @@ use crate::{
     stored::Rows,
 };
 
+/// The maximum number of sessions that are listed.
+const MOST: usize = 1000;
+
 /// # Owners
 ///
 /// These methods need a store, and see the sessions in it. With
 /// [`overflow`](SessionLayer::overflow) and [`read_from`](SessionLayer::read_from), they do not see
-/// those in cookies.
+/// those in cookies. With `read_from` and `store` together, they see both stores.
 impl SessionLayer {
     /// The sessions of an owner, for a page "your devices". Those that were used last come first.
     ///
@@ -52,7 +55,7 @@ impl SessionLayer {
         let now = config.clock.now().ok_or(ErrorKind::Clock)?;
         let mut listed = self.rows()?.list_owner(owner, now).await?;
         listed.sort_by_key(|(_, incoming)| incoming.record.head.times.issued_at());
-        let owned = listed.into_iter().rev().map(|(key, incoming)| {
+        let owned = listed.into_iter().rev().take(MOST).map(|(key, incoming)| {
             let head = incoming.record.head;
             OwnedSession {
                 key,
@@ -77,7 +80,8 @@ impl SessionLayer {
         match u128::from_str_radix(name, 16) {
             Ok(number) if digits => {
                 let key = StoreKey::new(number.to_be_bytes());
-                rows.delete_owned(owner, key).await
+                let now = self.config().clock.now().ok_or(ErrorKind::Clock)?;
+                rows.delete_owned(owner, key, now).await
             }
             _ => Ok(false),
         }
@@ -153,8 +157,9 @@ impl OwnedSession {
         &self.view
     }
 
-    /// A name for a form, which stays the same for the life of the session: 32 hex digits. It gives
-    /// no access. [`SessionLayer::delete_session`] takes it.
+    /// A name for a form: 32 hex digits. It gives no access. [`SessionLayer::delete_session`] takes
+    /// it. It stays the same for the life of the session, unless the session moves to another store.
+    /// Even then, the old name ends the session.
     #[must_use]
     pub fn name(&self) -> String {
         let digits = self.key.as_bytes().iter().map(|byte| format!("{byte:02x}"));

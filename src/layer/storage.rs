@@ -1,4 +1,4 @@
-//! Adds a store to a layer.
+//! Adds a store to a layer, and the one that its sessions move out of.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::{
 const LONGEST: Duration = Duration::from_secs(60);
 
 impl SessionLayer {
-    /// The same layer with the store of its builder, which has at most one.
+    /// The same layer with the stores of its builder.
     pub(super) fn with_stores(
         self,
         stores: Vec<(Mode, Backend)>,
@@ -39,16 +39,15 @@ impl SessionLayer {
     pub(super) fn with_store(mut self, mode: Mode, backend: Backend) -> Result<Self, ConfigError> {
         let vault = self.vault.clone();
         let config = self.config_mut();
-        if let Some(Storage { mode: first, .. }) = config.storage {
-            return match first == mode {
-                true => ConfigError::invalid(mode.setting(), "a layer has one store"),
-                false => ConfigError::conflict(
-                    first.setting(),
-                    mode.setting(),
-                    "a layer has one store, and each mode reads what the others have stored there",
-                ),
-            };
-        }
+        let storage = match config.storage.take() {
+            Some(first) => first.and(mode, backend)?,
+            None => Storage {
+                backend,
+                old: None,
+                mode,
+                vault,
+            },
+        };
         if let Some(companion) = &config.companion
             && companion.mode == compat::Mode::Dual
         {
@@ -60,19 +59,15 @@ impl SessionLayer {
             );
         }
         config.rules.logs_changes = true;
-        match mode {
+        match storage.mode {
             Mode::Store | Mode::Overflow => config.rules.limits.measure = Measure::Stored,
             Mode::ReadFrom => {}
         }
-        config.storage = Some(Storage {
-            backend,
-            mode,
-            vault,
-        });
+        config.storage = Some(storage);
         Ok(self)
     }
 
-    /// The same layer with that time-out for its store.
+    /// The same layer with that time-out for its stores.
     pub(super) fn with_store_timeout(mut self, timeout: Duration) -> Result<Self, ConfigError> {
         let Some(storage) = &mut self.config_mut().storage else {
             return ConfigError::invalid(
@@ -84,7 +79,56 @@ impl SessionLayer {
             return ConfigError::invalid("store_timeout", "use one millisecond to one minute");
         }
         storage.backend.set_timeout(timeout);
+        if let Some(old) = &mut storage.old {
+            old.set_timeout(timeout);
+        }
         Ok(self)
+    }
+}
+
+impl Storage {
+    /// The same with a second store. Sessions can move from one store to another, but only if all of
+    /// them are to be in the other.
+    fn and(self, mode: Mode, mut backend: Backend) -> Result<Self, ConfigError> {
+        // the time-out may have been set before this store
+        backend.set_timeout(self.backend.timeout());
+        let (store, old) = match (self.mode, mode) {
+            (Mode::Store, Mode::ReadFrom) if self.old.is_none() => (self.backend, backend),
+            (Mode::ReadFrom, Mode::Store) => (backend, self.backend),
+            (Mode::Store, Mode::ReadFrom) | (Mode::ReadFrom, Mode::ReadFrom) => {
+                return ConfigError::invalid(
+                    mode.setting(),
+                    "a layer has one store to read from; move out of one store after the other",
+                );
+            }
+            (first, second) if first == second => {
+                return ConfigError::invalid(
+                    mode.setting(),
+                    "a layer has one store; to move to another one, set `read_from` to the old one",
+                );
+            }
+            (Mode::Store, _) | (_, Mode::Store) => {
+                return ConfigError::conflict(
+                    self.mode.setting(),
+                    mode.setting(),
+                    "a layer has one store, and each mode reads what the others have stored there",
+                );
+            }
+            _ => {
+                return ConfigError::conflict(
+                    self.mode.setting(),
+                    mode.setting(),
+                    "a layer has one store, and only `store` takes sessions from another one: \
+                     use `store` with `read_from` until they have moved, then `overflow`",
+                );
+            }
+        };
+        Ok(Self {
+            backend: store,
+            old: Some(old),
+            mode: Mode::Store,
+            vault: self.vault,
+        })
     }
 }
 

@@ -1,4 +1,5 @@
-//! The settings that keep sessions in a store: all of them, or those that do not fit in a cookie.
+//! The settings that keep sessions in a store: all of them, or those that do not fit in a cookie,
+//! and those that move from one store to another.
 
 use std::time::Duration;
 
@@ -22,7 +23,8 @@ impl SessionLayer {
     /// different entries are all kept, and a logout is final. The cookie is a sealed ticket, which
     /// names the session and holds none of its entries.
     ///
-    /// A session that comes in its cookie moves to the store.
+    /// A session that comes in its cookie moves to the store. So does one that is found in the store
+    /// of [`read_from`](Self::read_from).
     ///
     /// ```
     /// # #[cfg(feature = "memory")] {
@@ -35,9 +37,9 @@ impl SessionLayer {
     ///
     /// # Panics
     ///
-    /// If the layer has a store already, since it can have only one. If it was built with
-    /// `dual_write`: the legacy app writes its sessions into its cookie, so they cannot be in a
-    /// store.
+    /// If the layer has a store already, since it can have only one beside that of `read_from`. If
+    /// it was built with `dual_write`: the legacy app writes its sessions into its cookie, so they
+    /// cannot be in a store.
     #[must_use]
     #[track_caller]
     pub fn store(self, store: impl Store) -> Self {
@@ -52,7 +54,7 @@ impl SessionLayer {
     ///
     /// # Panics
     ///
-    /// The same as [`store`](Self::store).
+    /// The same as [`store`](Self::store), and together with `read_from`.
     #[must_use]
     #[track_caller]
     pub fn overflow(self, store: impl Store) -> Self {
@@ -63,9 +65,24 @@ impl SessionLayer {
     /// session from the store into its cookie. A session that does not fit a cookie stays in the
     /// store. This is the first step towards [`store`](Self::store), and the step back from it.
     ///
+    /// Together with [`store`](Self::store), in either order, it moves sessions from one store to
+    /// another: a session that is found in this one moves to that of `store`, with its next
+    /// response. Nobody is logged out. [`guide::stores`](crate::guide::stores) has the steps.
+    ///
+    /// ```
+    /// # #[cfg(feature = "memory")] {
+    /// use tower_sealed_session::{KeyRing, SessionLayer, store::MemoryStore};
+    ///
+    /// let (old, new) = (MemoryStore::new(), MemoryStore::new());
+    /// let sessions = SessionLayer::new(KeyRing::ephemeral()?).read_from(old).store(new);
+    /// # }
+    /// # Ok::<(), tower_sealed_session::Error>(())
+    /// ```
+    ///
     /// # Panics
     ///
-    /// The same as [`store`](Self::store).
+    /// If the layer has a store to read from already, or one of `overflow`. If it was built with
+    /// `dual_write`.
     #[must_use]
     #[track_caller]
     pub fn read_from(self, store: impl Store) -> Self {
@@ -75,7 +92,9 @@ impl SessionLayer {
     /// The maximum time of a call to the store. Default: 250 ms.
     ///
     /// If a call takes longer, the response is `503 Service Unavailable`. While the store answers,
-    /// a commit that conflicts with others is retried for at most eight times as long.
+    /// a commit that conflicts with others is retried for at most eight times as long. With
+    /// `read_from` and `store` together, it is the time of a call to either. To find a session may
+    /// then take one call to each.
     ///
     /// # Panics
     ///
@@ -103,7 +122,7 @@ fn valid(layer: Result<SessionLayer, ConfigError>) -> SessionLayer {
 /// # With a store
 ///
 /// With the feature `store`. At most one of [`store`](Self::store), [`overflow`](Self::overflow)
-/// and [`read_from`](Self::read_from) can be set.
+/// and [`read_from`](Self::read_from) can be set, or `store` together with `read_from`.
 impl SessionLayerBuilder {
     /// Keeps all sessions in a store; see [`SessionLayer::store`].
     pub fn store(self, store: impl Store) -> Self {
@@ -116,8 +135,8 @@ impl SessionLayerBuilder {
         self.with(Mode::Overflow, store)
     }
 
-    /// Reads sessions from a store and writes them back into cookies; see
-    /// [`SessionLayer::read_from`].
+    /// Reads sessions from a store, and writes them back into cookies or moves them to that of
+    /// [`store`](Self::store); see [`SessionLayer::read_from`].
     pub fn read_from(self, store: impl Store) -> Self {
         self.with(Mode::ReadFrom, store)
     }

@@ -41,7 +41,10 @@ impl Config {
     /// Whether two layers with the same cookie name behave alike, so that no warning is needed when
     /// one is ignored.
     pub(super) fn agrees(&self, other: &Self) -> bool {
-        let mode = |config: &Self| config.storage.as_ref().map(|storage| storage.mode);
+        let mode = |config: &Self| {
+            let storage = config.storage.as_ref();
+            storage.map(|storage| (storage.mode, storage.old.is_some()))
+        };
         self.codec.agrees(&other.codec)
             && mode(self) == mode(other)
             && self.rules.timeouts == other.rules.timeouts

@@ -75,6 +75,16 @@ pub(crate) struct RowRef {
     pub(crate) replaced: Replaced,
     /// Whether the request's cookie is the ticket of this row.
     pub(crate) ticket: bool,
+    pub(crate) place: Place,
+}
+
+/// The store that holds a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// The one that sessions are written to.
+    Store,
+    /// The one that they move out of.
+    Old,
 }
 
 /// A session that the cookies name, and that this request cannot use. It ended, or it has another

@@ -24,7 +24,7 @@ mod view;
 pub(crate) use self::{
     draft::Draft,
     handle::{Answer, RequestContext},
-    incoming::{Arrival, Fate, Incoming, Origin, RowRef, Stale},
+    incoming::{Arrival, Fate, Incoming, Origin, Place, RowRef, Stale},
     limits::{Limits, Measure},
     outcome::{Change, Outcome},
     progress::{Left, Previous},

@@ -2,14 +2,18 @@
 
 use std::time::Duration;
 
-use super::{rows::Rows, storage::Mode};
+use super::{
+    errors::{contended, is_silence},
+    rows::Rows,
+    storage::Mode,
+};
 use crate::{
     clock::{self, Millis},
     error::{Error, ErrorKind},
     event::{DropReason, Event},
     record::Head,
     session::{Change, Draft, Outcome, RowRef, State},
-    store::{Deadline, Lane, StoreError, StoreErrorKind, Turn},
+    store::{Deadline, Lane, Turn},
 };
 
 /// The maximum number of tries to save a session that other requests change.
@@ -100,7 +104,7 @@ impl Rows<'_> {
         let saved = commit.save_early(outcome).await;
         state.end_commit();
         if let Err(error) = &saved
-            && error.as_store_error().is_some_and(StoreError::is_silence)
+            && is_silence(error)
         {
             state.note_failed(error.clone());
         }
@@ -240,19 +244,4 @@ pub(super) fn fail(turn: &Turn, error: &Error) {
     if let Some(error) = error.as_store_error().filter(|error| error.is_silence()) {
         turn.fail(error);
     }
-}
-
-pub(super) fn is_silence(error: &Error) -> bool {
-    error.as_store_error().is_some_and(StoreError::is_silence)
-}
-
-pub(super) fn contended() -> Error {
-    Error::store(StoreError::new(StoreErrorKind::Contended))
-}
-
-/// Another instance has a key that this one does not know. Its row must not be overwritten.
-pub(super) fn unreadable() -> Error {
-    let text = "another instance saved this session with a secret that this one does not have: \
-                add the secret to SESSION_SECRET_FALLBACKS of every instance first";
-    Error::store(StoreError::new(StoreErrorKind::Other).message(text))
 }

@@ -31,7 +31,7 @@ const MOVED: u8 = 3;
 pub(crate) enum Content {
     Live(Replaced, Record),
     Ended(Tombstone),
-    /// The session of a cookie has moved to the row of that family.
+    /// The session has moved to the row of that family, out of its cookie or of another store.
     Moved(Family),
 }
 

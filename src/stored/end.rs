@@ -1,8 +1,9 @@
 //! Ending sessions in the store.
 
 use super::{
-    commit::{StoreCommit, TRIES, contended, fail, unreadable},
+    commit::{StoreCommit, TRIES, fail},
     content::{Ending, Tombstone},
+    errors::{contended, unreadable},
     found::Found,
     rows::{Guard, Replacing, Rows},
     storage::Mode,
@@ -10,6 +11,7 @@ use super::{
 use crate::{
     clock::Millis,
     error::Error,
+    id::Family,
     record::Head,
     revocation::Why,
     session::{Left, Previous, RowRef, Stale},
@@ -31,7 +33,7 @@ impl Rows<'_> {
         if let Some(row) = row {
             return Ok(match self.end(head, row, tombstone).await? {
                 Replacing::Done(_) => None,
-                Replacing::Conflict(found) => Some(*found),
+                Replacing::Conflict(found) => Some(self.end_of(*found).await?),
             });
         }
         if self.guard(head, Guard::Ended(tombstone)).await? {
@@ -44,21 +46,68 @@ impl Rows<'_> {
         }
     }
 
-    /// Ends a session of which a copied ticket came.
-    pub(super) async fn end_copied(
+    /// Ends a session, whatever other requests make of it meanwhile.
+    pub(super) async fn end_always(
         &self,
         head: Head,
         row: RowRef,
         now: Millis,
     ) -> Result<(), Error> {
-        let previous = Previous {
+        let mut previous = Previous {
             head,
             row: Some(row),
         };
         let tombstone = Tombstone::new(Ending::LoggedOut, now, None);
-        match self.try_end(previous, tombstone).await? {
-            Some(Found::Live(record, _)) => self.delete(record.head.family()).await,
-            _ => Ok(()),
+        for _ in 0..TRIES {
+            match self.try_end(previous, tombstone).await? {
+                Some(Found::Live(record, _)) if self.may_delete() => {
+                    return self.delete(record.head.family()).await;
+                }
+                Some(Found::Live(record, row)) => {
+                    previous = Previous {
+                        head: record.head,
+                        row: Some(row),
+                    };
+                }
+                _ => return Ok(()),
+            }
+        }
+        Err(contended())
+    }
+
+    /// Deletes a row that no cookie names. If that fails, it is still unreachable.
+    pub(super) async fn discard(&self, family: Family) {
+        let _ = self.backend().delete(self.key(family)).await;
+    }
+
+    /// Ends a session by deleting its row. That is final for a session in tickets: no request
+    /// creates a row under its family again. See [`may_delete`](Self::may_delete).
+    pub(super) async fn delete(&self, family: Family) -> Result<(), Error> {
+        let key = self.key(family);
+        for (_, store) in self.storage.places() {
+            match store.delete(key).await {
+                // it was made if the row is gone, since nobody else creates one
+                Err(error) if error.is_lost() => match store.load(key).await {
+                    Ok(None) => {}
+                    _ => return Err(Error::store(error)),
+                },
+                deleted => drop(deleted.map_err(Error::store)?),
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the deletion of a row ends its session. While sessions move between stores, the row
+    /// may be a pointer by then, and the session would go on in the other store.
+    pub(super) fn may_delete(&self) -> bool {
+        self.storage.old.is_none()
+    }
+
+    /// Deletes a row that does not open.
+    pub(super) async fn delete_unreadable(&self, family: Family) -> Result<(), Error> {
+        match self.may_delete() {
+            true => self.delete(family).await,
+            false => Err(unreadable()),
         }
     }
 }
@@ -121,7 +170,7 @@ impl StoreCommit<'_> {
             match found {
                 Found::Live(record, row) => {
                     conflicts += 1;
-                    if conflicts >= CONFLICTS {
+                    if conflicts >= CONFLICTS && self.rows.may_delete() {
                         return self.rows.delete(record.head.family()).await;
                     }
                     previous = Previous {
@@ -133,7 +182,7 @@ impl StoreCommit<'_> {
                 Found::Unreadable(family) if previous.is_guarded_by(family) => {
                     return Err(unreadable());
                 }
-                Found::Unreadable(family) => return self.rows.delete(family).await,
+                Found::Unreadable(family) => return self.rows.delete_unreadable(family).await,
                 Found::Ended(_) | Found::Moved(_) | Found::Absent => return Ok(()),
             }
         }
@@ -148,7 +197,7 @@ impl StoreCommit<'_> {
                 let row = Some(row);
                 self.log_out(Previous { head, row }).await
             }
-            Found::Unreadable(family) => self.rows.delete(family).await,
+            Found::Unreadable(family) => self.rows.delete_unreadable(family).await,
             Found::Ended(_) | Found::Moved(_) | Found::Absent => Ok(()),
         }
     }

@@ -8,7 +8,7 @@ use crate::{
     event::{Event, Reason},
     id::{Family, SessionId},
     record::Record,
-    session::RowRef,
+    session::{Place, RowRef},
     store::{StoreKey, Stored},
 };
 
@@ -16,7 +16,7 @@ use crate::{
 pub(super) enum Found {
     Live(Record, RowRef),
     Ended(Tombstone),
-    /// The session was in a cookie and moved to the row of that family.
+    /// The session was in a cookie or in another store, and moved to the row of that family.
     Moved(Family),
     /// These keys do not open the row of that family, or its owner's tag was changed.
     Unreadable(Family),
@@ -25,20 +25,22 @@ pub(super) enum Found {
 
 impl Found {
     /// Opens the row of that family. One that does not open is an event.
-    pub(super) fn read(vault: &Vault, family: Family, stored: Stored) -> Self {
+    pub(super) fn read(vault: &Vault, family: Family, (place, stored): (Place, Stored)) -> Self {
         let at = |record: &Record| record.head.family() == family;
-        Self::open(vault, vault.key(family), stored, at).unwrap_or_else(|Unreadable(reason)| {
-            let session = SessionId::of(family);
-            Event::Unreadable { session, reason }.emit();
-            Self::Unreadable(family)
-        })
+        Self::open(vault, vault.key(family), (place, stored), at).unwrap_or_else(
+            |Unreadable(reason)| {
+                let session = SessionId::of(family);
+                Event::Unreadable { session, reason }.emit();
+                Self::Unreadable(family)
+            },
+        )
     }
 
     /// `at`: whether the row of a record belongs under this key.
     pub(super) fn open(
         vault: &Vault,
         key: StoreKey,
-        stored: Stored,
+        (place, stored): (Place, Stored),
         at: impl FnOnce(&Record) -> bool,
     ) -> Result<Self, Unreadable> {
         let Stored {
@@ -64,6 +66,7 @@ impl Found {
                     owner,
                     replaced,
                     ticket: true,
+                    place,
                 };
                 Self::Live(record, row)
             }

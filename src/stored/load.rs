@@ -1,8 +1,8 @@
 //! Loading the session that a request's cookie names.
 
 use super::{
-    commit::unreadable,
     content::{Ending, Tombstone},
+    errors::unreadable,
     found::Found,
     rows::Rows,
     storage::Mode,
@@ -60,6 +60,8 @@ impl Rows<'_> {
             Found::Unreadable(_) => (Reason::Unreadable, Fate::Unreadable),
             Found::Ended(tombstone) => (Reason::Ended, fate(&tombstone, cookie.id.serial(), flies)),
             Found::Live(record, row) if record.head.id.serial() == cookie.id.serial() => {
+                // it may have moved to another family
+                let ticket = ticket && record.head.family() == family;
                 let row = RowRef { ticket, ..row };
                 return Ok(match self.incoming(record, row, now) {
                     Ok(incoming) => Arrival::new(now, Some(incoming)),
@@ -160,7 +162,7 @@ impl Rows<'_> {
             ends,
         });
         match ends {
-            true => self.end_copied(record.head, row, arrived).await,
+            true => self.end_always(record.head, row, arrived).await,
             false => Ok(()),
         }
     }

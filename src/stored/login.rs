@@ -1,9 +1,10 @@
 //! Logging in: a new family continues the old session, and ends it.
 
 use super::{
-    commit::{Kept, StoreCommit, TRIES, contended, is_silence, unreadable},
+    commit::{Kept, StoreCommit, TRIES},
     content::{Ending, Tombstone},
     end::CONFLICTS,
+    errors::{contended, is_silence, unreadable},
     found::Found,
     rows::Replacing,
     storage::Mode,
@@ -25,7 +26,7 @@ impl StoreCommit<'_> {
             && stale.in_store
         {
             match self.rows.follow(stale.family).await? {
-                Found::Unreadable(family) => self.rows.delete(family).await?,
+                Found::Unreadable(family) => self.rows.delete_unreadable(family).await?,
                 found => self.take_over(draft, found).await?,
             }
         }
@@ -73,7 +74,7 @@ impl StoreCommit<'_> {
                 draft.orphan(rules)?;
                 continue;
             }
-            if conflicts >= CONFLICTS && previous.row.is_some() {
+            if conflicts >= CONFLICTS && previous.row.is_some() && self.rows.may_delete() {
                 self.rows.delete(previous.head.family()).await?;
                 return Ok(kept);
             }
@@ -96,7 +97,7 @@ impl StoreCommit<'_> {
                 }
                 Some(found) => {
                     if let Found::Unreadable(family) = found {
-                        self.rows.delete(family).await?;
+                        self.rows.delete_unreadable(family).await?;
                     }
                     draft.orphan(rules)?;
                     self.take_over(draft, found).await?;
@@ -119,7 +120,7 @@ impl StoreCommit<'_> {
                     ending: Ending::LoggedIn,
                     next: Some(next),
                     ..
-                }) => found = self.rows.find(next).await?,
+                }) => found = self.rows.follow(next).await?,
                 _ => return Ok(()),
             }
         }

@@ -8,9 +8,12 @@
 //!
 //! ARCHITECTURE.md has a table of all states of a row and what each request does with it.
 
+mod adopt;
 mod commit;
 mod content;
 mod end;
+mod errors;
+mod find;
 mod found;
 mod load;
 mod login;

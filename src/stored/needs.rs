@@ -3,7 +3,7 @@
 use super::{rows::Rows, storage::Mode};
 use crate::{
     cookie::MAX_PAIR,
-    session::{Change, Draft, Outcome, State},
+    session::{Change, Draft, Outcome, Place, RowRef, State},
 };
 
 impl Rows<'_> {
@@ -18,7 +18,8 @@ impl Rows<'_> {
             Outcome::NoChange => match (state.incoming(), state.opened(), row) {
                 _ if state.logged_out() => false,
                 (Some(_), Some(opened), Some(row)) => {
-                    state.refresh_due(self.rules, opened) || !(row.ticket || public)
+                    let sets_ticket = !row.ticket || self.has_to_move(row);
+                    state.refresh_due(self.rules, opened) || (sets_ticket && !public)
                 }
                 (Some(incoming), _, None) => {
                     mode == Mode::Store && !incoming.is_vacant() && !public
@@ -33,6 +34,13 @@ impl Rows<'_> {
                     || (mode == Mode::Overflow && !fits(state.cookie_len(self.rules), false))
             }
         }
+    }
+
+    /// Whether a session in that row moves to the other store. A request that came to the row by a
+    /// pointer leaves it there, and gets its ticket. So requests in flight do not move it again and
+    /// again while instances disagree on which store is the old one.
+    pub(super) fn has_to_move(&self, row: RowRef) -> bool {
+        row.place == Place::Old && row.ticket
     }
 
     /// Whether a draft is to be in the store rather than in its cookie. A session leaves the store

@@ -16,7 +16,7 @@ use crate::{
     id::{Family, Replaced},
     record::Head,
     seal,
-    session::{Draft, RowRef, Rules},
+    session::{Draft, Place, RowRef, Rules},
     store::{self, Creation, OwnerTag, Saving, StoreError, StoreKey, Turn, Version},
 };
 
@@ -58,27 +58,6 @@ impl Storage {
 }
 
 impl Rows<'_> {
-    /// Loads the row of that family.
-    pub(super) async fn find(&self, family: Family) -> Result<Found, Error> {
-        let stored = self.backend().load(self.key(family)).await;
-        Ok(match stored.map_err(Error::store)? {
-            Some(stored) => Found::read(self.vault(), family, stored),
-            None => Found::Absent,
-        })
-    }
-
-    /// Loads the row of a session, also if it moved out of a cookie of that family. A pointer that
-    /// leads nowhere is returned as it is.
-    pub(super) async fn follow(&self, family: Family) -> Result<Found, Error> {
-        Ok(match self.find(family).await? {
-            Found::Moved(to) => match self.find(to).await? {
-                Found::Absent => Found::Moved(to),
-                found => found,
-            },
-            found => found,
-        })
-    }
-
     /// Inserts the row of a draft, which expires at `expires`. `None`: the family has one already.
     pub(super) async fn create(
         &self,
@@ -92,6 +71,7 @@ impl Rows<'_> {
             owner: self.tag(draft),
             replaced: draft.replaced(now),
             ticket: false,
+            place: Place::Store,
         };
         let family = draft.head.family();
         let sealed = self.seal(family, content::encode_live(&row.replaced, draft))?;
@@ -111,7 +91,7 @@ impl Rows<'_> {
             expires: self.rules.timeouts.end(draft.head.times),
             owner: self.tag(draft),
             replaced: draft.replaced(now),
-            ticket: row.ticket,
+            ..row
         };
         let family = draft.head.family();
         let sealed = self.seal(family, content::encode_live(&after.replaced, draft))?;
@@ -136,6 +116,26 @@ impl Rows<'_> {
         self.replace(head.family(), row, after, &sealed).await
     }
 
+    /// Replaces the row of a session that moved to another store by a pointer to its new family. The
+    /// pointer stays for as long as tickets of the row are accepted.
+    pub(super) async fn point(
+        &self,
+        head: Head,
+        row: RowRef,
+        to: Family,
+        now: Millis,
+    ) -> Result<Replacing, Error> {
+        let last = self.rules.timeouts.last(head.times);
+        let after = RowRef {
+            version: row.version.next(),
+            expires: last.max(now.saturating_add(MEMORY)),
+            owner: None,
+            ..row
+        };
+        let sealed = self.seal(head.family(), content::encode_pointer(to))?;
+        self.replace(head.family(), row, after, &sealed).await
+    }
+
     /// Inserts a row that keeps the cookie of a session from being used. Returns `false` if the
     /// family has a row already.
     pub(super) async fn guard(&self, cookie: Head, guard: Guard) -> Result<bool, Error> {
@@ -153,6 +153,7 @@ impl Rows<'_> {
             owner: None,
             replaced: Replaced::default(),
             ticket: false,
+            place: Place::Store,
         };
         let sealed = self.seal(cookie.family(), buffer)?;
         self.insert(cookie.family(), row, &sealed).await
@@ -167,27 +168,16 @@ impl Rows<'_> {
         expires: Millis,
     ) -> Result<bool, Error> {
         let seen = (row.version, moment(row.expires));
-        let backend = self.backend();
-        let touched = backend.touch(self.key(family), seen, moment(expires)).await;
+        let store = self.storage.at(row.place);
+        let touched = store.touch(self.key(family), seen, moment(expires)).await;
         touched.map_err(Error::store)
     }
 
-    /// Deletes a row that no cookie names. If that fails, it is still unreachable.
-    pub(super) async fn discard(&self, family: Family) {
-        let _ = self.backend().delete(self.key(family)).await;
-    }
-
-    /// Ends a session by deleting its row. That is final for a session in tickets: no request
-    /// creates a row under its family again.
-    pub(super) async fn delete(&self, family: Family) -> Result<(), Error> {
-        match self.backend().delete(self.key(family)).await {
-            // it was made if the row is gone, since nobody else creates one
-            Err(error) if error.is_lost() => match self.find(family).await {
-                Ok(Found::Absent) => Ok(()),
-                _ => Err(Error::store(error)),
-            },
-            deleted => deleted.map(drop).map_err(Error::store),
-        }
+    /// Moves the end of a session in a task that no request waits for.
+    pub(super) fn touch_later(&self, family: Family, row: RowRef, expires: Millis) {
+        let seen = (row.version, moment(row.expires));
+        let store = self.storage.at(row.place);
+        store.touch_later(self.key(family), seen, moment(expires));
     }
 
     /// Waits until no other request of this process changes that session.
@@ -223,7 +213,7 @@ impl Rows<'_> {
         let (key, row) = (self.key(family), stored_row(row, sealed));
         match self.backend().create(key, &row).await {
             Ok(creation) => Ok(creation == Creation::Created),
-            Err(error) => self.look(key, &row, error).await.map(|()| true),
+            Err(error) => look(self.backend(), key, &row, error).await.map(|()| true),
         }
     }
 
@@ -235,39 +225,42 @@ impl Rows<'_> {
         sealed: &[u8],
     ) -> Result<Replacing, Error> {
         let (key, row) = (self.key(family), stored_row(after, sealed));
-        let saving = self.backend().save(key, before.version, &row, before.owner);
+        let store = self.storage.at(before.place);
+        let saving = store.save(key, before.version, &row, before.owner);
         let found = match saving.await {
             Ok(Saving::Saved) => return Ok(Replacing::Done(after)),
-            Ok(Saving::Conflict(stored)) => Found::read(self.vault(), family, stored),
+            Ok(Saving::Conflict(stored)) => {
+                Found::read(self.vault(), family, (before.place, stored))
+            }
             Ok(Saving::Gone) => Found::Absent,
             Err(error) => {
-                self.look(key, &row, error).await?;
+                look(store, key, &row, error).await?;
                 return Ok(Replacing::Done(after));
             }
         };
         Ok(Replacing::Conflict(Box::new(found)))
     }
 
-    /// Checks whether a call that broke off was applied.
-    async fn look(
-        &self,
-        key: StoreKey,
-        row: &store::Row<'_>,
-        error: StoreError,
-    ) -> Result<(), Error> {
-        if error.is_lost()
-            && let Ok(Some(stored)) = self.backend().load(key).await
-            && stored.bytes == row.bytes
-        {
-            return Ok(());
-        }
-        Err(Error::store(error))
-    }
-
     fn seal(&self, family: Family, buffer: Vec<u8>) -> Result<seal::Sealed, Error> {
         let random = self.rules.draw_hedge()?;
         Ok(self.vault().seal(self.key(family), &random, buffer))
     }
+}
+
+/// Checks whether a call that broke off was applied.
+async fn look(
+    store: &store::Backend,
+    key: StoreKey,
+    row: &store::Row<'_>,
+    error: StoreError,
+) -> Result<(), Error> {
+    if error.is_lost()
+        && let Ok(Some(stored)) = store.load(key).await
+        && stored.bytes == row.bytes
+    {
+        return Ok(());
+    }
+    Err(Error::store(error))
 }
 
 fn stored_row(row: RowRef, sealed: &[u8]) -> store::Row<'_> {

@@ -1,8 +1,9 @@
 //! Saving a draft.
 
 use super::{
-    commit::{Kept, StoreCommit, TRIES, contended, fail, unreadable},
+    commit::{Kept, StoreCommit, TRIES, fail},
     content::{Ending, Tombstone},
+    errors::{contended, unreadable},
     found::Found,
     moves::Moved,
     rows::Replacing,
@@ -54,6 +55,9 @@ impl StoreCommit<'_> {
         let in_store = self.rows.has_to_store(draft);
         match draft.previous {
             _ if draft.outcome == Outcome::Emptied => self.update(draft).await,
+            Some(Previous { row: Some(row), .. }) if self.rows.has_to_move(row) => {
+                self.adopt(draft).await
+            }
             Some(Previous { row: Some(_), .. }) => self.update(draft).await,
             _ if !in_store => Ok(Kept::Cookie),
             None => self.create(draft).await.map(Kept::Row),
@@ -78,19 +82,18 @@ impl StoreCommit<'_> {
     }
 
     /// Changes, renews or ends a session, if its serial is still the one that this request saw.
-    async fn update(&self, draft: &mut Draft) -> Result<Kept, Error> {
+    pub(super) async fn update(&self, draft: &mut Draft) -> Result<Kept, Error> {
         let rules = self.rows.rules;
         for tries in 0..TRIES {
             self.pause(tries).await?;
             let Some(previous) = draft.previous else {
                 return Ok(Kept::Emptied);
             };
-            let serial = previous.head.id.serial();
             let stays = draft.outcome != Outcome::Emptied && self.rows.has_to_store(draft);
             let found = match previous.row {
                 Some(row) if stays => match self.rows.save(draft, row, self.now).await? {
                     Replacing::Done(row) => return Ok(Kept::Row(row)),
-                    Replacing::Conflict(found) => *found,
+                    Replacing::Conflict(found) => self.rows.end_of(*found).await?,
                 },
                 // it leaves the store, or it is empty
                 _ => {
@@ -105,22 +108,38 @@ impl StoreCommit<'_> {
                     }
                 }
             };
-            match found {
-                Found::Live(record, row) if record.head.id.serial() == serial => {
-                    let ticket = previous.row.is_some_and(|row| row.ticket);
-                    draft.rebase(rules, self.now, &record, RowRef { ticket, ..row })?;
-                }
-                Found::Live(..) => return Err(ErrorKind::Ended.into()),
-                Found::Ended(over) => return lost(Some(over.ending)),
-                Found::Unreadable(_) => return Err(unreadable()),
-                // stores delete expired rows
-                _ if previous.row.is_some_and(|row| row.expires <= self.now) => {
-                    return Ok(Kept::Dropped(DropReason::Expired));
-                }
-                Found::Moved(_) | Found::Absent => return lost(None),
+            if let Some(kept) = self.go_on(draft, previous, found)? {
+                return Ok(kept);
             }
         }
         Err(contended())
+    }
+
+    /// Lets a draft continue what another request saved, if the session still has its serial.
+    /// Otherwise, returns what happens to the draft.
+    pub(super) fn go_on(
+        &self,
+        draft: &mut Draft,
+        previous: Previous,
+        found: Found,
+    ) -> Result<Option<Kept>, Error> {
+        let serial = previous.head.id.serial();
+        match found {
+            Found::Live(record, row) if record.head.id.serial() == serial => {
+                let stayed = record.head.family() == previous.head.family();
+                let ticket = stayed && previous.row.is_some_and(|row| row.ticket);
+                draft.rebase(self.rows.rules, self.now, &record, RowRef { ticket, ..row })?;
+                Ok(None)
+            }
+            Found::Live(..) => Err(ErrorKind::Ended.into()),
+            Found::Ended(over) => lost(Some(over.ending)).map(Some),
+            Found::Unreadable(_) => Err(unreadable()),
+            // stores delete expired rows
+            _ if previous.row.is_some_and(|row| row.expires <= self.now) => {
+                Ok(Some(Kept::Dropped(DropReason::Expired)))
+            }
+            Found::Moved(_) | Found::Absent => lost(None).map(Some),
+        }
     }
 }
 

@@ -12,7 +12,8 @@ use crate::{
 };
 
 impl StoreCommit<'_> {
-    /// Moves the end of a row if it is due. Moves a session from its cookie to the store.
+    /// Moves the end of a row if it is due. Moves a session from its cookie or from the old store to
+    /// the store.
     pub(super) async fn keep_alive(&self) -> Result<Saved, Error> {
         let (state, rules) = (self.state, self.rows.rules);
         let Some(Previous { head, row }) = state.previous() else {
@@ -29,6 +30,12 @@ impl StoreCommit<'_> {
         let Some(row) = row else {
             return self.move_unchanged(head).await;
         };
+        if self.rows.has_to_move(row)
+            && !self.public
+            && let ticket @ Saved::Ticket(..) = self.move_unchanged(head).await?
+        {
+            return Ok(ticket);
+        }
         if !state.is_passive() && rules.timeouts.touch_due(head.times, row.expires, self.now) {
             let mut times = head.times;
             times.issue(self.now);
@@ -42,7 +49,7 @@ impl StoreCommit<'_> {
         self.ticket_of_pointer(head).await
     }
 
-    /// The ticket for a browser that still has the cookie which moved to this row. It must not
+    /// The ticket for a browser that still has the cookie of a session which moved to this row. It must not
     /// replace one that another request has set since.
     async fn ticket_of_pointer(&self, head: Head) -> Result<Saved, Error> {
         let opened = self.state.opened().unwrap_or(0);

@@ -1,4 +1,4 @@
-//! A store whose calls wait until the search answers them.
+//! Two stores whose calls wait until the search answers them.
 
 use std::{
     cell::Cell,
@@ -30,9 +30,16 @@ pub(crate) fn as_actor<T>(actor: usize, poll: impl FnOnce() -> T) -> T {
     result
 }
 
-/// One call with its arguments.
+/// One call to one of the stores.
 #[derive(Clone)]
-pub(crate) enum Call {
+pub(crate) struct Call {
+    store: usize,
+    operation: Operation,
+}
+
+/// A call with its arguments.
+#[derive(Clone)]
+enum Operation {
     Load(StoreKey),
     Create(StoreKey, Arc<Stored>),
     Save(StoreKey, Version, Arc<Stored>, Option<OwnerTag>),
@@ -63,11 +70,12 @@ pub(crate) enum Grant {
     Late,
 }
 
+/// One of the stores.
 #[derive(Clone)]
-pub(crate) struct Gate(Arc<Mutex<Inside>>);
+pub(crate) struct Gate(Arc<Mutex<Inside>>, usize);
 
 struct Inside {
-    rows: MemoryStore,
+    rows: [MemoryStore; 2],
     desks: Vec<Desk>,
     /// A call that is still to be applied.
     late: Option<Call>,
@@ -87,18 +95,24 @@ struct Desk {
 
 impl Gate {
     pub(crate) fn new() -> Self {
-        Self(Arc::new(Mutex::new(Inside {
-            rows: MemoryStore::new(),
+        let inside = Inside {
+            rows: Default::default(),
             desks: Vec::new(),
             late: None,
             made: Vec::new(),
-        })))
+        };
+        Self(Arc::new(Mutex::new(inside)), 0)
+    }
+
+    /// The other store.
+    pub(crate) fn other(&self) -> Self {
+        Self(self.0.clone(), 1 - self.1)
     }
 
     /// Begins anew with the rows that were created before any actor began.
     pub(crate) fn reset(&self, actors: usize) {
         let mut inside = self.lock();
-        inside.rows = MemoryStore::new();
+        inside.rows = Default::default();
         for call in &inside.made {
             let _ = apply(&inside.rows, call);
         }
@@ -122,7 +136,7 @@ impl Gate {
                 Err(StoreErrorKind::Unreachable)
             }
             Grant::Late => {
-                inside.late = (!matches!(call, Call::Load(_))).then_some(call);
+                inside.late = (!call.is_load()).then_some(call);
                 Err(StoreErrorKind::TimedOut)
             }
         };
@@ -177,10 +191,14 @@ impl Gate {
         .await
     }
 
-    async fn pass(&self, call: Call) -> Result<Answer, StoreError> {
+    async fn pass(&self, operation: Operation) -> Result<Answer, StoreError> {
+        let call = Call {
+            store: self.1,
+            operation,
+        };
         let Some(actor) = ACTOR.get() else {
             let mut inside = self.lock();
-            if inside.desks.is_empty() && matches!(call, Call::Create(..)) {
+            if inside.desks.is_empty() && matches!(call.operation, Operation::Create(..)) {
                 inside.made.push(call.clone());
             }
             return apply(&inside.rows, &call).map_err(StoreError::new);
@@ -199,34 +217,35 @@ impl Gate {
 }
 
 /// Applies a call. The memory store answers at once.
-fn apply(store: &MemoryStore, call: &Call) -> Result<Answer, StoreErrorKind> {
+fn apply(stores: &[MemoryStore; 2], call: &Call) -> Result<Answer, StoreErrorKind> {
+    let store = &stores[call.store];
     let row = |stored: &Stored| (stored.version, stored.expires, stored.owner);
-    let answer = match call {
-        Call::Load(key) => store
+    let answer = match &call.operation {
+        Operation::Load(key) => store
             .load(*key)
             .now_or_never()
             .map(|it| it.map(Answer::Loaded)),
-        Call::Create(key, stored) => {
+        Operation::Create(key, stored) => {
             let (version, expires, owner) = row(stored);
             let row = Row::new(version, &stored.bytes, expires, owner);
             let created = store.create(*key, &row).now_or_never();
             created.map(|it| it.map(Answer::Created))
         }
-        Call::Save(key, expected, stored, previous) => {
+        Operation::Save(key, expected, stored, previous) => {
             let (version, expires, owner) = row(stored);
             let row = Row::new(version, &stored.bytes, expires, owner);
             let saved = store.save(*key, *expected, &row, *previous).now_or_never();
             saved.map(|it| it.map(Answer::Saved))
         }
-        Call::Touch(key, expected, expires) => {
+        Operation::Touch(key, expected, expires) => {
             let touched = store.touch(*key, *expected, *expires).now_or_never();
             touched.map(|it| it.map(Answer::Touched))
         }
-        Call::Delete(key) => store
+        Operation::Delete(key) => store
             .delete(*key)
             .now_or_never()
             .map(|it| it.map(Answer::Deleted)),
-        Call::DeleteOwner(tags) => {
+        Operation::DeleteOwner(tags) => {
             let deleted = store.delete_owner(tags, &[]).now_or_never();
             deleted.map(|it| it.map(Answer::OwnerDeleted))
         }
@@ -247,13 +266,13 @@ macro_rules! pass {
 
 impl Store for Gate {
     async fn load(&self, key: StoreKey) -> Result<Option<Stored>, StoreError> {
-        pass!(self, Call::Load(key), Answer::Loaded)
+        pass!(self, Operation::Load(key), Answer::Loaded)
     }
 
     async fn create(&self, key: StoreKey, row: &Row<'_>) -> Result<Creation, StoreError> {
         pass!(
             self,
-            Call::Create(key, Arc::new(row.into())),
+            Operation::Create(key, Arc::new(row.into())),
             Answer::Created
         )
     }
@@ -265,7 +284,7 @@ impl Store for Gate {
         row: &Row<'_>,
         previous: Option<OwnerTag>,
     ) -> Result<Saving, StoreError> {
-        let call = Call::Save(key, expected, Arc::new(row.into()), previous);
+        let call = Operation::Save(key, expected, Arc::new(row.into()), previous);
         pass!(self, call, Answer::Saved)
     }
 
@@ -275,11 +294,15 @@ impl Store for Gate {
         expected: Version,
         expires: OffsetDateTime,
     ) -> Result<bool, StoreError> {
-        pass!(self, Call::Touch(key, expected, expires), Answer::Touched)
+        pass!(
+            self,
+            Operation::Touch(key, expected, expires),
+            Answer::Touched
+        )
     }
 
     async fn delete(&self, key: StoreKey) -> Result<bool, StoreError> {
-        pass!(self, Call::Delete(key), Answer::Deleted)
+        pass!(self, Operation::Delete(key), Answer::Deleted)
     }
 
     async fn list_owner(&self, _: &[OwnerTag]) -> Result<Vec<(StoreKey, Stored)>, StoreError> {
@@ -289,7 +312,7 @@ impl Store for Gate {
     async fn delete_owner(&self, owner: &[OwnerTag], _: &[StoreKey]) -> Result<u64, StoreError> {
         pass!(
             self,
-            Call::DeleteOwner(owner.to_vec()),
+            Operation::DeleteOwner(owner.to_vec()),
             Answer::OwnerDeleted
         )
     }
@@ -299,34 +322,45 @@ impl Call {
     /// Whether two calls have the same effects and answers in either order.
     pub(crate) fn commutes_with(&self, other: &Self) -> bool {
         match (self.key(), other.key()) {
-            (Some(key), Some(other_key)) => key != other_key || self.is_load() && other.is_load(),
+            (Some(key), Some(other_key)) => {
+                let apart = self.store != other.store || key != other_key;
+                apart || self.is_load() && other.is_load()
+            }
             _ => false,
         }
     }
 
     /// `None`: it concerns all rows.
     fn key(&self) -> Option<StoreKey> {
-        match self {
-            Self::Load(key) | Self::Create(key, _) | Self::Save(key, ..) => Some(*key),
-            Self::Touch(key, ..) | Self::Delete(key) => Some(*key),
-            Self::DeleteOwner(_) => None,
+        match &self.operation {
+            Operation::Load(key) | Operation::Create(key, _) => Some(*key),
+            Operation::Save(key, ..) | Operation::Touch(key, ..) => Some(*key),
+            Operation::Delete(key) => Some(*key),
+            Operation::DeleteOwner(_) => None,
         }
     }
 
     pub(crate) fn is_load(&self) -> bool {
-        matches!(self, Self::Load(_))
+        matches!(self.operation, Operation::Load(_))
+    }
+
+    pub(crate) fn is_delete(&self) -> bool {
+        matches!(self.operation, Operation::Delete(_))
     }
 }
 
 impl fmt::Display for Call {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Load(key) => write!(f, "load {key:?}"),
-            Self::Create(key, _) => write!(f, "create {key:?}"),
-            Self::Save(key, ..) => write!(f, "save {key:?}"),
-            Self::Touch(key, ..) => write!(f, "touch {key:?}"),
-            Self::Delete(key) => write!(f, "delete {key:?}"),
-            Self::DeleteOwner(_) => write!(f, "delete_owner"),
+        if self.store == 1 {
+            write!(f, "other ")?;
+        }
+        match &self.operation {
+            Operation::Load(key) => write!(f, "load {key:?}"),
+            Operation::Create(key, _) => write!(f, "create {key:?}"),
+            Operation::Save(key, ..) => write!(f, "save {key:?}"),
+            Operation::Touch(key, ..) => write!(f, "touch {key:?}"),
+            Operation::Delete(key) => write!(f, "delete {key:?}"),
+            Operation::DeleteOwner(_) => write!(f, "delete_owner"),
         }
     }
 }

@@ -97,6 +97,23 @@ fn pairs_with_one_fault() {
 }
 
 #[test]
+fn moves_between_stores_in_every_order() {
+    assert!(explore("moves", &Scenario::moves(false), 0) > 1000);
+}
+
+#[test]
+fn moves_between_stores_with_one_fault() {
+    assert!(explore("moves with a fault", &Scenario::moves(true), 1) > 10_000);
+}
+
+#[test]
+#[ignore = "nightly: takes minutes"]
+fn moves_in_a_rolling_deployment_with_a_fault() {
+    let name = "moves in a rolling deployment with a fault";
+    assert!(explore(name, &Scenario::moves(false), 1) > 10_000);
+}
+
+#[test]
 #[ignore = "nightly: takes minutes"]
 fn triples_of_tickets() {
     assert!(explore("triples of tickets", &Scenario::triples(), 0) > 10_000);

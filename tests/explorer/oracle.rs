@@ -222,7 +222,7 @@ impl Examined<'_> {
         let found = self.cookies.iter().find(|Held { by, session }| {
             let existed = match (by, self.scenario.cookie) {
                 (Some(request), _) => before(request),
-                (None, Cookie::Ticket) => true,
+                (None, Cookie::Ticket | Cookie::Old) => true,
                 (None, Cookie::Inline) => moved,
             };
             existed && session.is_of("ada")

@@ -25,6 +25,8 @@ const SECRETS: [&str; 2] = [
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Cookie {
     Ticket,
+    /// A ticket, with the row in the old store.
+    Old,
     /// A layer without a store made it.
     Inline,
 }
@@ -37,6 +39,11 @@ pub(crate) enum Instances {
     Each,
     /// One for each request, while the secret is changed: every other one seals with the new one.
     Rotating,
+    /// One for each request, with a new store and an old one.
+    Moving,
+    /// As before. But for every other one, beginning with the request of that number, the old store
+    /// is the new one.
+    Disagreeing(usize),
 }
 
 #[derive(Clone, Debug)]
@@ -107,6 +114,25 @@ impl Scenario {
         .collect()
     }
 
+    /// Pairs of requests with a session in the old store. `agree`: whether all instances have the
+    /// same one. Otherwise, they may disagree too.
+    pub(crate) fn moves(agree: bool) -> Vec<Self> {
+        let all = Kind::ALL.into_iter().enumerate();
+        let pairs = all.flat_map(|(n, first)| Kind::ALL[n..].iter().map(move |&it| [first, it]));
+        let scenarios = pairs.flat_map(|[first, second]| {
+            let symmetric = usize::from(first == second);
+            let disagreeing = (symmetric..2).map(Instances::Disagreeing);
+            let disagreeing = disagreeing.filter(move |_| !agree);
+            let places = [Instances::Moving].into_iter().chain(disagreeing);
+            places.map(move |instances| Self {
+                browsers: vec![vec![first], vec![second]],
+                cookie: Cookie::Old,
+                instances,
+            })
+        });
+        scenarios.collect()
+    }
+
     pub(crate) async fn world(&self) -> World {
         let gate = Gate::new();
         let clock = TestClock::default();
@@ -121,22 +147,37 @@ impl Scenario {
         };
         let [old, new] = SECRETS;
         let (first, second): (&[&str], &[&str]) = match self.instances {
-            Instances::One | Instances::Each => (&[old], &[old]),
             Instances::Rotating => (&[new, old], &[old, new]),
+            _ => (&[old], &[old]),
         };
         let count = match self.instances {
             Instances::One => 1,
-            Instances::Each | Instances::Rotating => self.browsers.iter().map(Vec::len).sum(),
+            _ => self.browsers.iter().map(Vec::len).sum(),
         };
         let rings = [first, second].into_iter().cycle().take(count);
         // a call that waits for its turn in the order does not time out
         let patient = |layer: SessionLayer| layer.store_timeout(Duration::from_secs(60));
-        let layers = rings.map(|ring| patient(instance(ring).store(gate.clone())));
+        let layers = rings.enumerate().map(|(number, ring)| {
+            let (layer, other) = (instance(ring), gate.other());
+            patient(match self.instances {
+                Instances::Disagreeing(first) if number % 2 == first => {
+                    layer.store(gate.clone()).read_from(other)
+                }
+                Instances::Moving | Instances::Disagreeing(_) => {
+                    layer.store(other).read_from(gate.clone())
+                }
+                _ => layer.store(gate.clone()),
+            })
+        });
         let layers = layers.collect();
         let fresh = instance(&[new, old]).store(gate.clone());
+        let fresh = match self.cookie {
+            Cookie::Old => fresh.read_from(gate.other()),
+            _ => fresh,
+        };
 
         let cookie = match self.cookie {
-            Cookie::Ticket => {
+            Cookie::Ticket | Cookie::Old => {
                 let begin = async |session: Session| fill(&session);
                 let end = visit(&instance(&[old]).store(gate.clone()), &NO_COOKIE, begin).await;
                 end.cookie().expect("a ticket").clone()

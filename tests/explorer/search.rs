@@ -120,7 +120,7 @@ impl Run {
 
     fn calls_delete(&self, how: impl Fn(Action) -> bool) -> bool {
         let mut choices = self.steps.iter().map(|Step(choice, _)| choice);
-        choices.any(|it| matches!(it.call, Some(Call::Delete(_))) && how(it.action))
+        choices.any(|it| it.call.as_ref().is_some_and(Call::is_delete) && how(it.action))
     }
 }
 

@@ -122,7 +122,7 @@ pub(crate) async fn post_body(app: &Router, path: &str, body: &str) -> Answer {
 }
 
 /// A visitor who keeps cookies as a browser does, but ignores their `Max-Age`.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, PartialEq)]
 pub(crate) struct Visitor {
     pub(crate) jar: BTreeMap<String, String>,
 }

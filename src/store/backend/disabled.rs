@@ -40,6 +40,10 @@ impl Backend {
         match *self {}
     }
 
+    pub(crate) fn timeout(&self) -> Duration {
+        match *self {}
+    }
+
     pub(crate) fn deadline(&self) -> Deadline {
         match *self {}
     }
@@ -84,6 +88,10 @@ impl Backend {
         _: (Version, OffsetDateTime),
         _: OffsetDateTime,
     ) -> Result<bool, StoreError> {
+        match *self {}
+    }
+
+    pub(crate) fn touch_later(&self, _: StoreKey, _: (Version, OffsetDateTime), _: OffsetDateTime) {
         match *self {}
     }
 

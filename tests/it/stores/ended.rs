@@ -43,6 +43,9 @@ async fn writes_after_a_logout_begin_a_new_session_in_every_mode() {
         plain().store(MemoryStore::new()),
         plain().overflow(MemoryStore::new()),
         plain().read_from(MemoryStore::new()),
+        plain()
+            .read_from(MemoryStore::new())
+            .store(MemoryStore::new()),
     ] {
         let app = app(layer);
         for first in ["", "/login,cart"] {

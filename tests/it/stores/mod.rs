@@ -24,8 +24,12 @@ mod sql;
 mod sql_outage;
 mod sql_server;
 mod sqlite;
+mod stages;
 mod steps;
 mod tls;
+mod two_stores;
+mod two_stores_faults;
+mod two_stores_owners;
 mod writes;
 
 use std::time::Duration;

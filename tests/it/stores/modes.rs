@@ -441,11 +441,22 @@ fn panic_of(act: impl FnOnce() -> SessionLayer + Send + 'static) -> String {
     *text.expect("a text")
 }
 
-/// A layer that forgot its first store would lose sessions without a word.
+/// A layer that forgot its first store would lose sessions without a word. Only `store` and
+/// `read_from` go together.
 #[test]
 fn second_store_is_an_error_of_the_builder_and_a_panic_of_the_layer_with_the_same_text() {
     for (first, first_on_builder, first_on_layer) in STORES {
         for (second, second_on_builder, second_on_layer) in STORES {
+            if ["store", "read_from"].contains(&first)
+                && ["store", "read_from"].contains(&second)
+                && first != second
+            {
+                built(second_on_builder(first_on_builder(SessionLayer::builder(
+                    keys(),
+                ))));
+                drop(second_on_layer(first_on_layer(layer())));
+                continue;
+            }
             let both = second_on_builder(first_on_builder(SessionLayer::builder(keys())));
             let error = both.build().expect_err("two stores");
             let text = error.to_string();
@@ -466,6 +477,75 @@ fn second_store_is_an_error_of_the_builder_and_a_panic_of_the_layer_with_the_sam
             let by_builder = move || built(first_on_builder(SessionLayer::builder(keys())));
             assert_eq!(panic_of(move || second_on_layer(by_builder())), text);
         }
+    }
+}
+
+/// A third store, or an old store without a new one for all sessions.
+#[test]
+fn impossible_moves_are_errors_that_say_what_to_do() {
+    let [store, overflow, read_from] = STORES;
+    for (settings, wanted) in [
+        (
+            [store, read_from, read_from],
+            "one store to read from; move out of one",
+        ),
+        (
+            [read_from, store, read_from],
+            "one store to read from; move out of one",
+        ),
+        ([read_from, store, store], "set `read_from` to the old one"),
+        ([store, store, read_from], "set `read_from` to the old one"),
+        ([store, read_from, overflow], "a layer has one store"),
+        (
+            [overflow, read_from, store],
+            "`store` with `read_from` until",
+        ),
+        (
+            [read_from, overflow, store],
+            "`store` with `read_from` until",
+        ),
+    ] {
+        let builder = settings.iter().fold(
+            SessionLayer::builder(keys()),
+            |builder, (_, on_builder, _)| on_builder(builder),
+        );
+        let text = builder.build().expect_err("refused").to_string();
+        assert!(text.contains(wanted), "{text}");
+        let on_layer = move || {
+            let settings = settings.iter();
+            settings.fold(layer(), |layer, (_, _, on_layer)| on_layer(layer))
+        };
+        assert_eq!(panic_of(on_layer), text);
+    }
+}
+
+/// The size limit, the journal and the time-out are the same in each order.
+#[tokio::test]
+async fn settings_of_a_move_are_the_same_in_each_order() {
+    let second = Duration::from_secs(1);
+    type Sets = fn(SessionLayer, MemoryStore, MemoryStore, Duration) -> SessionLayer;
+    let orders: [Sets; 4] = [
+        |layer, old, new, time| layer.read_from(old).store(new).store_timeout(time),
+        |layer, old, new, time| layer.store(new).read_from(old).store_timeout(time),
+        |layer, old, new, time| layer.read_from(old).store_timeout(time).store(new),
+        |layer, old, new, time| layer.store(new).store_timeout(time).read_from(old),
+    ];
+    for order in orders {
+        let (old, new) = (MemoryStore::new(), MemoryStore::new());
+        let before = app(layer().store(old.clone()));
+        let moving = app(order(layer(), old, new.clone(), second));
+        let mut visitor = Visitor::default();
+        visitor.get(&before, "/login/ada").await;
+        assert_eq!(
+            visitor.get(&moving, "/big/60000").await.status,
+            StatusCode::OK
+        );
+        let (mut a, mut b) = (visitor.clone(), visitor.clone());
+        tokio::join!(a.get(&moving, "/count"), b.get(&moving, "/set/a/1"));
+        assert_eq!(
+            visitor.get(&app(layer().store(new)), "/len").await.body,
+            "3"
+        );
     }
 }
 

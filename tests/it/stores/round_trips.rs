@@ -8,7 +8,7 @@ use super::{
     app,
     backend::{Backend, Counts, Wrapped, built},
 };
-use crate::support::{NAME, OTHER_SECRET, Visitor, get_with, on_a_clock, secret};
+use crate::support::{NAME, OTHER_SECRET, Visitor, get_with, keys, on_a_clock, secret};
 
 #[tokio::test]
 async fn each_request_makes_the_expected_number_of_calls() {
@@ -42,6 +42,65 @@ async fn each_request_makes_the_expected_number_of_calls() {
             calls,
             "{path}: load, create, save, touch, delete, delete_owner"
         );
+    }
+}
+
+/// The calls to the old store, and those to the new one.
+#[tokio::test]
+async fn each_request_makes_the_expected_number_of_calls_while_sessions_move() {
+    let (old, new) = (Counts::default(), Counts::default());
+    let stores = [MemoryStore::new(), MemoryStore::new()];
+    let (builder, clock) = on_a_clock();
+    let before = app(built(builder).store(stores[0].clone()));
+    let layer = || built(SessionLayer::builder(keys()).clock(clock.clone()));
+    let [old_store, new_store] = stores;
+    let moving = layer()
+        .read_from(Wrapped(old_store.clone(), old.clone()))
+        .store(Wrapped(new_store, new.clone()));
+    let moving = app(moving);
+    let none = [0; 6];
+    let load = [1, 0, 0, 0, 0, 0];
+    let moves = [1, 1, 0, 1, 0, 0];
+    for (path, in_old, in_new) in [
+        ("/untouched", none, none),
+        ("/get/a", [1, 0, 1, 0, 0, 0], moves),
+        ("/set/a/2", [1, 0, 1, 0, 0, 0], moves),
+        ("/renew", [1, 0, 1, 0, 0, 0], moves),
+        ("/login/ada", [1, 0, 1, 0, 0, 0], [1, 1, 0, 0, 0, 0]),
+        ("/logout", [1, 0, 1, 0, 0, 0], load),
+    ] {
+        let mut visitor = Visitor::default();
+        visitor.get(&before, "/set/a/1").await;
+        let mut first = visitor.clone();
+        visitor.get(&moving, path).await;
+        assert_eq!((old.take(), new.take()), (in_old, in_new), "{path}");
+        // after that, the old store is not called any more
+        visitor.get(&moving, "/set/a/3").await;
+        let [_, create, save, ..] = new.take();
+        let moved_before = !["/untouched", "/logout"].contains(&path);
+        assert_eq!(
+            (old.take() == none, create + save),
+            (path != "/untouched", 1),
+            "{path}"
+        );
+        if moved_before && path != "/login/ada" && path != "/renew" {
+            // the old ticket finds a pointer, and gets the ticket of the row if it is still there
+            assert_eq!(first.get(&moving, "/get/a").await.body, "3", "{path}");
+            assert_eq!((old.take(), new.take()), (load, [3, 0, 0, 0, 0, 0]));
+        }
+    }
+    // who is new is not looked for in the old store
+    let mut visitor = Visitor::default();
+    for (path, in_new) in [
+        ("/get/a", none),
+        ("/set/a/1", [0, 1, 0, 0, 0, 0]),
+        ("/get/a", load),
+        ("/set/a/2", [1, 0, 1, 0, 0, 0]),
+        ("/login/ada", [1, 1, 1, 0, 0, 0]),
+        ("/logout", [1, 0, 1, 0, 0, 0]),
+    ] {
+        visitor.get(&moving, path).await;
+        assert_eq!((old.take(), new.take()), (none, in_new), "{path}");
     }
 }
 

@@ -59,6 +59,10 @@ impl Backend {
         self.timeout = timeout;
     }
 
+    pub(crate) fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
     /// The deadline of a commit that begins now.
     pub(crate) fn deadline(&self) -> Deadline {
         Deadline(Instant::now() + self.patience())
@@ -149,6 +153,20 @@ impl Backend {
             touch.done(expires);
         }
         Ok(touched)
+    }
+
+    /// Moves the end of a session in a task that no request waits for.
+    pub(crate) fn touch_later(
+        &self,
+        key: StoreKey,
+        seen: (Version, OffsetDateTime),
+        expires: OffsetDateTime,
+    ) {
+        let backend = self.clone();
+        self.spawn(async move {
+            // if that fails, the next request of the session touches it
+            let _ = backend.touch(key, seen, expires).await;
+        });
     }
 
     pub(crate) async fn delete(&self, key: StoreKey) -> Result<bool, StoreError> {
