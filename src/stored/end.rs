@@ -117,8 +117,8 @@ impl StoreCommit<'_> {
     pub(super) async fn end_left(&self) -> Result<(), Error> {
         for left in self.state.left() {
             match left {
-                Left::Session(previous) => self.log_out(previous).await?,
-                Left::Stale(stale) if stale.in_store => self.log_out_stale(stale).await?,
+                Left::Session(previous) => Box::pin(self.log_out(previous)).await?,
+                Left::Stale(stale) if stale.in_store => Box::pin(self.log_out_stale(stale)).await?,
                 Left::Stale(_) => {}
             }
             self.state.note_ended(left);

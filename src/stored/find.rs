@@ -36,7 +36,10 @@ impl Rows<'_> {
     /// leads nowhere is returned as it is.
     pub(super) async fn follow(&self, family: Family) -> Result<Found, Error> {
         let found = self.find(family).await?;
-        self.end_of(found).await
+        match found {
+            Found::Moved(_) => Box::pin(self.end_of(found)).await,
+            found => Ok(found),
+        }
     }
 
     /// Follows pointers to the row of the session, for at most as long as a commit may take.

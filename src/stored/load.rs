@@ -73,8 +73,7 @@ impl Rows<'_> {
             }
             Found::Live(record, row) => {
                 let replaced = row.replaced.when(cookie.id.serial());
-                self.note_copy(cookie, replaced, (&record, row), arrived, events)
-                    .await?;
+                Box::pin(self.note_copy(cookie, replaced, (&record, row), arrived, events)).await?;
                 match replaced {
                     Some(at) if flies(at) => (Reason::Replaced, Fate::Fail),
                     // the store lost the row of this ticket, and has an older one

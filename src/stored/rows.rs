@@ -213,7 +213,10 @@ impl Rows<'_> {
         let (key, row) = (self.key(family), stored_row(row, sealed));
         match self.backend().create(key, &row).await {
             Ok(creation) => Ok(creation == Creation::Created),
-            Err(error) => look(self.backend(), key, &row, error).await.map(|()| true),
+            Err(error) => {
+                let found = Box::pin(look(self.backend(), key, &row, error)).await;
+                found.map(|()| true)
+            }
         }
     }
 
@@ -234,7 +237,7 @@ impl Rows<'_> {
             }
             Ok(Saving::Gone) => Found::Absent,
             Err(error) => {
-                look(store, key, &row, error).await?;
+                Box::pin(look(store, key, &row, error)).await?;
                 return Ok(Replacing::Done(after));
             }
         };

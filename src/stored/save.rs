@@ -48,20 +48,21 @@ impl StoreCommit<'_> {
         kept
     }
 
+    // what is rare is boxed, so that the future of a usual write is small
     async fn write_in_turn(&self, draft: &mut Draft) -> Result<Kept, Error> {
         if draft.is_login() {
-            return self.log_in(draft).await;
+            return Box::pin(self.log_in(draft)).await;
         }
         let in_store = self.rows.has_to_store(draft);
         match draft.previous {
             _ if draft.outcome == Outcome::Emptied => self.update(draft).await,
             Some(Previous { row: Some(row), .. }) if self.rows.has_to_move(row) => {
-                self.adopt(draft).await
+                Box::pin(self.adopt(draft)).await
             }
             Some(Previous { row: Some(_), .. }) => self.update(draft).await,
             _ if !in_store => Ok(Kept::Cookie),
             None => self.create(draft).await.map(Kept::Row),
-            Some(_) => match self.move_in(draft).await? {
+            Some(_) => match Box::pin(self.move_in(draft)).await? {
                 Moved::Here(row) => Ok(Kept::Row(row)),
                 Moved::Elsewhere => self.update(draft).await,
                 Moved::Over(ending) => lost(ending),
@@ -93,12 +94,12 @@ impl StoreCommit<'_> {
             let found = match previous.row {
                 Some(row) if stays => match self.rows.save(draft, row, self.now).await? {
                     Replacing::Done(row) => return Ok(Kept::Row(row)),
-                    Replacing::Conflict(found) => self.rows.end_of(*found).await?,
+                    Replacing::Conflict(found) => Box::pin(self.rows.end_of(*found)).await?,
                 },
                 // it leaves the store, or it is empty
                 _ => {
                     let tombstone = Tombstone::new(Ending::Moved, self.now, None);
-                    match self.rows.try_end(previous, tombstone).await? {
+                    match Box::pin(self.rows.try_end(previous, tombstone)).await? {
                         Some(found) => found,
                         None if draft.outcome == Outcome::Emptied => return Ok(Kept::Emptied),
                         None => {

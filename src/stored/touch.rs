@@ -19,7 +19,7 @@ impl StoreCommit<'_> {
         let Some(Previous { head, row }) = state.previous() else {
             return match state.incoming() {
                 Some(incoming) if !state.logged_out() => {
-                    self.move_unchanged(incoming.record.head).await
+                    Box::pin(self.move_unchanged(incoming.record.head)).await
                 }
                 _ => Ok(Saved::Same),
             };
@@ -28,11 +28,11 @@ impl StoreCommit<'_> {
             return Ok(Saved::Ticket(head, change));
         }
         let Some(row) = row else {
-            return self.move_unchanged(head).await;
+            return Box::pin(self.move_unchanged(head)).await;
         };
         if self.rows.has_to_move(row)
             && !self.public
-            && let ticket @ Saved::Ticket(..) = self.move_unchanged(head).await?
+            && let ticket @ Saved::Ticket(..) = Box::pin(self.move_unchanged(head)).await?
         {
             return Ok(ticket);
         }
@@ -46,7 +46,7 @@ impl StoreCommit<'_> {
         if row.ticket || self.public {
             return Ok(Saved::Same);
         }
-        self.ticket_of_pointer(head).await
+        Box::pin(self.ticket_of_pointer(head)).await
     }
 
     /// The ticket for a browser that still has the cookie of a session which moved to this row. It must not
