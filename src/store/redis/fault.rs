@@ -14,6 +14,10 @@ pub(super) fn translate(error: RedisError) -> StoreError {
     let failed = StoreError::new(kind(&error));
     let failed = match (error.code(), error.detail()) {
         (Some("WRONGTYPE"), _) => failed.message(FOREIGN),
+        (Some("MOVED" | "ASK"), _) => failed.message(
+            "the redis server is a node of a cluster: let the user run `hello`, so that the store \
+             learns of it, or use a connection to the cluster",
+        ),
         (Some("ERR"), Some(detail)) if detail.starts_with("unknown command") => failed.message(
             "the session store lacks a command: use redis 6.2 or newer, or valkey, \
              without renamed commands and without a proxy",
@@ -115,6 +119,7 @@ mod tests {
         };
         assert!(told("WRONGTYPE", "Operation against a key").contains("own prefix"));
         assert!(told("ERR", "unknown command 'EVALSHA'").contains("redis 6.2 or newer"));
+        assert!(told("MOVED", "1 10.0.0.2:6379").contains("a node of a cluster"));
         assert_eq!(told("ERR", "other"), "the session store failed");
     }
 
