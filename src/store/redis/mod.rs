@@ -196,7 +196,7 @@ impl Store for RedisStore {
         if let Some(owner) = row.owner {
             self.enter(owner, key, end).await?;
         }
-        let set = Command::new("SET", &name).arg(&row::encode(row, end));
+        let set = Command::new("SET", &name).arg(row::encode(row, end));
         let set = set.arg("NX").arg("PX").arg(end.ttl());
         match self.servers.send(&name, set).await? {
             Value::Nil => Ok(Creation::Exists),

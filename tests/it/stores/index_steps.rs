@@ -244,6 +244,9 @@ struct Log {
 
 type Shared = Arc<Mutex<Log>>;
 
+/// `None`: it has ended.
+type Actor = Option<Pin<Box<dyn Future<Output = ()>>>>;
+
 async fn act(kind: Kind, actor: u8, store: RedisStore, log: Shared) {
     let step = || log.lock().expect("no panic").step;
     let gain = |key, began| {
@@ -365,7 +368,7 @@ async fn run(gate: &Gate, number: usize, kinds: &[Kind], path: &mut Path) -> Res
     log.lock().expect("no panic").gained.push(first);
     log.lock().expect("no panic").step = 1;
 
-    let mut actors: Vec<Option<Pin<Box<dyn Future<Output = ()>>>>> = Vec::new();
+    let mut actors: Vec<Actor> = Vec::new();
     for (actor, kind) in kinds.iter().enumerate() {
         let future = act(*kind, actor as u8, store.clone(), log.clone());
         actors.push(Some(Box::pin(tokio::task::unconstrained(future))));
@@ -393,7 +396,8 @@ async fn run(gate: &Gate, number: usize, kinds: &[Kind], path: &mut Path) -> Res
         gate.send(chosen);
     }
     assert!(actors.iter().all(Option::is_none), "all have ended");
-    let found = check(&store, &log.lock().expect("no panic")).await;
+    let log = std::mem::take(&mut *log.lock().expect("no panic"));
+    let found = check(&store, &log).await;
     match found {
         Ok(()) => Ok(true),
         Err(found) => Err(format!("{kinds:?}: {found}\n{}", Run(steps))),
@@ -401,11 +405,7 @@ async fn run(gate: &Gate, number: usize, kinds: &[Kind], path: &mut Path) -> Res
 }
 
 /// Polls the actors until all wait for the search.
-fn poll_actors(
-    actors: &mut [Option<Pin<Box<dyn Future<Output = ()>>>>],
-    gate: &Gate,
-    context: &mut Context<'_>,
-) -> Poll<()> {
+fn poll_actors(actors: &mut [Actor], gate: &Gate, context: &mut Context<'_>) -> Poll<()> {
     for (number, actor) in actors.iter_mut().enumerate() {
         ACTOR.set(Some(number));
         if let Some(future) = actor
