@@ -38,6 +38,7 @@
 //! | know what is promised and what is not | [`guide::security`] |
 //! | change what a session holds | [`guide::shape`] |
 //! | move from Starlette or FastAPI | [`guide::starlette`] |
+//! | know whether I need a store, and what it costs | `guide::outgrowing`, with the feature `store` |
 //! | keep sessions in a store | `guide::stores`, with the feature `store` |
 //! | log, count and alert | [`guide::events`] |
 //! | test your handlers | [`testing`] |
