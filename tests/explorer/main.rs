@@ -107,20 +107,20 @@ fn moves_between_stores_with_one_fault() {
 }
 
 #[test]
-#[ignore = "nightly: takes minutes"]
+#[ignore = "`.ci/nightly explorer` runs it: it takes minutes"]
 fn moves_in_a_rolling_deployment_with_a_fault() {
     let name = "moves in a rolling deployment with a fault";
     assert!(explore(name, &Scenario::moves(false), 1) > 10_000);
 }
 
 #[test]
-#[ignore = "nightly: takes minutes"]
+#[ignore = "`.ci/nightly explorer` runs it: it takes minutes"]
 fn triples_of_tickets() {
     assert!(explore("triples of tickets", &Scenario::triples(), 0) > 10_000);
 }
 
 #[test]
-#[ignore = "nightly: takes minutes"]
+#[ignore = "`.ci/nightly explorer` runs it: it takes minutes"]
 fn sequences_against_a_request_in_flight() {
     assert!(explore("sequences", &Scenario::sequences(), 0) > 10_000);
 }

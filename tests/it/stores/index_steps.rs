@@ -512,7 +512,7 @@ async fn no_session_escapes_delete_owner() {
 }
 
 #[tokio::test]
-#[ignore = "nightly: takes minutes"]
+#[ignore = "`.ci/nightly stores` runs it: it takes minutes"]
 async fn no_session_of_two_requests_escapes_delete_owner() {
     let short = [
         Kind::Adopt,
