@@ -20,9 +20,13 @@ use super::{
     },
     proxy::Proxy,
     redis_checks::documented,
-    redis_cluster::{RedisCluster, Setup, wait_until},
+    redis_client::wait_until,
+    redis_cluster::{RedisCluster, Setup},
 };
 use crate::{processes::free_port, support::Visitor};
+
+/// The time-out of nodes, in milliseconds, where the test waits for a fail-over.
+const FAILS_OVER: u64 = 2000;
 
 async fn connect(cluster: &RedisCluster) -> Router {
     over(
@@ -234,19 +238,18 @@ async fn killed_node_is_replaced(coverage: &str) {
     let options = ["--cluster-require-full-coverage", coverage];
     let mut cluster = RedisCluster::start(&Setup {
         options: &options,
+        node_timeout: FAILS_OVER,
         ..Setup::default()
     })
     .await;
     let app = connect(&cluster).await;
     let mut visitors = visitor_of_each(&app, &cluster).await;
-    for node in &cluster.nodes[..3] {
-        node.run::<Value>(cmd("WAIT").arg(1).arg(1000)).await;
-    }
+    cluster.replicas_catch_up().await;
     cluster.nodes[1].kill();
     let statuses = send_with_bounded_latency(&app, &visitors[1]).await;
     assert!(statuses.contains(&StatusCode::SERVICE_UNAVAILABLE));
     let meanwhile = timed(&app, &visitors[0], "/who").await.1.status;
-    cluster.is_ok().await;
+    cluster.is_ok_without(Some(1)).await;
     let ok = Instant::now();
     for visitor in &mut visitors {
         recovers(&app, visitor, ok).await;
@@ -278,22 +281,17 @@ async fn killed_node_is_replaced_and_the_others_go_on_without_full_coverage() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn stopped_node_is_replaced_and_not_read_when_it_continues() {
-    let cluster = RedisCluster::start(&Setup::default()).await;
+    let cluster = RedisCluster::start(&Setup {
+        node_timeout: FAILS_OVER,
+        ..Setup::default()
+    })
+    .await;
     let app = connect(&cluster).await;
     let mut visitors = visitor_of_each(&app, &cluster).await;
-    for node in &cluster.nodes[..3] {
-        node.run::<Value>(cmd("WAIT").arg(1).arg(1000)).await;
-    }
+    cluster.replicas_catch_up().await;
     cluster.nodes[2].signal("-STOP");
     send_with_bounded_latency(&app, &visitors[2]).await;
-    let others = &cluster.nodes[..2];
-    for node in others {
-        wait_until(async || {
-            let info: String = node.run(cmd("CLUSTER").arg("INFO")).await;
-            info.contains("cluster_state:ok") && info.contains("cluster_slots_ok:16384")
-        })
-        .await;
-    }
+    cluster.is_ok_without(Some(2)).await;
     let ok = Instant::now();
     for visitor in &mut visitors {
         recovers(&app, visitor, ok).await;
@@ -341,21 +339,20 @@ async fn slots_that_move_under_load_are_followed() {
     let app = connect(&cluster).await;
     let load = Load::start(&app, 40).await;
     let port = free_port();
-    cluster.add_node(port, Vec::new());
+    cluster.add_node(port, Setup::default().node_timeout, Vec::new());
     let [first, new] = [cluster.nodes[0].port, port].map(|port| format!("127.0.0.1:{port}"));
     cluster
         .manage(vec!["add-node".into(), new.clone(), first.clone()])
         .await;
     cluster.is_ok().await;
-    // a part of all slots goes to the new node
-    let words = [
-        "rebalance",
-        &first,
-        "--cluster-use-empty-masters",
-        "--cluster-threshold",
-        "1",
-    ];
-    cluster.manage(words.map(str::to_owned).into()).await;
+    // some slots of each node go to the new one
+    let id: String = cluster.nodes[3].run(cmd("CLUSTER").arg("MYID")).await;
+    let reshard = format!(
+        "reshard {first} --cluster-from all --cluster-to {id} --cluster-slots 2000 --cluster-yes"
+    );
+    cluster
+        .manage(reshard.split(' ').map(str::to_owned).collect())
+        .await;
     cluster.is_ok().await;
     let moved = cluster.nodes[3].run::<u64>(&cmd("DBSIZE")).await;
     println!("{moved} keys moved, {} requests failed", load.failed());

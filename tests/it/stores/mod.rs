@@ -17,6 +17,7 @@ mod passive;
 mod processes;
 mod proxy;
 mod redis_checks;
+mod redis_client;
 mod redis_cluster;
 mod redis_server;
 mod round_trips;

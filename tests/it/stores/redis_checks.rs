@@ -4,22 +4,16 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use http::StatusCode;
-use redis::{Cmd, Value, cmd};
+use redis::{Value, cmd};
 use tower_sealed_session::store::{Operate as _, RedisStore, StoreErrorKind};
 
 use super::{
     faults::{BUSY, over, recovers, visitor},
     proxy::Proxy,
+    redis_client::{catches_up, run},
     redis_server::RedisServer,
 };
 use crate::processes::free_port;
-
-async fn run<T: redis::FromRedisValue>(server: &RedisServer, command: &Cmd) -> T {
-    let client = redis::Client::open(server.url()).expect("a URL");
-    let connection = client.get_multiplexed_async_connection().await;
-    let mut connection = connection.expect("a server");
-    command.query_async(&mut connection).await.expect("done")
-}
 
 /// Makes a server a replica of another one, or a primary.
 async fn follow(server: &RedisServer, primary: Option<&RedisServer>) {
@@ -28,30 +22,21 @@ async fn follow(server: &RedisServer, primary: Option<&RedisServer>) {
         Some(primary) => command.arg("127.0.0.1").arg(primary.port),
         None => command.arg("NO").arg("ONE"),
     };
-    let _: Value = run(server, &command).await;
+    let _: Value = run(&server.url(), &command).await;
 }
 
 /// A replica that has all data of the primary.
 async fn replica_of(primary: &RedisServer) -> RedisServer {
     let replica = RedisServer::start(&["--repl-diskless-sync-delay", "0"]);
     follow(&replica, Some(primary)).await;
-    let synced = async || {
-        let info: String = run(&replica, cmd("INFO").arg("replication")).await;
-        info.contains("master_link_status:up")
-    };
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while !synced().await {
-        assert!(Instant::now() < deadline, "the replica does not follow");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    let _: Value = run(primary, cmd("WAIT").arg(1).arg(1000)).await;
+    catches_up(&replica.url(), &primary.url()).await;
     replica
 }
 
 /// The old primary goes on as a replica of the new one, and its connections stay open. The address
 /// leads to the new one.
 async fn fail_over(old: &RedisServer, new: &RedisServer, proxy: &Proxy) {
-    let _: Value = run(old, cmd("WAIT").arg(1).arg(1000)).await;
+    catches_up(&new.url(), &old.url()).await;
     follow(new, None).await;
     follow(old, Some(new)).await;
     proxy.lead_to(new.port);
@@ -79,7 +64,7 @@ async fn fail_over_that_keeps_the_connection_is_recovered_from() {
     }
     println!("written after {:?}", fault.elapsed());
     recovers(&app, &mut visitor, fault).await;
-    let role: Vec<Value> = run(&new, &cmd("ROLE")).await;
+    let role: Vec<Value> = run(&new.url(), &cmd("ROLE")).await;
     assert_eq!(role[0], Value::BulkString(b"master".to_vec()));
 }
 
@@ -92,7 +77,7 @@ async fn server_that_became_a_replica_is_not_read_for_long() {
     fail_over(&old, &new, &proxy).await;
     // the link to the new primary is cut
     let mut command = cmd("REPLICAOF");
-    let _: Value = run(&old, command.arg("127.0.0.1").arg(free_port())).await;
+    let _: Value = run(&old.url(), command.arg("127.0.0.1").arg(free_port())).await;
     let fault = Instant::now();
     let direct = over(RedisStore::connect(&new.url()).await.expect("a server"));
     let mut other = member.clone();
@@ -117,7 +102,7 @@ async fn server_that_loads_its_data_counts_as_down_until_it_has() {
     for n in 0..40 {
         let mut command = cmd("EVAL");
         command.arg(fill).arg(0).arg(format!("{n}:"));
-        let _: Value = run(&server, &command).await;
+        let _: Value = run(&server.url(), &command).await;
     }
     server.kill();
     server.restart();
@@ -143,9 +128,10 @@ async fn server_that_loads_its_data_counts_as_down_until_it_has() {
 
 #[tokio::test]
 async fn servers_that_do_not_suit_are_refused_by_name() {
-    let primary = RedisServer::start(&[]);
+    let primary = RedisServer::start(&["--repl-diskless-sync-delay", "0"]);
     let replica = replica_of(&primary).await;
-    let node = RedisServer::start(&["--cluster-enabled", "yes"]);
+    let bus = free_port().to_string();
+    let node = RedisServer::start(&["--cluster-enabled", "yes", "--cluster-port", &bus]);
     let sentinel = RedisServer::sentinel();
     for (server, kind, text) in [
         (&replica, StoreErrorKind::ReadOnly, "a replica"),
@@ -171,7 +157,7 @@ async fn user(server: &RedisServer, rules: &str) -> String {
     for word in rules.split_ascii_whitespace() {
         command.arg(word);
     }
-    let _: Value = run(server, &command).await;
+    let _: Value = run(&server.url(), &command).await;
     let name = rules.split(' ').next().expect("a name");
     format!("redis://{name}:PASSWORD@127.0.0.1:{}/0", server.port)
 }

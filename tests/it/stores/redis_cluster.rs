@@ -10,7 +10,10 @@ use std::{
 
 use redis::{Cmd, FromRedisValue, Value, cmd};
 
-use super::redis_server::program;
+use super::{
+    redis_client::{self, catches_up, replication, wait_until},
+    redis_server::program,
+};
 use crate::processes::{Folder, free_port};
 
 /// A cluster with its own ports and folder. It is killed when this value is dropped, and when the
@@ -73,6 +76,9 @@ pub(super) struct Setup<'a> {
     pub(super) primaries: usize,
     pub(super) replicas: usize,
     pub(super) options: &'a [&'a str],
+    /// After how many milliseconds a silent node counts as failed. On a busy machine, a node may be
+    /// silent for a second without a fault.
+    pub(super) node_timeout: u64,
     /// The ports that the primaries announce, if they are not their own.
     pub(super) announced: &'a [u16],
 }
@@ -83,6 +89,7 @@ impl Default for Setup<'_> {
             primaries: 3,
             replicas: 1,
             options: &[],
+            node_timeout: 15_000,
             announced: &[],
         }
     }
@@ -106,7 +113,7 @@ impl RedisCluster {
             if let Some(announced) = setup.announced.get(n) {
                 options.extend(["--cluster-announce-port".to_owned(), announced.to_string()]);
             }
-            cluster.add_node(port, options);
+            cluster.add_node(port, setup.node_timeout, options);
         }
         let mut create = Command::new("redis-cli");
         create.args(["--cluster", "create"]);
@@ -131,19 +138,12 @@ impl RedisCluster {
             _ => run(&mut create),
         }
         cluster.is_ok().await;
-        // the replicas have what the primaries have
-        for node in &cluster.nodes[ports.len()..] {
-            wait_until(async || {
-                let info: String = node.run(cmd("INFO").arg("replication")).await;
-                info.contains("role:slave") && info.contains("master_link_status:up")
-            })
-            .await;
-        }
+        cluster.replicas_catch_up().await;
         cluster
     }
 
     /// Starts one more node, which is not in the cluster yet.
-    pub(super) fn add_node(&mut self, port: u16, options: Vec<String>) {
+    pub(super) fn add_node(&mut self, port: u16, node_timeout: u64, options: Vec<String>) {
         let folder = self.folder.0.join(port.to_string());
         std::fs::create_dir_all(&folder).expect("a folder");
         let words = [
@@ -154,7 +154,7 @@ impl RedisCluster {
             "--cluster-enabled",
             "yes",
             "--cluster-node-timeout",
-            "1000",
+            &node_timeout.to_string(),
             "--bind",
             "127.0.0.1",
             "--save",
@@ -180,14 +180,37 @@ impl RedisCluster {
         self.nodes[0].url()
     }
 
-    /// Waits until all living nodes say that the cluster is complete.
+    /// Waits until all nodes say that the cluster is complete, and agree who has which slot.
     pub(super) async fn is_ok(&self) {
-        for node in self.nodes.iter().filter(|node| node.keeper.is_some()) {
-            wait_until(async || {
+        self.is_ok_without(None).await;
+    }
+
+    /// The same, of all other nodes than this one, which has lost its slots.
+    pub(super) async fn is_ok_without(&self, lost: Option<usize>) {
+        let lost = lost.map(|n| self.nodes[n].port);
+        let others = || self.nodes.iter().filter(|node| Some(node.port) != lost);
+        wait_until(async || {
+            let mut seen = Vec::new();
+            for node in others() {
                 let info: String = node.run(cmd("CLUSTER").arg("INFO")).await;
-                info.contains("cluster_state:ok") && info.contains("cluster_slots_ok:16384")
-            })
-            .await;
+                if !(info.contains("cluster_state:ok") && info.contains("cluster_slots_ok:16384")) {
+                    return false;
+                }
+                seen.push(node.owners_of_slots().await);
+            }
+            let has_lost = seen[0].iter().all(|owner| Some(owner.0) != lost);
+            has_lost && seen.iter().all(|owners| *owners == seen[0])
+        })
+        .await;
+    }
+
+    /// Waits until each replica has all that its primary has now.
+    pub(super) async fn replicas_catch_up(&self) {
+        for node in &self.nodes {
+            let primary = replication(&node.url(), "master_port").await;
+            if !primary.is_empty() {
+                catches_up(&node.url(), &format!("redis://127.0.0.1:{primary}")).await;
+            }
         }
     }
 
@@ -242,11 +265,21 @@ impl Node {
         run(Command::new("kill").args([signal, &self.pid.to_string()]));
     }
 
+    /// The ports of the primaries that this node reaches, with their slots.
+    async fn owners_of_slots(&self) -> Vec<(u16, String)> {
+        let nodes: String = self.run(cmd("CLUSTER").arg("NODES")).await;
+        let mut owners: Vec<_> = nodes
+            .lines()
+            .map(|line| line.split(' ').collect::<Vec<_>>())
+            .filter(|words| words[2].contains("master") && !words[2].contains("fail"))
+            .map(|words| (port_of(words[1]), words[8..].join(" ")))
+            .collect();
+        owners.sort();
+        owners
+    }
+
     pub(super) async fn run<T: FromRedisValue>(&self, command: &Cmd) -> T {
-        let client = redis::Client::open(self.url()).expect("a URL");
-        let connection = client.get_multiplexed_async_connection().await;
-        let mut connection = connection.expect("a server");
-        command.query_async(&mut connection).await.expect("done")
+        redis_client::run(&self.url(), command).await
     }
 }
 
@@ -258,13 +291,11 @@ impl Drop for Node {
     }
 }
 
-/// Asks again until the answer is yes.
-pub(super) async fn wait_until(mut holds: impl AsyncFnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while !holds().await {
-        assert!(Instant::now() < deadline, "it takes too long");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+/// The port in `127.0.0.1:6379@16379,name`.
+fn port_of(address: &str) -> u16 {
+    let (host, _) = address.split_once('@').expect("a bus port");
+    let (_, port) = host.rsplit_once(':').expect("a port");
+    port.parse().expect("a number")
 }
 
 fn run(command: &mut Command) {
