@@ -236,7 +236,7 @@ impl Store for RedisStore {
                 _ => return Err(unexpected()),
             }
         }
-        if let Some(owner) = previous.filter(|_| row.owner != previous) {
+        if let (Some(owner), None) = (previous, row.owner) {
             self.leave(owner, key).await;
         }
         Ok(Saving::Saved)

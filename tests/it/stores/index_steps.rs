@@ -182,6 +182,8 @@ enum Kind {
     Adopt,
     /// The session gets the owner's tag of another secret.
     Rotate,
+    /// It gets that tag, then the one before.
+    RotateAndBack,
     Write,
     /// The session lasts longer than the index knows.
     WriteLater,
@@ -190,11 +192,12 @@ enum Kind {
     Delete,
 }
 
-const OTHERS: [Kind; 9] = [
+const OTHERS: [Kind; 10] = [
     Kind::LogInTwice,
     Kind::LogInAgain,
     Kind::Adopt,
     Kind::Rotate,
+    Kind::RotateAndBack,
     Kind::Write,
     Kind::WriteLater,
     Kind::TouchLater,
@@ -263,7 +266,8 @@ async fn act(kind: Kind, actor: u8, store: RedisStore, log: Shared) {
     };
     let save = async |key, previous, row: Row<'static>| {
         let began = step();
-        let saved = store.save(key, Version::new(1), &row, previous).await;
+        let expected = Version::new(row.version.get() - 1);
+        let saved = store.save(key, expected, &row, previous).await;
         let saved = saved.expect("a server") == Saving::Saved;
         if saved && row.owner.is_some() {
             gain(key, began);
@@ -288,6 +292,11 @@ async fn act(kind: Kind, actor: u8, store: RedisStore, log: Shared) {
         }
         Kind::Adopt => drop(save(key(ANONYMOUS), None, row(2, 0, Some(TAGS[0]))).await),
         Kind::Rotate => drop(save(key(OWNED), Some(TAGS[0]), row(2, 0, Some(TAGS[1]))).await),
+        Kind::RotateAndBack => {
+            if save(key(OWNED), Some(TAGS[0]), row(2, 0, Some(TAGS[1]))).await {
+                save(key(OWNED), Some(TAGS[1]), row(3, 0, Some(TAGS[0]))).await;
+            }
+        }
         Kind::Write => drop(save(key(OWNED), Some(TAGS[0]), row(2, 0, Some(TAGS[0]))).await),
         Kind::WriteLater => drop(save(key(OWNED), Some(TAGS[0]), row(2, 5, Some(TAGS[0]))).await),
         Kind::TouchLater => {
