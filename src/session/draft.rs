@@ -34,8 +34,8 @@ pub(crate) struct Draft {
 }
 
 impl Draft {
-    /// The session with its changes, used at `now`.
-    pub(crate) fn new(state: &State, rules: &Rules, now: Millis) -> Result<Self, Error> {
+    /// The session with its changes, used at `now`. Boxed, so that the futures of a commit stay small.
+    pub(crate) fn new(state: &State, rules: &Rules, now: Millis) -> Result<Box<Self>, Error> {
         let previous = state.previous();
         let mut session = state.lock();
         let outcome = session.outcome();
@@ -55,7 +55,7 @@ impl Draft {
         let later = std::mem::take(&mut progress.journal);
         progress.drafted.extend(later);
         let journal = progress.drafted.clone();
-        let draft = Self {
+        let draft = Box::new(Self {
             outcome,
             previous,
             head: Head { id, times },
@@ -65,7 +65,7 @@ impl Draft {
             remember: was.is_some_and(remembered).then_some(times),
             logged_in: session.changes.logged_in,
             seen: session.changes.seen(),
-        };
+        });
         draft.check_size(rules)?;
         Ok(draft)
     }

@@ -85,6 +85,10 @@ impl Journal {
 
     /// Adds later changes.
     pub(super) fn extend(&mut self, later: Self) {
+        if self.count == 0 {
+            *self = later;
+            return;
+        }
         self.count += later.count;
         if later.cleared {
             self.cleared = true;
@@ -112,6 +116,9 @@ impl Journal {
 
     /// Like [`replay`](Self::replay), but leaves out the operations that fail.
     pub(super) fn replay_possible(&self, entries: Entries<'_>) -> Vec<u8> {
+        if self.count == 0 {
+            return entries.as_bytes().to_vec();
+        }
         let base = self.base(entries);
         let ops = self.ops.iter();
         let values = ops.filter_map(|(key, op)| Some((&**key, op.value(base, key).ok()?)));

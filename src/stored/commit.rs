@@ -174,7 +174,7 @@ impl<'a> StoreCommit<'a> {
         Ok(())
     }
 
-    fn saved_to_row(&self, draft: Draft, row: RowRef) -> Saved {
+    fn saved_to_row(&self, draft: Box<Draft>, row: RowRef) -> Saved {
         let state = self.state;
         emit_saved(&draft);
         let was_in_cookie = draft.previous.is_none_or(|previous| previous.row.is_none());
@@ -190,7 +190,7 @@ impl<'a> StoreCommit<'a> {
         }
     }
 
-    fn saved_to_cookie(&self, draft: Draft) -> Saved {
+    fn saved_to_cookie(&self, draft: Box<Draft>) -> Saved {
         emit_saved(&draft);
         let change = self.change_to_send(&draft);
         draft.note_saved(self.state, None, None);

@@ -47,10 +47,11 @@ impl Rows<'_> {
         };
         let cookie = incoming.record.head;
         let ticket = incoming.record.stored;
-        let found = self.follow(cookie.family()).await?;
+        // boxed, so that neither future has more than a kilobyte, which takes longer to allocate
+        let found = Box::pin(self.follow(cookie.family())).await?;
         let family = cookie.family();
         let arrived = arrived.unwrap_or(now);
-        let flies = |at: Millis| arrived < at.saturating_add(IN_FLIGHT);
+        let flies = |at| flies(arrived, at);
         let (reason, changes) = match found {
             Found::Absent if !ticket => return Ok(Arrival::new(now, Some(incoming))),
             // the pointer names a row that is gone
@@ -72,16 +73,7 @@ impl Rows<'_> {
                 });
             }
             Found::Live(record, row) => {
-                let replaced = row.replaced.when(cookie.id.serial());
-                Box::pin(self.note_copy(cookie, replaced, (&record, row), arrived, events)).await?;
-                match replaced {
-                    Some(at) if flies(at) => (Reason::Replaced, Fate::Fail),
-                    // the store lost the row of this ticket, and has an older one
-                    None if cookie.times.issued_at() >= record.head.times.issued_at() => {
-                        (Reason::RolledBack, Fate::Begin)
-                    }
-                    _ => (Reason::Replaced, Fate::Begin),
-                }
+                Box::pin(self.outdated(cookie, record, row, arrived, events)).await?
             }
         };
         events.push(Event::Rejected(reason));
@@ -140,31 +132,44 @@ impl Rows<'_> {
         })
     }
 
-    /// Tells of a cookie with a serial that was replaced long ago.
-    async fn note_copy(
+    /// Why a cookie with another serial than that of its row is rejected, and what happens to the
+    /// changes of its request. Tells of one with a serial that was replaced long ago.
+    async fn outdated(
         &self,
         cookie: Head,
-        replaced: Option<Millis>,
-        (record, row): (&Record, RowRef),
+        record: Record,
+        row: RowRef,
         arrived: Millis,
         events: &mut Vec<Event<'static>>,
-    ) -> Result<(), Error> {
+    ) -> Result<(Reason, Fate), Error> {
+        let replaced = row.replaced.when(cookie.id.serial());
         let is_copy = replaced.is_some_and(|at| {
             cookie.times.issued_at() <= at && arrived >= at.saturating_add(COPIED)
         });
-        if !is_copy {
-            return Ok(());
+        if is_copy {
+            let ends = self.rules.end_on_reuse;
+            events.push(Event::Reused {
+                session: cookie.id,
+                ends,
+            });
+            if ends {
+                self.end_always(record.head, row, arrived).await?;
+            }
         }
-        let ends = self.rules.end_on_reuse;
-        events.push(Event::Reused {
-            session: cookie.id,
-            ends,
-        });
-        match ends {
-            true => self.end_always(record.head, row, arrived).await,
-            false => Ok(()),
-        }
+        Ok(match replaced {
+            Some(at) if flies(arrived, at) => (Reason::Replaced, Fate::Fail),
+            // the store lost the row of this ticket, and has an older one
+            None if cookie.times.issued_at() >= record.head.times.issued_at() => {
+                (Reason::RolledBack, Fate::Begin)
+            }
+            _ => (Reason::Replaced, Fate::Begin),
+        })
     }
+}
+
+/// Whether a request may have been in flight at that time.
+fn flies(arrived: Millis, at: Millis) -> bool {
+    arrived < at.saturating_add(IN_FLIGHT)
 }
 
 /// What happens to the changes of a request with a cookie of a session that has ended.

@@ -73,9 +73,8 @@ impl Rows<'_> {
             ticket: false,
             place: Place::Store,
         };
-        let family = draft.head.family();
-        let sealed = self.seal(family, content::encode_live(&row.replaced, draft))?;
-        let inserted = self.insert(family, row, &sealed).await?;
+        let buffer = content::encode_live(&row.replaced, draft);
+        let inserted = self.insert(draft.head.family(), row, buffer).await?;
         Ok(inserted.then_some(row))
     }
 
@@ -93,9 +92,9 @@ impl Rows<'_> {
             replaced: draft.replaced(now),
             ..row
         };
-        let family = draft.head.family();
-        let sealed = self.seal(family, content::encode_live(&after.replaced, draft))?;
-        self.replace(family, row, after, &sealed).await
+        let buffer = content::encode_live(&after.replaced, draft);
+        // boxed, so that neither future has more than a kilobyte, which takes longer to allocate
+        Box::pin(self.replace(draft.head.family(), row, after, buffer)).await
     }
 
     /// Replaces the row of a session by a tombstone.
@@ -112,8 +111,8 @@ impl Rows<'_> {
             owner: None,
             ..row
         };
-        let sealed = self.seal(head.family(), content::encode_tombstone(&tombstone))?;
-        self.replace(head.family(), row, after, &sealed).await
+        let buffer = content::encode_tombstone(&tombstone);
+        self.replace(head.family(), row, after, buffer).await
     }
 
     /// Replaces the row of a session that moved to another store by a pointer to its new family. The
@@ -132,8 +131,8 @@ impl Rows<'_> {
             owner: None,
             ..row
         };
-        let sealed = self.seal(head.family(), content::encode_pointer(to))?;
-        self.replace(head.family(), row, after, &sealed).await
+        let buffer = content::encode_pointer(to);
+        self.replace(head.family(), row, after, buffer).await
     }
 
     /// Inserts a row that keeps the cookie of a session from being used. Returns `false` if the
@@ -155,8 +154,7 @@ impl Rows<'_> {
             ticket: false,
             place: Place::Store,
         };
-        let sealed = self.seal(cookie.family(), buffer)?;
-        self.insert(cookie.family(), row, &sealed).await
+        self.insert(cookie.family(), row, buffer).await
     }
 
     /// Moves the end of a session that did not change. Returns whether its row still has that
@@ -209,8 +207,11 @@ impl Rows<'_> {
         draft.owner.as_deref().map(|owner| self.vault().tag(owner))
     }
 
-    async fn insert(&self, family: Family, row: RowRef, sealed: &[u8]) -> Result<bool, Error> {
-        let (key, row) = (self.key(family), stored_row(row, sealed));
+    /// `buffer`: the content of the row, after [`seal::HEADROOM`] bytes.
+    async fn insert(&self, family: Family, row: RowRef, buffer: Vec<u8>) -> Result<bool, Error> {
+        let key = self.key(family);
+        let sealed = self.seal(key, buffer)?;
+        let row = stored_row(row, &sealed);
         match self.backend().create(key, &row).await {
             Ok(creation) => Ok(creation == Creation::Created),
             Err(error) => {
@@ -225,9 +226,11 @@ impl Rows<'_> {
         family: Family,
         before: RowRef,
         after: RowRef,
-        sealed: &[u8],
+        buffer: Vec<u8>,
     ) -> Result<Replacing, Error> {
-        let (key, row) = (self.key(family), stored_row(after, sealed));
+        let key = self.key(family);
+        let sealed = self.seal(key, buffer)?;
+        let row = stored_row(after, &sealed);
         let store = self.storage.at(before.place);
         let saving = store.save(key, before.version, &row, before.owner);
         let found = match saving.await {
@@ -244,9 +247,9 @@ impl Rows<'_> {
         Ok(Replacing::Conflict(Box::new(found)))
     }
 
-    fn seal(&self, family: Family, buffer: Vec<u8>) -> Result<seal::Sealed, Error> {
+    fn seal(&self, key: StoreKey, buffer: Vec<u8>) -> Result<seal::Sealed, Error> {
         let random = self.rules.draw_hedge()?;
-        Ok(self.vault().seal(self.key(family), &random, buffer))
+        Ok(self.vault().seal(key, &random, buffer))
     }
 }
 

@@ -61,7 +61,7 @@ impl StoreCommit<'_> {
             }
             Some(Previous { row: Some(_), .. }) => self.update(draft).await,
             _ if !in_store => Ok(Kept::Cookie),
-            None => self.create(draft).await.map(Kept::Row),
+            None => Box::pin(self.create(draft)).await.map(Kept::Row),
             Some(_) => match Box::pin(self.move_in(draft)).await? {
                 Moved::Here(row) => Ok(Kept::Row(row)),
                 Moved::Elsewhere => self.update(draft).await,

@@ -1,7 +1,8 @@
 //! One command to one server, and its answer.
 
 use redis::{
-    Cmd, Pipeline, RedisResult, Script, ServerErrorKind, ToRedisArgs, Value, aio::ConnectionLike,
+    Cmd, Pipeline, RedisResult, Script, ServerErrorKind, ToRedisArgs, Value,
+    aio::{ConnectionLike, MultiplexedConnection},
 };
 
 use crate::store::error::{StoreError, StoreErrorKind};
@@ -12,10 +13,14 @@ pub(super) struct Command {
     script: Option<&'static Script>,
 }
 
+/// Room for the arguments and bytes of most commands. More than a kilobyte takes longer to allocate.
+const ROOM: (usize, usize) = (8, 1000);
+
 impl Command {
     /// A command without a key.
     pub(super) fn bare(name: &str) -> Self {
-        let cmd = redis::cmd(name);
+        let mut cmd = Cmd::with_capacity(ROOM.0, ROOM.1);
+        cmd.arg(name);
         Self { cmd, script: None }
     }
 
@@ -24,10 +29,11 @@ impl Command {
     }
 
     pub(super) fn script(script: &'static Script, key: &str) -> Self {
-        let mut cmd = redis::cmd("EVALSHA");
-        cmd.arg(script.get_hash()).arg(1).arg(key);
-        let script = Some(script);
-        Self { cmd, script }
+        let evalsha = Self::bare("EVALSHA").arg(script.get_hash());
+        Self {
+            script: Some(script),
+            ..evalsha.arg(1).arg(key)
+        }
     }
 
     pub(super) fn arg(mut self, arg: impl ToRedisArgs) -> Self {
@@ -37,42 +43,59 @@ impl Command {
 
     /// Sends the command. If the server does not have the script, loads it and sends the command
     /// again, since it had no effect.
-    pub(super) async fn send(&self, connection: &mut impl ConnectionLike) -> RedisResult<Value> {
+    pub(super) async fn send(&self, connection: &mut MultiplexedConnection) -> RedisResult<Value> {
+        // not by its trait, which boxes a large future
+        let sent = connection.send_packed_command(&self.cmd).await;
+        let sent = sent.and_then(Value::extract_error);
+        match self.missing(&sent) {
+            Some(script) => Box::pin(self.load_and_send(script, connection)).await,
+            None => sent,
+        }
+    }
+
+    /// The same over a connection of any type.
+    pub(super) async fn send_over(
+        &self,
+        connection: &mut impl ConnectionLike,
+    ) -> RedisResult<Value> {
         let sent = self.cmd.query_async(connection).await;
-        match self.load_if_missing(&sent, connection).await? {
-            true => self.cmd.query_async(connection).await,
-            false => sent,
+        match self.missing(&sent) {
+            Some(script) => self.load_and_send(script, connection).await,
+            None => sent,
         }
     }
 
     /// The same, to the node of a cluster that a slot is moving to.
     pub(super) async fn send_asking(
         &self,
-        connection: &mut impl ConnectionLike,
+        connection: &mut MultiplexedConnection,
     ) -> RedisResult<Value> {
         let mut both = Pipeline::with_capacity(2);
         both.cmd("ASKING").add_command(self.cmd.clone());
         let sent = second(connection.req_packed_commands(&both, 0, 2).await);
-        match self.load_if_missing(&sent, connection).await? {
-            true => second(connection.req_packed_commands(&both, 0, 2).await),
-            false => sent,
+        match self.missing(&sent) {
+            Some(script) => {
+                script.prepare_invoke().load_async(connection).await?;
+                second(connection.req_packed_commands(&both, 0, 2).await)
+            }
+            None => sent,
         }
     }
 
-    async fn load_if_missing(
+    /// The script that the server does not have.
+    fn missing(&self, sent: &RedisResult<Value>) -> Option<&'static Script> {
+        let error = sent.as_ref().err()?;
+        let is_missing = error.kind() == ServerErrorKind::NoScript.into();
+        self.script.filter(|_| is_missing)
+    }
+
+    async fn load_and_send(
         &self,
-        sent: &RedisResult<Value>,
+        script: &Script,
         connection: &mut impl ConnectionLike,
-    ) -> RedisResult<bool> {
-        let is_missing =
-            |error: &redis::RedisError| error.kind() == ServerErrorKind::NoScript.into();
-        match self.script {
-            Some(script) if sent.as_ref().is_err_and(is_missing) => {
-                script.prepare_invoke().load_async(connection).await?;
-                Ok(true)
-            }
-            _ => Ok(false),
-        }
+    ) -> RedisResult<Value> {
+        script.prepare_invoke().load_async(connection).await?;
+        self.cmd.query_async(connection).await
     }
 }
 

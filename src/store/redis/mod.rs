@@ -19,7 +19,7 @@ use self::{
     cluster::Cluster,
     command::{Command, unexpected},
     dial::Dialer,
-    row::{End, hex, start},
+    row::{End, named, start},
     servers::Servers,
 };
 use super::{
@@ -177,7 +177,7 @@ impl RedisStore {
     }
 
     fn row_key(&self, key: StoreKey) -> String {
-        format!("{}{}", self.prefix, hex(key.as_bytes()))
+        named(&[&self.prefix], key.as_bytes())
     }
 }
 
@@ -222,7 +222,7 @@ impl Store for RedisStore {
                 Some(owner) if hour.is_none() => self.enter(owner, key, end).await?,
                 Some(_) => {}
             }
-            let save = Command::script(&scripts::SAVE, &name).arg(start(expected, hour));
+            let save = Command::script(&scripts::SAVE, &name).arg(start(expected, hour).as_ref());
             let save = save.arg(&value).arg(end.ttl());
             match self.servers.send(&name, save).await? {
                 Value::Nil => return Ok(Saving::Gone),
@@ -251,7 +251,7 @@ impl Store for RedisStore {
         let (name, end) = (self.row_key(key), End::new(key, expires));
         let mut hour = Some(end.hour());
         loop {
-            let touch = Command::script(&scripts::TOUCH, &name).arg(start(expected, hour));
+            let touch = Command::script(&scripts::TOUCH, &name).arg(start(expected, hour).as_ref());
             let touch = touch.arg(&end.bytes()[..]).arg(end.ttl());
             let head = match self.servers.send(&name, touch).await? {
                 Value::Int(_) => return Ok(true),

@@ -23,7 +23,7 @@ use redis::Value;
 use super::{
     RedisStore,
     command::{Command, number, unexpected},
-    row::{self, End, hex, past, unhex},
+    row::{self, End, hex, named, past, unhex},
     scripts,
 };
 use crate::store::{
@@ -39,7 +39,7 @@ const AHEAD: usize = 64;
 
 impl RedisStore {
     fn index_key(&self, owner: OwnerTag) -> String {
-        format!("{}owner:{}", self.prefix, hex(owner.as_bytes()))
+        named(&[&self.prefix, "owner:"], owner.as_bytes())
     }
 
     /// Enters a key in the index of an owner, or moves its end there.

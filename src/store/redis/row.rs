@@ -139,14 +139,25 @@ impl End {
     }
 }
 
-/// The start of the head of a row with that version, and with that hour if the row must have it.
-pub(super) fn start(version: Version, hour: Option<u32>) -> Vec<u8> {
-    let mut start = Vec::with_capacity(12);
-    start.extend_from_slice(&version.get().to_be_bytes());
-    if let Some(hour) = hour {
-        start.extend_from_slice(&hour.to_be_bytes());
+/// The start of a head.
+pub(super) struct Start {
+    bytes: [u8; 12],
+    len: usize,
+}
+
+impl AsRef<[u8]> for Start {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes[..self.len]
     }
-    start
+}
+
+/// The start of the head of a row with that version, and with that hour if the row must have it.
+pub(super) fn start(version: Version, hour: Option<u32>) -> Start {
+    let mut bytes = [0; 12];
+    bytes[..8].copy_from_slice(&version.get().to_be_bytes());
+    bytes[8..].copy_from_slice(&hour.unwrap_or(0).to_be_bytes());
+    let len = if hour.is_some() { 12 } else { 8 };
+    Start { bytes, len }
 }
 
 /// An index drops sessions that ended before this time.
@@ -168,11 +179,20 @@ fn millis(moment: OffsetDateTime) -> Millis {
 }
 
 pub(super) fn hex(bytes: &[u8; 16]) -> String {
+    named(&[], bytes)
+}
+
+/// The name of a key: some text and the digits of these bytes.
+pub(super) fn named(text: &[&str], bytes: &[u8; 16]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
-    digits
-        .map(|digit| char::from(DIGITS[usize::from(digit)]))
-        .collect()
+    let len = text.iter().map(|part| part.len()).sum::<usize>();
+    let mut name = String::with_capacity(len + 2 * bytes.len());
+    name.extend(text.iter().copied());
+    for byte in bytes {
+        name.push(char::from(DIGITS[usize::from(byte >> 4)]));
+        name.push(char::from(DIGITS[usize::from(byte & 15)]));
+    }
+    name
 }
 
 pub(super) fn unhex(digits: &str) -> Option<[u8; 16]> {

@@ -68,6 +68,6 @@ where
     C: ConnectionLike + Clone + Send + Sync + 'static,
 {
     fn send<'a>(&'a self, command: &'a Command) -> RedisFuture<'a, Value> {
-        Box::pin(async move { command.send(&mut self.clone()).await })
+        Box::pin(async move { command.send_over(&mut self.clone()).await })
     }
 }
