@@ -1,6 +1,8 @@
 //! A copy of the session, to be saved to a store. If another request saved first, the changes are
 //! applied again to what it saved.
 
+use std::sync::Arc;
+
 use super::{
     incoming::RowRef,
     journal::Journal,
@@ -25,7 +27,9 @@ pub(crate) struct Draft {
     pub(crate) owner: Option<Box<str>>,
     pub(crate) entries: Vec<u8>,
     /// The changes of entries.
-    journal: Journal,
+    journal: Arc<Journal>,
+    /// Whether the changes were applied again to what another request saved.
+    replayed: bool,
     /// The lifetime that `remember` set.
     remember: Option<Times>,
     logged_in: bool,
@@ -53,7 +57,7 @@ impl Draft {
         let (owner, entries) = (owner.map(Into::into), entries.as_bytes().to_vec());
         let progress = session.progress();
         let later = std::mem::take(&mut progress.journal);
-        progress.drafted.extend(later);
+        Arc::make_mut(&mut progress.drafted).extend(later);
         let journal = progress.drafted.clone();
         let draft = Box::new(Self {
             outcome,
@@ -62,6 +66,7 @@ impl Draft {
             owner,
             entries,
             journal,
+            replayed: false,
             remember: was.is_some_and(remembered).then_some(times),
             logged_in: session.changes.logged_in,
             seen: session.changes.seen(),
@@ -77,11 +82,15 @@ impl Draft {
         loop {
             // changes that other tasks made after the draft; replayed outside the lock, since a
             // replay runs code of the user
-            let later = state.lock().progress().journal.clone();
-            // a change that can no longer be applied is left out
-            let entries = later.replay_possible(Entries::trusted(&draft.entries));
+            let replayed = draft.replayed.then(|| {
+                let later = state.lock().progress().journal.clone();
+                // a change that can no longer be applied is left out
+                let entries = later.replay_possible(Entries::trusted(&draft.entries));
+                (later.count(), entries)
+            });
             let mut session = state.lock();
-            if session.progress().journal.count() != later.count() {
+            let count = session.progress().journal.count();
+            if replayed.as_ref().is_some_and(|(before, _)| *before != count) {
                 continue;
             }
             let (seen_times, seen_id, seen_logouts) = draft.seen;
@@ -93,7 +102,9 @@ impl Draft {
                 return;
             }
             let changes = &mut *session.changes;
-            changes.set_entries(entries);
+            if let Some((_, entries)) = replayed {
+                changes.set_entries(entries);
+            }
             if changes.times == seen_times {
                 changes.times = draft.head.times;
             }
@@ -105,7 +116,7 @@ impl Draft {
                 changes.owner.clone_from(&draft.owner);
             }
             let progress = session.progress();
-            progress.drafted = Journal::default();
+            progress.drafted = Arc::default();
             progress.unsent = match (progress.unsent, unsent) {
                 (Some(Change::LoggedIn), _) => Some(Change::LoggedIn),
                 (before, new) => new.or(before),
@@ -130,6 +141,7 @@ impl Draft {
         row: RowRef,
     ) -> Result<(), Error> {
         self.entries = self.journal.replay(record.entries())?;
+        self.replayed = true;
         if !self.logged_in {
             let serial = match self.renews() {
                 true => self.head.id.serial(),
@@ -160,6 +172,7 @@ impl Draft {
     pub(crate) fn orphan(&mut self, rules: &Rules) -> Result<(), Error> {
         self.previous = None;
         self.entries = self.journal.replay(Entries::default())?;
+        self.replayed = true;
         self.check_size(rules)
     }
 

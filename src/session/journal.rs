@@ -116,9 +116,6 @@ impl Journal {
 
     /// Like [`replay`](Self::replay), but leaves out the operations that fail.
     pub(super) fn replay_possible(&self, entries: Entries<'_>) -> Vec<u8> {
-        if self.count == 0 {
-            return entries.as_bytes().to_vec();
-        }
         let base = self.base(entries);
         let ops = self.ops.iter();
         let values = ops.filter_map(|(key, op)| Some((&**key, op.value(base, key).ok()?)));

@@ -1,5 +1,7 @@
 //! What a request has saved to the store so far, and what it has to save.
 
+use std::sync::Arc;
+
 use super::{
     incoming::{Incoming, Origin, RowRef, Stale},
     journal::Journal,
@@ -14,7 +16,7 @@ pub(super) struct Progress {
     /// opened, or last saved, or since the last draft was made.
     pub(super) journal: Journal,
     /// The earlier ones, which are in a draft that was not saved yet.
-    pub(super) drafted: Journal,
+    pub(super) drafted: Arc<Journal>,
     /// The session that this request saved last.
     pub(super) saved: Option<SavedSession>,
     /// The change for which the response has to set a cookie.
@@ -33,7 +35,7 @@ impl Progress {
     /// Leaves the session for a new one.
     pub(super) fn leave(&mut self) {
         self.journal = Journal::default();
-        self.drafted = Journal::default();
+        self.drafted = Arc::default();
         self.unsent = None;
         if let Some(SavedSession { head, row, .. }) = self.saved.take() {
             self.left.push(Previous { head, row });

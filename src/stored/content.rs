@@ -75,7 +75,8 @@ impl Tombstone {
 
 /// The row of a draft, after [`seal::HEADROOM`] bytes.
 pub(super) fn encode_live(replaced: &Replaced, draft: &Draft) -> Vec<u8> {
-    let mut head = vec![LIVE];
+    let mut head = Vec::with_capacity(1 + Replaced::MAX_LEN);
+    head.push(LIVE);
     replaced.encode(&mut head);
     let start = seal::HEADROOM;
     let mut out = draft.encode(start + head.len(), BLOCK + seal::TAG_LEN);
