@@ -90,7 +90,10 @@ impl Draft {
             });
             let mut session = state.lock();
             let count = session.progress().journal.count();
-            if replayed.as_ref().is_some_and(|(before, _)| *before != count) {
+            if replayed
+                .as_ref()
+                .is_some_and(|(before, _)| *before != count)
+            {
                 continue;
             }
             let (seen_times, seen_id, seen_logouts) = draft.seen;

@@ -87,10 +87,10 @@ async fn begin(session: Session, Path(canary): Path<String>) -> Result<(), Error
     session.insert("canary", canary)
 }
 
-/// The number of rounds: `STORE_ROUNDS`, or 500 by default.
+/// The number of rounds: `STORE_ROUNDS`, or 200 by default.
 fn rounds() -> u64 {
     let rounds = std::env::var("STORE_ROUNDS");
-    rounds.map_or(500, |rounds| rounds.parse().expect("a number"))
+    rounds.map_or(200, |rounds| rounds.parse().expect("a number"))
 }
 
 /// The number of the login that a cookie comes from. 0 is the first one.

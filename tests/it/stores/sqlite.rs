@@ -288,7 +288,7 @@ async fn environment_selects_the_file_or_the_error_names_the_variable() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn writes_of_64_tasks_through_two_handles_are_all_kept() {
     const TASKS: u64 = 64;
-    const CHANGES: u64 = 20;
+    const CHANGES: u64 = 5;
     let folder = Folder::new();
     let mut handles = Vec::new();
     for _ in 0..2 {

@@ -13,6 +13,12 @@ on_every_store! {
     writes_of_64_tasks_through_two_instances_are_all_kept;
 }
 
+/// The number of writes of each task: `STORE_WRITES`, or 25 by default.
+pub(super) fn writes() -> usize {
+    let writes = std::env::var("STORE_WRITES");
+    writes.map_or(25, |writes| writes.parse().expect("a number"))
+}
+
 fn app(store: tower_sealed_session::store::AnyStore) -> Router {
     async fn set(session: Session, Path((key, value)): Path<(String, u64)>) -> Result<(), Error> {
         session.update("n", |n: Option<u64>| n.unwrap_or(0) + 1)?;
@@ -31,7 +37,7 @@ fn app(store: tower_sealed_session::store::AnyStore) -> Router {
 
 async fn writes_of_64_tasks_through_two_instances_are_all_kept(backend: Backend) {
     const TASKS: usize = 64;
-    const WRITES: usize = 100;
+    let writes = writes();
     let instances = Arc::new([app(backend.open().await), app(backend.open().await)]);
     let mut visitor = Visitor::default();
     assert_eq!(
@@ -42,7 +48,7 @@ async fn writes_of_64_tasks_through_two_instances_are_all_kept(backend: Backend)
     let tasks = (0..TASKS).map(|task| {
         let (instances, cookie) = (instances.clone(), cookie.clone());
         tokio::spawn(async move {
-            for write in 0..WRITES {
+            for write in 0..writes {
                 let app = &instances[(task + write) % 2];
                 let path = format!("/k{task}-{write}/{write}");
                 let answer = get_with(app, &path, &[cookie.as_bytes()]).await;
@@ -56,10 +62,10 @@ async fn writes_of_64_tasks_through_two_instances_are_all_kept(backend: Backend)
     }
     let all = visitor.get(&instances[1], "/").await.body;
     let all: BTreeMap<String, u64> = serde_json::from_str(&all).expect("JSON");
-    assert_eq!(all["n"], (TASKS * WRITES + 1) as u64);
-    assert_eq!(all.len(), TASKS * WRITES + 2);
+    assert_eq!(all["n"], (TASKS * writes + 1) as u64);
+    assert_eq!(all.len(), TASKS * writes + 2);
     for task in 0..TASKS {
-        for write in 0..WRITES {
+        for write in 0..writes {
             assert_eq!(all[&format!("k{task}-{write}")], write as u64);
         }
     }
