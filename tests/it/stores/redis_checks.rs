@@ -10,10 +10,10 @@ use tower_sealed_session::store::{Operate as _, RedisStore, StoreErrorKind};
 use super::{
     faults::{BUSY, over, recovers, visitor},
     proxy::Proxy,
-    redis_client::{catches_up, run},
+    redis_client::{catches_up, run, wait_until},
     redis_server::RedisServer,
 };
-use crate::processes::free_port;
+use crate::processes::{Folder, free_port};
 
 /// Makes a server a replica of another one, or a primary.
 async fn follow(server: &RedisServer, primary: Option<&RedisServer>) {
@@ -89,6 +89,48 @@ async fn server_that_became_a_replica_is_not_read_for_long() {
             "the old one is read"
         );
         tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// Redis refuses writes while it has too few replicas, or while its snapshots fail. Reads go on, and
+/// nobody is logged out.
+#[tokio::test]
+async fn server_that_refuses_only_writes_is_read() {
+    let server = RedisServer::start(&["--enable-protected-configs", "yes"]);
+    let app = over(RedisStore::connect(&server.url()).await.expect("a server"));
+    let mut member = visitor(&app).await;
+    let set = async |name: &str, value: &str| {
+        let mut command = cmd("CONFIG");
+        let command = command.arg("SET").arg(name).arg(value);
+        let _: Value = run(&server.url(), command).await;
+    };
+    let snapshots_fail = async || {
+        let gone = Folder::new();
+        set("dir", &gone.0.display().to_string()).await;
+        drop(gone);
+        set("save", "3600 1").await;
+        let _: Value = run(&server.url(), &cmd("BGSAVE")).await;
+        wait_until(async || {
+            let info: String = run(&server.url(), cmd("INFO").arg("persistence")).await;
+            info.contains("rdb_last_bgsave_status:err")
+        })
+        .await;
+    };
+    for (n, works_again) in [("min-replicas-to-write", "0"), ("save", "")]
+        .into_iter()
+        .enumerate()
+    {
+        match n {
+            0 => set("min-replicas-to-write", "1").await,
+            _ => snapshots_fail().await,
+        }
+        for path in ["/count", "/login/eve", "/logout"] {
+            let answer = member.clone().get(&app, path).await;
+            assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE, "{path}");
+        }
+        assert_eq!(member.get(&app, "/who").await.body, "ada");
+        set(works_again.0, works_again.1).await;
+        recovers(&app, &mut member, Instant::now()).await;
     }
 }
 
