@@ -11,9 +11,10 @@ use std::{
 use axum::Router;
 use http::StatusCode;
 use redis::{Value, cmd};
-use tower_sealed_session::store::{Operate as _, RedisStore, StoreErrorKind};
+use tower_sealed_session::store::{Operate as _, RedisStore, StoreError, StoreErrorKind, StoreKey};
 
 use super::{
+    backend::{Call, Intercept, Wrapped},
     faults::{
         BUSY, TIMEOUT, lost_answers_are_harmless, over, recovers, send_with_bounded_latency, timed,
         visitor,
@@ -29,11 +30,38 @@ use crate::{processes::free_port, support::Visitor};
 const FAILS_OVER: u64 = 2000;
 
 async fn connect(cluster: &RedisCluster) -> Router {
-    over(
-        RedisStore::connect(&cluster.url())
-            .await
-            .expect("a cluster"),
-    )
+    let store = RedisStore::connect(&cluster.url()).await;
+    over(Wrapped(store.expect("a cluster"), Prints))
+}
+
+/// Prints why a call failed, and after which time, for the case that the test fails.
+#[derive(Clone)]
+struct Prints;
+
+impl Intercept for Prints {
+    async fn intercept<T: Send>(
+        &self,
+        call: Call,
+        _: Option<StoreKey>,
+        operation: impl Future<Output = Result<T, StoreError>> + Send,
+    ) -> Result<T, StoreError> {
+        let start = Instant::now();
+        let mut unfinished = Unfinished(Some((call, start)));
+        let answer = operation.await;
+        unfinished.0 = None;
+        answer.inspect_err(|error| println!("{call:?} after {:?}: {error}", start.elapsed()))
+    }
+}
+
+/// A call that is dropped before its answer.
+struct Unfinished(Option<(Call, Instant)>);
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        if let Some((call, start)) = self.0 {
+            println!("{call:?}: no answer after {:?}", start.elapsed());
+        }
+    }
 }
 
 /// For each primary, a visitor whose session is there.
@@ -96,7 +124,8 @@ impl Load {
                         }
                         other => panic!("{other}"),
                     }
-                    tokio::time::sleep(Duration::from_millis(1)).await;
+                    // a load at which even a busy machine answers in time
+                    tokio::time::sleep(Duration::from_millis(20)).await;
                 }
                 assert_eq!(visitor.get(&app, "/who").await.body, "ada");
                 low

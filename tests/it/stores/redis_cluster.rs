@@ -12,7 +12,7 @@ use redis::{Cmd, FromRedisValue, Value, cmd};
 
 use super::{
     redis_client::{self, catches_up, replication, wait_until},
-    redis_server::program,
+    redis_server::{LOG, program, show_log},
 };
 use crate::processes::{Folder, free_port};
 
@@ -31,9 +31,11 @@ pub(super) struct Node {
     pid: u32,
 }
 
-/// Runs `$@` until the input ends, as it does when the test process ends.
+/// Runs `$@` until the input ends, as it does when the test process ends. The first argument is the
+/// file for the output.
 const KEEPER: &str = r#"
-"$@" >/dev/null 2>&1 & pid=$!
+log=$1; shift
+"$@" >>"$log" 2>&1 & pid=$!
 echo $pid
 read -r word
 kill -9 $pid
@@ -232,6 +234,7 @@ impl Node {
         let mut command = Command::new("sh");
         command
             .args(["-c", KEEPER, "keeper"])
+            .arg(self.folder.join(LOG))
             .arg(program())
             .args(&self.words);
         let command = command.stdin(Stdio::piped()).stdout(Stdio::piped());
@@ -287,6 +290,7 @@ impl Drop for Node {
     fn drop(&mut self) {
         // a stopped process has to be killed too
         self.kill();
+        show_log(&self.folder);
         let _ = std::fs::remove_dir_all(&self.folder);
     }
 }

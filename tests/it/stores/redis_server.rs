@@ -1,7 +1,9 @@
 //! A real Redis server for one test.
 
 use std::{
+    fs::File,
     net::TcpStream,
+    path::Path,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
@@ -64,8 +66,11 @@ impl RedisServer {
     /// Runs the program, and waits until it listens.
     fn run(&mut self, configure: impl FnOnce(&mut Command) -> &mut Command) {
         let program = program();
+        let mut append = File::options();
+        let append = append.append(true).create(true);
+        let log = append.open(self.folder.0.join(LOG)).expect("a file");
         let child = configure(&mut Command::new(&program))
-            .stdout(Stdio::null())
+            .stdout(log)
             .stderr(Stdio::null())
             .spawn()
             .unwrap_or_else(|error| {
@@ -130,8 +135,20 @@ pub(super) fn program() -> String {
     std::env::var("REDIS_SERVER_BIN").unwrap_or_else(|_| "redis-server".into())
 }
 
+/// The file in the folder of a server that has its output.
+pub(super) const LOG: &str = "server.log";
+
+/// Shows the output of a server if the test fails.
+pub(super) fn show_log(folder: &Path) {
+    if std::thread::panicking() {
+        let log = std::fs::read(folder.join(LOG)).unwrap_or_default();
+        eprintln!("{}: {}", folder.display(), String::from_utf8_lossy(&log));
+    }
+}
+
 impl Drop for RedisServer {
     fn drop(&mut self) {
         self.kill();
+        show_log(&self.folder.0);
     }
 }
