@@ -8,7 +8,6 @@
 //!   created later.
 //! - It tries all keys again until it finds no key that it has not seen. A login that follows another
 //!   one must not be deleted while the earlier one stays.
-//!
 //! - A key whose row gets another owner stays in the index of the one before. While instances have
 //!   different secrets, an owner has two tags, and a row can change from one to the other and back.
 //!   A pass would miss a key that is never in the index that it looks at.
