@@ -91,7 +91,7 @@ impl Default for Setup<'_> {
             primaries: 3,
             replicas: 1,
             options: &[],
-            node_timeout: 15_000,
+            node_timeout: 5_000,
             announced: &[],
         }
     }
