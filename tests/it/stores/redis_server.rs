@@ -66,11 +66,10 @@ impl RedisServer {
     /// Runs the program, and waits until it listens.
     fn run(&mut self, configure: impl FnOnce(&mut Command) -> &mut Command) {
         let program = program();
-        let mut append = File::options();
-        let append = append.append(true).create(true);
-        let log = append.open(self.folder.0.join(LOG)).expect("a file");
+        let log = self.folder.0.join(LOG);
+        let log = File::options().append(true).create(true).open(log);
         let child = configure(&mut Command::new(&program))
-            .stdout(log)
+            .stdout(log.expect("a file"))
             .stderr(Stdio::null())
             .spawn()
             .unwrap_or_else(|error| {

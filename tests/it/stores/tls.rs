@@ -5,6 +5,7 @@ use std::{fs, process::Command, time::Duration};
 use tower_sealed_session::store::{self, StoreErrorKind};
 
 use super::{
+    redis_client,
     redis_server::RedisServer,
     sql::on_every_server,
     sql_server::{Engine, SqlServer},
@@ -151,12 +152,9 @@ async fn certificate_of_redis_is_checked() {
     ]);
     let url = |authority: &str| format!("rediss://127.0.0.1:{port}/0?sslrootcert={authority}");
     let reload = async || {
-        let client = redis::Client::open(server.url()).expect("a URL");
-        let connection = client.get_multiplexed_async_connection().await;
         let mut reload = redis::cmd("CONFIG");
         reload.arg("SET").arg("tls-cert-file").arg(&certificate);
-        let done = reload.exec_async(&mut connection.expect("a server")).await;
-        done.expect("it is loaded");
+        redis_client::run::<redis::Value>(&server.url(), &reload).await;
     };
     assert_checked(&certificates, url, reload).await;
     let system = store::connect(&format!("rediss://127.0.0.1:{port}/0")).await;
