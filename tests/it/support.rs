@@ -31,7 +31,8 @@ pub(crate) fn keys() -> KeyRing {
 pub(crate) fn on_a_clock() -> (SessionLayerBuilder, TestClock) {
     let clock =
         TestClock::at(time::OffsetDateTime::from_unix_timestamp(1_800_000_000).expect("in range"));
-    (SessionLayer::builder(keys()).clock(clock.clone()), clock)
+    let builder = SessionLayer::builder(keys()).clock(clock.clone());
+    (testing::as_another_process(builder), clock)
 }
 
 pub(crate) fn layer() -> SessionLayer {
