@@ -131,6 +131,8 @@ pub use time::OffsetDateTime;
 pub use self::layer::OwnedSession;
 #[cfg(feature = "starlette")]
 pub use self::layer::SignedSessionLayer;
+#[cfg(feature = "store")]
+pub use self::revocation::Revocations;
 pub use self::{
     clock::{Clock, SystemClock},
     cookie::Prefix,

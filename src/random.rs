@@ -37,6 +37,15 @@ struct Pool {
     left: usize,
 }
 
+/// Between half of `pause` and all of it, so that instances do not do something at the same time.
+#[cfg(feature = "store")]
+pub(crate) fn jitter(pause: std::time::Duration) -> std::time::Duration {
+    let mut byte = [0];
+    // without random bytes, the pause is not shortened
+    let _ = from_thread(&mut byte);
+    pause - pause / 2 * u32::from(byte[0]) / 255
+}
+
 /// Fills `bytes`, the length of an id, from the operating system. It is asked for 32 ids at once,
 /// since a call costs as much as a seal.
 ///

@@ -111,6 +111,8 @@ enum Detail {
         cookie_name: String,
     },
     NoStore,
+    NoLog,
+    Stale,
     Source(Box<dyn std::error::Error + Send + Sync>),
 }
 
@@ -163,6 +165,16 @@ impl Error {
     /// The error of a layer that has no store.
     pub(crate) fn no_store() -> Self {
         Self::with(ErrorKind::Unavailable, Detail::NoStore)
+    }
+
+    /// The error of a layer that has no log of revocations.
+    pub(crate) fn no_log() -> Self {
+        Self::with(ErrorKind::Unavailable, Detail::NoLog)
+    }
+
+    /// The error of a layer whose log of revocations was not read for too long.
+    pub(crate) fn stale_log() -> Self {
+        Self::with(ErrorKind::Unavailable, Detail::Stale)
     }
 
     /// The source, if it is of that type.
@@ -232,6 +244,13 @@ impl fmt::Display for Error {
             Some(Detail::NoStore) => f.write_str(
                 "this layer has no store: \
                  set `store`, `overflow` or `read_from` with the store that holds the sessions",
+            ),
+            Some(Detail::NoLog) => {
+                f.write_str("this layer has no log of revocations: set `revocations`")
+            }
+            Some(Detail::Stale) => f.write_str(
+                "the log of revocations was not read for too long, so the session may have ended: \
+                 check the server of the log",
             ),
             Some(Detail::Source(_)) | None => self.kind.fmt(f),
         }

@@ -72,6 +72,22 @@ pub(crate) enum Event<'a> {
         kind: &'a str,
         error: &'a (dyn std::error::Error + Send + Sync + 'static),
     },
+    /// A call to the log of revocations failed. Of reads that fail in a row, the first one.
+    RevocationsFailed {
+        call: &'a str,
+        kind: &'a str,
+        error: &'a (dyn std::error::Error + Send + Sync + 'static),
+    },
+    /// The log has not been read for longer than it may be. `refuses`: sessions cannot be used.
+    RevocationsStale { refuses: bool },
+    /// The log has been read again after that.
+    RevocationsRead,
+    /// The log had lost entries that this instance holds, and that it added again.
+    RevocationsLost { count: u64 },
+    /// Another program wrote into the log, or a newer release.
+    RevocationUnreadable,
+    /// Sessions are in cookies, and there is no log.
+    Unrevocable { cookie: &'a str },
     /// The environment names no server, so the default one is used.
     #[allow(dead_code, reason = "only Redis has a default server")]
     StoreDefault { url: &'a str },
@@ -246,6 +262,49 @@ impl Event<'_> {
                     "call to the session store failed"
                 );
             }
+            Self::RevocationsFailed { call, kind, error } => {
+                let error = Chain(error);
+                emit!(
+                    error,
+                    "revocations_failed",
+                    call,
+                    kind,
+                    %error,
+                    "call to the log of revocations failed"
+                );
+            }
+            Self::RevocationsStale { refuses } => emit!(
+                error,
+                "revocations_stale",
+                refuses,
+                "the log of revocations was not read for too long: sessions that ended on other \
+                 instances are not known here"
+            ),
+            Self::RevocationsRead => {
+                emit!(
+                    info,
+                    "revocations_read",
+                    "the log of revocations can be read again"
+                );
+            }
+            Self::RevocationsLost { count } => emit!(
+                error,
+                "revocations_lost",
+                count,
+                "the log of revocations had lost entries that this instance has now added again"
+            ),
+            Self::RevocationUnreadable => emit!(
+                error,
+                "revocation_unreadable",
+                "entry of the log of revocations ignored: another program or a newer release wrote it"
+            ),
+            Self::Unrevocable { cookie } => emit!(
+                info,
+                "unrevocable",
+                cookie,
+                "sessions are in cookies without a log of revocations: after a logout, a copy of \
+                 the cookie is valid on other instances, and here after a minute, until it expires"
+            ),
             Self::StoreDefault { url } => emit!(
                 info,
                 "store_default",

@@ -16,7 +16,7 @@ use crate::{
     key::{Context, KeyRing, Purpose},
     random,
     request::{Codec, Config, Value},
-    revocation::EndedSessions,
+    revocation::{EndedSessions, Revocations},
     session::{Limits, Measure, Rules},
     store::Backend,
     stored::{Mode, Vault},
@@ -55,6 +55,7 @@ pub struct SessionLayerBuilder {
     /// Each store that was set; two are an error, unless sessions move from one to the other.
     pub(super) stores: Vec<(Mode, Backend)>,
     pub(super) store_timeout: Option<Duration>,
+    pub(super) revocations: Option<Revocations>,
 }
 
 impl SessionLayerBuilder {
@@ -71,6 +72,7 @@ impl SessionLayerBuilder {
             legacy: Vec::new(),
             stores: Vec::new(),
             store_timeout: None,
+            revocations: None,
         }
     }
 
@@ -288,6 +290,7 @@ impl SessionLayerBuilder {
             ..Config::new(codec, rules, self.clock)
         };
         let layer = SessionLayer::from_parts(config, vault);
+        let layer = layer.with_revocations(self.revocations)?;
         let layer = layer.with_stores(self.stores, self.store_timeout)?;
         warn_of_prefix(prefix, self.cookie.insecure_http, layer.cookie_name());
         Ok(layer)

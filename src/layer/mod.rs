@@ -10,6 +10,8 @@ mod legacy;
 mod open;
 #[cfg(feature = "store")]
 mod owners;
+#[cfg(feature = "store")]
+mod revocations;
 mod session_layer;
 #[cfg(feature = "starlette")]
 mod signed;

@@ -54,6 +54,7 @@ impl SessionLayer {
     pub(crate) fn config_mut(&mut self) -> &mut Config {
         let config = Arc::make_mut(&mut self.config);
         config.nested = Arc::new(Once::new());
+        config.unrevocable = Arc::new(Once::new());
         config
     }
 }
@@ -62,6 +63,7 @@ impl<S> Layer<S> for SessionLayer {
     type Service = SessionService<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
+        self.config.tell_whether_unrevocable();
         SessionService::new(inner, self.config.clone())
     }
 }

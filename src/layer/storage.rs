@@ -5,6 +5,8 @@ use std::time::Duration;
 use super::{error::ConfigError, session_layer::SessionLayer};
 use crate::{
     compat,
+    request::Revoking,
+    revocation::Revocations,
     session::Measure,
     store::Backend,
     stored::{Mode, Storage},
@@ -22,17 +24,36 @@ impl SessionLayer {
     ) -> Result<Self, ConfigError> {
         let mut stores = stores.into_iter();
         let layer = stores.try_fold(self, |layer, (mode, store)| layer.with_store(mode, store))?;
-        if layer.config().rules.end_on_reuse && layer.config().storage.is_none() {
+        let config = layer.config();
+        if config.rules.end_on_reuse && config.storage.is_none() && config.revoking.is_none() {
             return ConfigError::invalid(
                 "end_on_reuse",
-                "there is no store, so copies are not recognized; \
-                 first set `store`, `overflow` or `read_from`",
+                "there is neither a store nor a log, so copies are not recognized; \
+                 first set `store`, `overflow`, `read_from` or `revocations`",
             );
         }
         match timeout {
             Some(timeout) => layer.with_store_timeout(timeout),
             None => Ok(layer),
         }
+    }
+
+    /// The same layer with a log of revocations.
+    pub(super) fn with_revocations(
+        mut self,
+        log: Option<Revocations>,
+    ) -> Result<Self, ConfigError> {
+        let Some(log) = log else {
+            return Ok(self);
+        };
+        let vault = self.vault.clone();
+        let config = self.config_mut();
+        if config.revoking.is_some() {
+            return ConfigError::invalid("revocations", "a layer has one log");
+        }
+        let (clock, timeouts) = (&config.clock, &config.rules.timeouts);
+        config.revoking = Some(Revoking::new(log, vault, clock, timeouts));
+        Ok(self)
     }
 
     /// The same layer with a store.

@@ -1,7 +1,5 @@
 //! Makes the cookies of a response from the outcome of its request.
 
-use http::HeaderMap;
-
 use super::{
     config::Config,
     open::CookieHeaders,
@@ -9,13 +7,14 @@ use super::{
 };
 use crate::{
     clock::Millis,
-    cookie::cache::{self, Exposure},
+    cookie::cache::Exposure,
     error::{Error, ErrorKind},
     event::{DropReason, Event},
     expiry::Timeouts,
     record::Head,
     revocation::{Ended, Why},
     session::{Change, Fate, Outcome, State},
+    store::log::Revoked,
     stored::Saved,
 };
 
@@ -28,7 +27,9 @@ pub(super) struct Commit<'a> {
 
 impl Commit<'_> {
     /// The reply if no call to the store is needed.
-    pub(super) fn reply(&self, outcome: Outcome, headers: &HeaderMap) -> Reply {
+    ///
+    /// `public`: whether shared caches may store the response.
+    pub(super) fn reply(&self, outcome: Outcome, public: impl FnOnce() -> bool) -> Reply {
         let (state, ended) = (self.state, &self.config.rules.ended);
         if let Some(family) = state.legacy_logout() {
             ended.end(family, Why::LoggedOut);
@@ -39,7 +40,7 @@ impl Commit<'_> {
         }
         let reply = match outcome {
             Outcome::NoChange if logged_out && state.previous().is_none() => Ok(self.removal()),
-            Outcome::NoChange => self.keep(headers),
+            Outcome::NoChange => self.keep(public),
             Outcome::Write(change) => self.write(change),
             Outcome::Emptied => self.empty(),
         };
@@ -91,7 +92,7 @@ impl Commit<'_> {
         self.ticket_lines(previous.head, now).ok()
     }
 
-    fn keep(&self, headers: &HeaderMap) -> Result<Reply, Error> {
+    fn keep(&self, public: impl FnOnce() -> bool) -> Result<Reply, Error> {
         if self.config.storage.is_some()
             && let Some(previous) = self.state.previous()
             && previous.row.is_some()
@@ -106,16 +107,16 @@ impl Commit<'_> {
             let cookies = [Some(self.config.codec.template.remove()), None];
             return Ok(cookies_of(Exposure::Login, cookies, Some(Event::Removed)));
         }
-        Ok(self.refresh(headers).unwrap_or(Reply::Unchanged))
+        Ok(self.refresh(public).unwrap_or(Reply::Unchanged))
     }
 
     /// Seals an unchanged session again, if it is due. If that fails, nothing is lost.
-    fn refresh(&self, headers: &HeaderMap) -> Option<Reply> {
+    fn refresh(&self, public: impl FnOnce() -> bool) -> Option<Reply> {
         let (state, rules) = (self.state, &self.config.rules);
         let (incoming, opened) = (state.incoming()?, state.opened()?);
         let due = state.refresh_due(rules, opened);
         let needed = incoming.origin.needs_cookie() && !incoming.is_vacant();
-        if !(due || needed) || cache::is_public(headers) {
+        if !(due || needed) || public() || !matches!(self.revoked(), Ok(None)) {
             return None;
         }
         let now = self.config.clock.now()?;
@@ -181,6 +182,14 @@ impl Commit<'_> {
             };
         }
         // checked last, since another request may end the session in the meantime
+        if change == Change::Content
+            && let Some(revoked) = self.revoked()?
+        {
+            return match revoked {
+                Revoked::LoggedOut => Ok(self.dropped(DropReason::Ended)),
+                Revoked::Continued | Revoked::Renewed => Err(ErrorKind::Ended.into()),
+            };
+        }
         if let (Some(head), Some(flight)) = (before, state.flight()) {
             let (family, serial) = (head.family(), head.id.serial());
             let ended = match change {
@@ -207,6 +216,16 @@ impl Commit<'_> {
             None => Event::Created(head.id),
         };
         Ok(self.set_cookies(change, cookies, Some(event)))
+    }
+
+    /// Why the session that came in can no longer be used, if the log says so by now.
+    fn revoked(&self) -> Result<Option<Revoked>, Error> {
+        let (Some(revoking), Some(incoming)) = (&self.config.revoking, self.state.incoming())
+        else {
+            return Ok(None);
+        };
+        let (record, in_cookie) = (&incoming.record, incoming.row.is_none());
+        revoking.ended(record.head, record.owner(), in_cookie)
     }
 
     /// The headers that set our cookie, sealed at `now`, and the legacy one.
@@ -288,7 +307,7 @@ fn cookies_of(exposure: Exposure, cookies: Cookies, event: Option<Event<'static>
 #[cfg(test)]
 mod tests {
     use http::{
-        Response, StatusCode,
+        HeaderMap, Response, StatusCode,
         header::{COOKIE, SET_COOKIE},
     };
 

@@ -1,6 +1,6 @@
 use std::sync::{Arc, Once};
 
-use super::{codec::Codec, strangers::Strangers};
+use super::{codec::Codec, revoke::Revoking, strangers::Strangers};
 use crate::{
     clock,
     compat::Companion,
@@ -16,10 +16,13 @@ pub(crate) struct Config {
     /// The legacy cookie that is read, or also written, beside ours.
     pub(crate) companion: Option<Companion>,
     pub(crate) storage: Option<Storage>,
+    pub(crate) revoking: Option<Revoking>,
     pub(crate) rules: Rules,
     pub(crate) clock: clock::Source,
     /// Ensures that the warning about an ignored layer is emitted only once.
     pub(crate) nested: Arc<Once>,
+    /// Ensures that the event about logouts without a log is emitted only once.
+    pub(crate) unrevocable: Arc<Once>,
     /// Clones of a layer share the count.
     pub(crate) strangers: Arc<Strangers>,
 }
@@ -31,9 +34,11 @@ impl Config {
             codec,
             companion: None,
             storage: None,
+            revoking: None,
             rules,
             clock,
             nested: Arc::new(Once::new()),
+            unrevocable: Arc::new(Once::new()),
             strangers: Arc::default(),
         }
     }
@@ -53,6 +58,20 @@ impl Config {
     pub(super) fn warn_nested(&self) {
         let cookie = self.codec.name();
         self.nested.call_once(|| Event::Nested { cookie }.emit());
+    }
+
+    /// Says once what a logout cannot do, if that depends on a cookie.
+    pub(crate) fn tell_whether_unrevocable(&self) {
+        if self.revoking.is_none() && !self.keeps_all_in_store() {
+            let cookie = self.codec.name();
+            self.unrevocable
+                .call_once(|| Event::Unrevocable { cookie }.emit());
+        }
+    }
+
+    /// Whether opening a session may have to wait.
+    pub(super) fn opens_later(&self) -> bool {
+        self.storage.is_some() || (self.revoking.is_some() && self.rules.end_on_reuse)
     }
 
     /// Whether all sessions are in the store.

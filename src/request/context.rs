@@ -5,7 +5,7 @@ use crate::{
     clock::Millis,
     error::{Error, ErrorKind},
     record::Head,
-    session::{Answer, RequestContext, Rules, State},
+    session::{Answer, Outcome, RequestContext, Rules, State},
 };
 
 impl RequestContext for Slot {
@@ -33,13 +33,28 @@ impl RequestContext for Slot {
         if state.is_sent() {
             return Answer::Ready(Err(ErrorKind::Late.into()));
         }
-        match self.config.rows() {
-            None => Answer::Ready(Ok(())),
-            Some(rows) => Answer::Later(Box::pin(async move {
-                rows.commit_early(state, &self.lane, &self.config.clock)
-                    .await
-            })),
+        let (rows, revokes) = (self.config.rows(), self.config.revoking.is_some());
+        if rows.is_none() && !revokes {
+            return Answer::Ready(Ok(()));
         }
+        Answer::Later(Box::pin(async move {
+            if revokes {
+                let outcome = match rows {
+                    Some(_) => state.pending(),
+                    // the response carries the session; only a logout comes before it
+                    None => Outcome::NoChange,
+                };
+                self.begin_unrevoked(state, outcome)?;
+                Box::pin(self.revoke(state, outcome)).await?;
+            }
+            match rows {
+                Some(rows) => {
+                    rows.commit_early(state, &self.lane, &self.config.clock)
+                        .await
+                }
+                None => Ok(()),
+            }
+        }))
     }
 
     fn still_valid(&self) -> Answer<'_, bool> {
@@ -52,7 +67,7 @@ impl RequestContext for Slot {
         Answer::Later(Box::pin(async move {
             let now = self.config.clock.now().ok_or(ErrorKind::Clock)?;
             match rows.still_valid(previous, now).await? {
-                Some(valid) => Ok(valid),
+                Some(valid) => Ok(valid && !self.is_revoked(previous.head, false)?),
                 None => self.is_valid_here(),
             }
         }))
@@ -68,12 +83,23 @@ impl Slot {
         let rules = &self.config.rules;
         let now = self.config.clock.now().ok_or(ErrorKind::Clock)?;
         if let Some(id) = id {
-            let (family, flight) = (Head { id, times }.family(), self.state().flight());
-            if rules.ended.find(family, id.serial(), flight).is_some() {
+            let (head, flight) = (Head { id, times }, self.state().flight());
+            let ended = rules.ended.find(head.family(), id.serial(), flight);
+            if ended.is_some() || self.is_revoked(head, true)? {
                 self.state().lose();
                 return Ok(false);
             }
         }
         Ok(rules.timeouts.check(times, now).is_ok())
+    }
+
+    /// Whether the log says that a session ended.
+    fn is_revoked(&self, head: Head, in_cookie: bool) -> Result<bool, Error> {
+        let Some(revoking) = &self.config.revoking else {
+            return Ok(false);
+        };
+        let owner = self.state().owner();
+        let revoked = revoking.ended(head, owner.as_deref(), in_cookie)?;
+        Ok(revoked.is_some())
     }
 }

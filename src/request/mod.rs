@@ -13,6 +13,7 @@ mod context;
 mod nesting;
 mod open;
 mod respond;
+mod revoke;
 mod slot;
 mod strangers;
 
@@ -20,5 +21,6 @@ pub(crate) use self::{
     codec::{Codec, Value},
     config::Config,
     respond::Reply,
+    revoke::Revoking,
     slot::{Committed, Slot},
 };

@@ -9,6 +9,7 @@ use crate::{
     error::Error,
     event::{Event, Reason},
     expiry::Untimely,
+    id::Family,
     key::Keys,
     revocation::{Ended, Why},
     session::{Arrival, Fate, Incoming, Stale},
@@ -32,6 +33,10 @@ pub(super) struct Reader<'a> {
     pub(super) events: Vec<Event<'static>>,
     /// An expired session of ours, which a legacy cookie may continue.
     pub(super) expired: Option<Incoming>,
+    /// When the request came, if there is a store or a log.
+    pub(super) arrived: Option<Millis>,
+    /// A session that is to end, since a copy of its cookie came.
+    pub(super) copied: Option<Family>,
 }
 
 /// The cookies are valid for different sessions, or there are too many.
@@ -72,7 +77,8 @@ impl Reader<'_> {
             Some(companion) if now < companion.until => self.read_either(found, companion, now)?,
             _ => Arrival::new(now, found.unwrap_or(None)),
         };
-        Ok(self.unless_ended(arrival))
+        let arrival = self.unless_ended(arrival);
+        self.unless_revoked(arrival)
     }
 
     /// The same arrival, without its session if this process ended that a short time ago. With a

@@ -15,6 +15,7 @@ use super::{
     config::Config,
     open::{CookieHeaders, Reader},
     respond::Reply,
+    revoke::Revoking,
 };
 use crate::{
     clock::Millis,
@@ -24,7 +25,7 @@ use crate::{
     revocation::Why,
     session::{Arrival, Outcome, RequestContext, Session, SessionView, State},
     store::Lane,
-    stored::Rows,
+    stored::Saved,
 };
 
 /// The session of one request and one layer.
@@ -33,8 +34,10 @@ pub(crate) struct Slot {
     cookies: CookieHeaders,
     /// The slot of the layer around this one, which has another cookie name.
     pub(super) outer: Option<Arc<Slot>>,
-    /// When the request came, if there is a store.
+    /// When the request came, if there is a store or a log.
     arrived: Option<Millis>,
+    /// The number of revocations of owners that were known then.
+    pub(super) seen: u64,
     pub(super) opened: OnceLock<Result<State, Error>>,
     /// Whether the response was sent, or the request ended without one.
     done: AtomicBool,
@@ -56,9 +59,10 @@ impl Slot {
         outer: Option<Arc<Self>>,
     ) -> Arc<Self> {
         let cookies = CookieHeaders::new(headers);
-        let storage = config.storage.as_ref();
+        let is_timed = config.storage.is_some() || config.revoking.is_some();
         Arc::new(Self {
-            arrived: storage.and_then(|_| config.clock.now()),
+            arrived: is_timed.then(|| config.clock.now()).flatten(),
+            seen: config.revoking.as_ref().map_or(0, Revoking::added),
             config,
             cookies,
             outer,
@@ -70,10 +74,8 @@ impl Slot {
 
     /// Finds, opens and checks the session, and loads it if it is in the store.
     pub(crate) async fn open(self: &Arc<Self>) -> Result<Session, Error> {
-        if self.opened.get().is_none()
-            && let Some(rows) = self.config.rows()
-        {
-            self.load(rows).await;
+        if self.opened.get().is_none() && self.config.opens_later() {
+            self.load().await;
         }
         self.open_now()
     }
@@ -128,17 +130,12 @@ impl Slot {
         }
     }
 
-    /// Opens the session, with a call to the store if needed. If extractors race, the store may be
-    /// called twice, and the first answer counts.
-    async fn load(&self, rows: Rows<'_>) {
+    /// Opens the session, with a call to the store or the log if needed. If extractors race, it may
+    /// be called twice, and the first answer counts.
+    async fn load(&self) {
         let mut reader = self.reader();
         let opened = match reader.read() {
-            Ok(arrival) if rows.has_to_load(&arrival) => {
-                let loaded = rows.load(arrival, self.arrived, &mut reader.events);
-                let loaded = Box::pin(loaded).await;
-                loaded.map(|arrival| State::new(&self.config.rules, arrival))
-            }
-            Ok(arrival) => self.state_of(arrival),
+            Ok(arrival) => self.load_arrival(&mut reader, arrival).await,
             Err(error) => Err(error),
         };
         match self.opened.set(opened) {
@@ -146,6 +143,25 @@ impl Slot {
             // the other extractor's session is used
             Err(Ok(unused)) => self.land(&unused),
             Err(Err(_)) => {}
+        }
+    }
+
+    async fn load_arrival(
+        &self,
+        reader: &mut Reader<'_>,
+        arrival: Arrival,
+    ) -> Result<State, Error> {
+        if let Some(family) = reader.copied.take() {
+            Box::pin(self.end_copied(family)).await?;
+        }
+        match self.config.rows() {
+            Some(rows) if rows.has_to_load(&arrival) => {
+                let loaded = rows.load(arrival, self.arrived, &mut reader.events);
+                let loaded = Box::pin(loaded).await?;
+                let arrival = reader.unless_revoked(loaded)?;
+                Ok(State::new(&self.config.rules, arrival))
+            }
+            _ => self.state_of(arrival),
         }
     }
 
@@ -169,6 +185,8 @@ impl Slot {
             cookies: &self.cookies,
             events: Vec::new(),
             expired: None,
+            arrived: self.arrived,
+            copied: None,
         }
     }
 
@@ -189,13 +207,17 @@ impl Slot {
             Some(Err(_)) => Reply::Unchanged,
             Some(Ok(state)) => {
                 let outcome = state.settle();
-                if let Some(rows) = self.config.rows() {
-                    let public = cache::is_public(response.headers());
-                    if rows.has_to_save(state, outcome, public) {
-                        return Committed::Later(Box::pin(self.clone().save(public)));
-                    }
+                let public = || cache::is_public(response.headers());
+                if let Err(error) = self.begin_unrevoked(state, outcome) {
+                    self.commit_of(state).reply_failed(error)
+                } else if self.has_to_revoke(state, outcome) {
+                    let revoked = self.clone().revoke_and_save(outcome, public());
+                    return Committed::Later(Box::pin(revoked));
+                } else if self.has_to_save(state, outcome, &public) {
+                    return Committed::Later(Box::pin(self.clone().save(public())));
+                } else {
+                    self.commit_of(state).reply(outcome, public)
                 }
-                self.commit_of(state).reply(outcome, response.headers())
             }
         };
         self.finish(response, reply);
@@ -236,6 +258,7 @@ impl Slot {
             let family = incoming.record.head.family();
             self.config.rules.ended.end(family, Why::LoggedOut);
         }
+        self.log_out_later(state);
         if let Some(rows) = self.config.rows()
             && !state.left().is_empty()
         {
@@ -252,6 +275,22 @@ impl Slot {
         }
     }
 
+    fn has_to_save(&self, state: &State, outcome: Outcome, public: impl Fn() -> bool) -> bool {
+        let rows = self.config.rows();
+        rows.is_some_and(|rows| rows.has_to_save(state, outcome, public()))
+    }
+
+    async fn revoke_and_save(self: Arc<Self>, outcome: Outcome, public: bool) -> Reply {
+        let state = self.state();
+        if let Err(error) = self.revoke(state, outcome).await {
+            return self.commit_of(state).reply_failed(error);
+        }
+        match self.has_to_save(state, outcome, || public) {
+            true => Box::pin(self.save(public)).await,
+            false => self.commit_of(state).reply(outcome, || public),
+        }
+    }
+
     async fn save(self: Arc<Self>, public: bool) -> Reply {
         let (state, clock) = (self.state(), &self.config.clock);
         let commit = self.commit_of(state);
@@ -259,6 +298,11 @@ impl Slot {
             Some(rows) => rows.commit(state, &self.lane, clock, public).await,
             None => Err(Error::no_store()),
         };
+        if let Ok((Saved::Ticket(..), _)) = saved
+            && let Err(error) = Box::pin(self.revoke_moved(state)).await
+        {
+            return commit.reply_failed(error);
+        }
         saved
             .and_then(|(saved, now)| commit.reply_saved(saved, now))
             .unwrap_or_else(|error| commit.reply_failed(error))

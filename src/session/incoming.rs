@@ -125,6 +125,12 @@ impl Origin {
         matches!(self, Self::Legacy | Self::LegacyUnowned)
     }
 
+    /// Whether the id belongs to this session and no other one. Otherwise it was drawn for this
+    /// request.
+    pub(crate) fn has_own_id(self) -> bool {
+        !matches!(self, Self::LegacyUnowned | Self::Shared)
+    }
+
     /// Whether the response sets a cookie even if nothing changed.
     pub(crate) fn needs_cookie(self) -> bool {
         matches!(self, Self::Unpaired) || self.is_legacy()

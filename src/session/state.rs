@@ -78,7 +78,7 @@ impl State {
         self.stale_arrival().filter(|_| !self.logged_out())
     }
 
-    pub(super) fn stale_arrival(&self) -> Option<Stale> {
+    pub(crate) fn stale_arrival(&self) -> Option<Stale> {
         self.arrival.stale.as_deref().copied()
     }
 
@@ -193,6 +193,20 @@ impl State {
         let (record, why) = self.arrival.ended.as_deref()?;
         let theirs = record.owner().is_none_or(|before| before == owner);
         (theirs && *why == rules.ended.login_of(owner)).then_some(record)
+    }
+
+    pub(crate) fn owner(&self) -> Option<String> {
+        self.lock().owner().map(str::to_owned)
+    }
+
+    pub(crate) fn created(&self) -> Millis {
+        self.lock().changes.times.created
+    }
+
+    /// Lets a session that this request begins begin at that time, if it would begin earlier.
+    pub(crate) fn begin_at(&self, earliest: Millis) {
+        let created = &mut self.lock().changes.times.created;
+        *created = earliest.max(*created);
     }
 
     /// Removes the entries that came in and that this request did not change, since another request

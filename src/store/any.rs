@@ -7,6 +7,7 @@ use time::OffsetDateTime;
 use super::{
     contract::{Creation, OwnerTag, Row, Saving, Store, StoreKey, Stored, Version},
     error::StoreError,
+    log::AnyLog,
     operate::{Cursor, Operate, Pruned, Scanned, Statistics},
 };
 
@@ -115,6 +116,7 @@ trait DynOperate: DynStore + fmt::Debug {
     fn statistics(&self, now: OffsetDateTime) -> Answer<'_, Statistics>;
     fn count(&self, now: OffsetDateTime) -> Answer<'_, Statistics>;
     fn scan(&self, from: Option<Cursor>) -> Answer<'_, Scanned>;
+    fn revocation_log(&self) -> Option<AnyLog>;
 }
 
 impl<S: Operate + fmt::Debug> DynOperate for S {
@@ -140,6 +142,10 @@ impl<S: Operate + fmt::Debug> DynOperate for S {
 
     fn scan(&self, from: Option<Cursor>) -> Answer<'_, Scanned> {
         Box::pin(Operate::scan(self, from))
+    }
+
+    fn revocation_log(&self) -> Option<AnyLog> {
+        Operate::revocation_log(self)
     }
 }
 
@@ -215,5 +221,9 @@ impl Operate for AnyStore {
 
     async fn scan(&self, from: Option<Cursor>) -> Result<Scanned, StoreError> {
         self.0.scan(from).await
+    }
+
+    fn revocation_log(&self) -> Option<AnyLog> {
+        self.0.revocation_log()
     }
 }

@@ -305,7 +305,7 @@ async fn dial_on<S: Server>(shared: &Shared<S::Connection>, server: &S) {
             Ok(connection) => return shared.gain(connection),
             Err(error) => shared.line().connection = Err(down(error)),
         }
-        sleep(jitter(pause)).await;
+        sleep(random::jitter(pause)).await;
         pause = (pause * 2).min(PAUSE[1]);
     }
 }
@@ -316,12 +316,4 @@ fn down(error: StoreError) -> StoreError {
         StoreErrorKind::Denied | StoreErrorKind::ReadOnly | StoreErrorKind::Config => error,
         _ => StoreError::new(StoreErrorKind::Unreachable).because(error),
     }
-}
-
-/// Between half of `pause` and all of it, so that instances do not reconnect at the same time.
-fn jitter(pause: Duration) -> Duration {
-    let mut byte = [0];
-    // without random bytes, the pause is not shortened
-    let _ = random::from_thread(&mut byte);
-    pause - pause / 2 * u32::from(byte[0]) / 255
 }

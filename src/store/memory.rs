@@ -10,6 +10,7 @@ use time::OffsetDateTime;
 use super::{
     contract::{Creation, OwnerTag, Row, Saving, Store, StoreKey, Stored, Version},
     error::{StoreError, StoreErrorKind},
+    log::{AnyLog, memory::MemoryLog},
     operate::{Cursor, Operate, Pruned, Scanned, Statistics},
 };
 
@@ -29,6 +30,7 @@ use super::{
 #[derive(Clone)]
 pub struct MemoryStore {
     rows: Arc<Mutex<Rows>>,
+    log: MemoryLog,
 }
 
 /// The rows, with two indexes, so that no call looks at all of them.
@@ -73,6 +75,7 @@ impl MemoryStore {
         };
         Self {
             rows: Arc::new(Mutex::new(rows)),
+            log: MemoryLog::default(),
         }
     }
 
@@ -246,6 +249,10 @@ impl Operate for MemoryStore {
             next: last.map(|(key, _)| Cursor::new(*key.as_bytes())),
             sessions,
         })
+    }
+
+    fn revocation_log(&self) -> Option<AnyLog> {
+        Some(AnyLog::new(self.log.clone()))
     }
 }
 

@@ -18,6 +18,7 @@ mod contract;
 mod error;
 #[cfg(feature = "_server")]
 mod link;
+pub(crate) mod log;
 #[cfg(feature = "memory")]
 mod memory;
 mod operate;

@@ -2,6 +2,8 @@ use std::{fmt, future::Future, time::Duration};
 
 use time::OffsetDateTime;
 
+#[cfg(feature = "store")]
+use super::log::AnyLog;
 use super::{
     contract::{Store, StoreKey, Stored},
     error::StoreError,
@@ -63,6 +65,14 @@ pub trait Operate: Store {
         &self,
         from: Option<Cursor>,
     ) -> impl Future<Output = Result<Scanned, StoreError>> + Send;
+
+    /// The log of revocations in this store, for `Revocations::sharing`. Only the stores of this
+    /// crate have one.
+    #[doc(hidden)]
+    #[cfg(feature = "store")]
+    fn revocation_log(&self) -> Option<AnyLog> {
+        None
+    }
 }
 
 /// A position in a store. Its bytes have a meaning only to the store that returned it.

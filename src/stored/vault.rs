@@ -19,6 +19,7 @@ pub(crate) struct Vault {
     owners: Keys,
     /// `LABEL ‖ LP(name) ‖ LP(audience)`
     names: Sha256,
+    layer: OwnerTag,
 }
 
 /// Why a row does not open. `Forged`: it was changed, or sealed for another store key.
@@ -37,7 +38,9 @@ impl Vault {
             names.update(len.to_be_bytes());
             names.update(part);
         }
+        let layer = names.clone().chain_update(b"layer").finalize();
         Self {
+            layer: OwnerTag::new(*layer.first_chunk().expect("a hash is longer than a tag")),
             rows: ring.derive_all(&[context(Purpose::STORE)]),
             owners: ring.derive_all(&[context(Purpose::OWNER)]),
             names,
@@ -59,6 +62,12 @@ impl Vault {
     /// The owner's tag with each secret, since rows keep the tag that they were written with.
     pub(crate) fn tags(&self, owner: &str) -> impl Iterator<Item = OwnerTag> {
         self.owners.iter().map(move |key| tag(key, owner))
+    }
+
+    /// A tag that names all sessions of the layer. It is that of no owner, and does not depend on
+    /// the secrets.
+    pub(crate) fn layer_tag(&self) -> OwnerTag {
+        self.layer
     }
 
     /// Whether that is the tag of a row with that owner, with any of the secrets.

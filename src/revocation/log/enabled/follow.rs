@@ -1,0 +1,235 @@
+//! The task that reads the log.
+//!
+//! Each read begins with an entry that was read before, the anchor. If it is not the first entry
+//! that comes, the log has lost entries, or the anchor has expired. Then the task reads all of the
+//! log, and adds what it holds and the log does not. So what a server lost comes back from the
+//! instances that had read it. What this instance adds must come back to it too; otherwise it adds
+//! that again.
+
+use std::{
+    collections::{HashSet, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::time::{Instant, sleep};
+
+use super::shared::{Shared, within};
+use crate::{
+    clock::Millis,
+    event::Event,
+    random,
+    store::{
+        StoreError, StoreErrorKind,
+        log::{BATCH, Entry, Position},
+    },
+};
+
+/// How long reading one batch may take.
+const READ: Duration = Duration::from_secs(1);
+
+/// An entry of this instance is added again if it was not read after this time.
+const OVERDUE: Duration = Duration::from_secs(2);
+
+/// How often expired entries are dropped, here and in the log.
+const TIDY: Duration = Duration::from_secs(30);
+
+/// The longest pause after errors. The pause doubles each time.
+const LONGEST: Duration = Duration::from_secs(1);
+
+pub(super) struct Follower {
+    shared: Arc<Shared>,
+    /// The last entries of earlier reads, with the times of these. The first one is the anchor.
+    trail: VecDeque<(Instant, Option<Last>)>,
+    tidied: Instant,
+    /// Whether the event for an outdated instance was emitted.
+    stale: bool,
+}
+
+/// The last entry of a read. What is none of our entries is `None`.
+type Last = (Position, Option<Entry>);
+
+impl Follower {
+    /// Reads the log for the first time. Creates it if it does not exist.
+    pub(super) async fn start(shared: Arc<Shared>) -> Result<Self, StoreError> {
+        let mut follower = Self {
+            shared,
+            trail: VecDeque::from([(Instant::now(), None)]),
+            tidied: Instant::now(),
+            stale: false,
+        };
+        match follower.read().await {
+            Err(error) if error.kind() == StoreErrorKind::Schema => {
+                follower.shared.log.create().await?;
+                follower.read().await?;
+            }
+            read => drop(read?),
+        }
+        Ok(follower)
+    }
+
+    /// Reads for as long as there are handles.
+    pub(super) async fn run(mut self) {
+        let mut failures = 0;
+        loop {
+            let pause = self.shared.log.pause * 2_u32.pow(failures);
+            sleep(random::jitter(
+                pause.min(LONGEST.max(self.shared.log.pause)),
+            ))
+            .await;
+            match self.step().await {
+                Ok(()) => failures = 0,
+                Err(error) => {
+                    if failures == 0 {
+                        let (call, kind) = ("read", error.kind().name());
+                        let error = &error;
+                        Event::RevocationsFailed { call, kind, error }.emit();
+                    }
+                    failures = (failures + 1).min(6);
+                }
+            }
+            self.tell_whether_stale();
+        }
+    }
+
+    async fn step(&mut self) -> Result<(), StoreError> {
+        if !self.read().await? {
+            self.repair().await?;
+        }
+        self.add_overdue().await?;
+        if self.tidied.elapsed() >= TIDY {
+            self.tidied = Instant::now();
+            self.tidy().await?;
+        }
+        Ok(())
+    }
+
+    /// Reads what is new. Returns `false` if the anchor is gone.
+    async fn read(&mut self) -> Result<bool, StoreError> {
+        let start = Instant::now();
+        let overlap = self.shared.log.overlap;
+        // what was not visible at an earlier read is visible now, if that is long enough ago
+        while self.trail.len() > 1 && self.trail[1].0 + overlap <= start {
+            self.trail.pop_front();
+        }
+        let anchor = self.trail.front().and_then(|(_, last)| *last);
+        let mut last = anchor;
+        let mut from = anchor.map_or(0, |(position, _)| position);
+        let mut expected = anchor;
+        loop {
+            let batch = within(READ, self.shared.log.read(from)).await?;
+            if let Some(anchor) = expected.take()
+                && batch.first() != Some(&anchor)
+            {
+                return Ok(false);
+            }
+            self.learn(&batch);
+            let Some(end) = batch.last() else { break };
+            last = Some(*end);
+            from = end.0 + 1;
+            if batch.len() < BATCH {
+                break;
+            }
+        }
+        self.trail.push_back((start, last));
+        self.shared.hear(start);
+        Ok(true)
+    }
+
+    fn learn(&self, batch: &[(Position, Option<Entry>)]) {
+        for (_, entry) in batch {
+            match entry {
+                Some(entry) => self.shared.learn(entry),
+                None => Event::RevocationUnreadable.emit(),
+            }
+        }
+    }
+
+    /// Reads all of the log, and adds what this instance holds and the log does not.
+    async fn repair(&mut self) -> Result<(), StoreError> {
+        let start = Instant::now();
+        let (mut there, mut from, mut last) = (HashSet::new(), 0, None);
+        loop {
+            let batch = within(READ, self.shared.log.read(from)).await?;
+            self.learn(&batch);
+            there.extend(
+                batch
+                    .iter()
+                    .flat_map(|(_, entry)| entry.map(|entry| entry.key())),
+            );
+            let Some(end) = batch.last() else { break };
+            last = Some(*end);
+            from = end.0 + 1;
+            if batch.len() < BATCH {
+                break;
+            }
+        }
+        let Some(now) = self.shared.now() else {
+            // no layer uses the log yet
+            self.begin_anew(start, last);
+            return Ok(());
+        };
+        let held = self.shared.set.entries();
+        let missing = held.iter().filter(|entry| {
+            now < Millis::from(entry.until) * 1000 && !there.contains(&entry.key())
+        });
+        let missing: Vec<_> = missing.copied().collect();
+        self.add_again(&missing).await?;
+        self.begin_anew(start, last);
+        self.shared.hear(start);
+        Ok(())
+    }
+
+    /// Forgets the trail after all of the log was read at `start`.
+    fn begin_anew(&mut self, start: Instant, last: Option<Last>) {
+        self.trail.clear();
+        self.trail.push_back((start, None));
+        self.trail.push_back((start, last));
+    }
+
+    /// Adds what still has to be added, and again what was added before and not read since.
+    async fn add_overdue(&self) -> Result<(), StoreError> {
+        let to_add = self.shared.to_add();
+        if !to_add.is_empty() {
+            self.shared.append(&to_add).await?;
+        }
+        let since = Instant::now().checked_sub(OVERDUE + self.shared.log.overlap);
+        let overdue = since.map(|since| self.shared.overdue(since));
+        self.add_again(&overdue.unwrap_or_default()).await
+    }
+
+    async fn add_again(&self, entries: &[Entry]) -> Result<(), StoreError> {
+        let mut count = 0;
+        for batch in entries.chunks(BATCH) {
+            count += within(READ, self.shared.log.append(batch)).await?;
+        }
+        if count > 0 {
+            Event::RevocationsLost { count }.emit();
+        }
+        Ok(())
+    }
+
+    async fn tidy(&self) -> Result<(), StoreError> {
+        let Some(now) = self.shared.now() else {
+            return Ok(());
+        };
+        self.shared.forget(now);
+        while within(READ, self.shared.log.trim(now)).await? {}
+        Ok(())
+    }
+
+    /// Emits an event when this instance's knowledge becomes too old, and when it is new again.
+    fn tell_whether_stale(&mut self) {
+        let stale = self.shared.is_stale();
+        if stale != self.stale {
+            self.stale = stale;
+            match stale {
+                true => Event::RevocationsStale {
+                    refuses: self.shared.refuses(),
+                }
+                .emit(),
+                false => Event::RevocationsRead.emit(),
+            }
+        }
+    }
+}
