@@ -20,6 +20,10 @@ impl AnyLog {
         }
     }
 
+    pub(crate) async fn check(&self) -> Result<(), StoreError> {
+        self.log.check().await
+    }
+
     pub(crate) async fn create(&self) -> Result<(), StoreError> {
         self.log.create().await
     }
@@ -50,6 +54,7 @@ type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send +
 
 /// A [`RevocationLog`] of any type. Its futures are boxed.
 trait DynLog: Send + Sync {
+    fn check(&self) -> Answer<'_, ()>;
     fn create(&self) -> Answer<'_, ()>;
     fn append<'a>(&'a self, entries: &'a [Entry]) -> Answer<'a, u64>;
     fn read(&self, from: Position) -> Answer<'_, Vec<(Position, Option<Entry>)>>;
@@ -57,6 +62,10 @@ trait DynLog: Send + Sync {
 }
 
 impl<L: RevocationLog> DynLog for L {
+    fn check(&self) -> Answer<'_, ()> {
+        Box::pin(RevocationLog::check(self))
+    }
+
     fn create(&self) -> Answer<'_, ()> {
         Box::pin(RevocationLog::create(self))
     }

@@ -29,10 +29,6 @@ impl RevocationLog for MemoryLog {
     const PAUSE: Duration = Duration::from_millis(25);
     const OVERLAP: Duration = Duration::ZERO;
 
-    async fn create(&self) -> Result<(), StoreError> {
-        Ok(())
-    }
-
     async fn append(&self, entries: &[Entry]) -> Result<u64, StoreError> {
         let mut log = self.lock();
         let mut added = 0;

@@ -34,8 +34,16 @@ pub(crate) trait RevocationLog: Send + Sync + 'static {
     /// statement takes that adds entries.
     const OVERLAP: Duration;
 
-    /// Creates what the log needs, if it does not exist.
-    fn create(&self) -> impl Future<Output = Result<(), StoreError>> + Send;
+    /// Checks that the user has the rights that the log needs.
+    fn check(&self) -> impl Future<Output = Result<(), StoreError>> + Send {
+        async { Ok(()) }
+    }
+
+    /// Creates what the log needs, if it does not exist. Called if a read fails because a table is
+    /// missing.
+    fn create(&self) -> impl Future<Output = Result<(), StoreError>> + Send {
+        async { Ok(()) }
+    }
 
     /// Adds at most [`BATCH`] entries, unless there are entries with their keys. Returns how many
     /// were added. When this returns, [`read`](Self::read) returns the entries.

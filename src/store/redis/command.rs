@@ -28,11 +28,12 @@ impl Command {
         Self::bare(name).arg(key)
     }
 
-    pub(super) fn script(script: &'static Script, key: &str) -> Self {
+    /// A script and its keys, which must be in one slot.
+    pub(super) fn script(script: &'static Script, keys: &[&str]) -> Self {
         let evalsha = Self::bare("EVALSHA").arg(script.get_hash());
         Self {
             script: Some(script),
-            ..evalsha.arg(1).arg(key)
+            ..evalsha.arg(keys.len()).arg(keys)
         }
     }
 

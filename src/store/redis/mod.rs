@@ -3,6 +3,7 @@ mod cluster;
 mod command;
 mod dial;
 mod fault;
+mod log;
 mod operate;
 mod owners;
 mod row;
@@ -64,8 +65,12 @@ use crate::event::Event;
 ///
 /// A session is one key with a time to live, `session:` and 32 hex digits. A session with an owner is
 /// also in a sorted set of that owner, `session:owner:` and the owner's tag, which has the ends of
-/// the owner's sessions, rounded up to an hour. No command uses two keys. So a login enters the set
-/// first, then creates the session.
+/// the owner's sessions, rounded up to an hour. No command of a session uses two keys. So a login
+/// enters the set first, then creates the session.
+///
+/// A log of revocations ([`Revocations`](crate::Revocations)) is a stream,
+/// `session:{revocations}:log`, and a sorted set, `session:{revocations}:keys`, with what was added
+/// in the last hour. Both end by their time to live if nothing is added.
 ///
 /// # Rights of the user
 ///
@@ -76,7 +81,8 @@ use crate::event::Event;
 /// ```
 ///
 /// On a cluster, add `+cluster|slots +asking`, on each node. `scan` and `dbsize` are for operators.
-/// `info` and `config|get` let the store check version and eviction at start-up.
+/// For a log of revocations, add `+xadd +xtrim +xrange`. `info` and `config|get` let the store check
+/// version and eviction at start-up.
 /// [`connect`](Self::connect) fails if another command is missing.
 ///
 /// # Settings of the server
@@ -222,7 +228,8 @@ impl Store for RedisStore {
                 Some(owner) if hour.is_none() => self.enter(owner, key, end).await?,
                 Some(_) => {}
             }
-            let save = Command::script(&scripts::SAVE, &name).arg(start(expected, hour).as_ref());
+            let save =
+                Command::script(&scripts::SAVE, &[&name]).arg(start(expected, hour).as_ref());
             let save = save.arg(&value).arg(end.ttl());
             match self.servers.send(&name, save).await? {
                 Value::Nil => return Ok(Saving::Gone),
@@ -251,7 +258,8 @@ impl Store for RedisStore {
         let (name, end) = (self.row_key(key), End::new(key, expires));
         let mut hour = Some(end.hour());
         loop {
-            let touch = Command::script(&scripts::TOUCH, &name).arg(start(expected, hour).as_ref());
+            let touch =
+                Command::script(&scripts::TOUCH, &[&name]).arg(start(expected, hour).as_ref());
             let touch = touch.arg(&end.bytes()[..]).arg(end.ttl());
             let head = match self.servers.send(&name, touch).await? {
                 Value::Int(_) => return Ok(true),
@@ -272,7 +280,7 @@ impl Store for RedisStore {
 
     async fn delete(&self, key: StoreKey) -> Result<bool, StoreError> {
         let name = self.row_key(key);
-        let delete = Command::script(&scripts::DELETE, &name);
+        let delete = Command::script(&scripts::DELETE, &[&name]);
         let owner = match self.servers.send(&name, delete).await? {
             Value::Nil => return Ok(false),
             Value::BulkString(owner) => owner.try_into().ok().and_then(row::owner),

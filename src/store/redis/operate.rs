@@ -6,6 +6,7 @@ use super::{
     super::{
         contract::StoreKey,
         error::StoreError,
+        log::AnyLog,
         operate::{Cursor, Operate, Pruned, Scanned, Statistics},
     },
     RedisStore,
@@ -65,6 +66,10 @@ impl Operate for RedisStore {
             sessions,
             next: next.map(|place| Cursor::new(place.encode())),
         })
+    }
+
+    fn revocation_log(&self) -> Option<AnyLog> {
+        Some(AnyLog::new(self.clone()))
     }
 }
 

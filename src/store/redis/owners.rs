@@ -49,7 +49,7 @@ impl RedisStore {
         end: End,
     ) -> Result<(), StoreError> {
         let index = self.index_key(owner);
-        let enter = Command::script(&scripts::ENTER, &index).arg(hex(key.as_bytes()));
+        let enter = Command::script(&scripts::ENTER, &[&index]).arg(hex(key.as_bytes()));
         let enter = enter.arg(end.score()).arg(past()).arg(end.index_ttl());
         self.servers.send(&index, enter).await.map(drop)
     }
@@ -167,7 +167,7 @@ impl RedisStore {
     ) -> Result<u64, StoreError> {
         let deletes = keys.into_iter().map(async |key| {
             let name = self.row_key(key);
-            let mut delete = Command::script(&scripts::DELETE_OWNED, &name);
+            let mut delete = Command::script(&scripts::DELETE_OWNED, &[&name]);
             for tag in owner {
                 delete = delete.arg(&tag.as_bytes()[..]);
             }

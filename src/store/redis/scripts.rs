@@ -1,5 +1,5 @@
-//! Lua scripts that run inside the server. Each is atomic, and uses one key, so that it also runs in
-//! a cluster.
+//! Lua scripts that run inside the server. Each is atomic, and uses one key, or two in one slot, so
+//! that it also runs in a cluster.
 //!
 //! They compare bytes and compute nothing, since Lua's numbers are doubles, and its strings are slow.
 
@@ -76,6 +76,52 @@ redis.call('ZADD', KEYS[1], 'GT', ARGV[2], ARGV[1])
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', ARGV[3])
 if left < 0 then redis.call('PEXPIRE', KEYS[1], ttl) end
 return 1
+",
+    )
+});
+
+/// Adds entries to the log of revocations. `KEYS`: 1 the keys of entries, 2 the log. `ARGV`: 1 until
+/// when keys are forgotten, 2 the score of new ones, 3 the TTL of the keys, 4 the TTL of the log,
+/// then the key of each entry and the entry. Returns how many were added.
+pub(super) static APPEND: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        r"
+local added, ttl = 0, tonumber(ARGV[4])
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', ARGV[1])
+for i = 5, #ARGV, 2 do
+  if redis.call('ZADD', KEYS[1], 'NX', ARGV[2], ARGV[i]) == 1 then
+    redis.call('XADD', KEYS[2], '*', 'e', ARGV[i + 1])
+    added = added + 1
+  end
+end
+redis.call('PEXPIRE', KEYS[1], ARGV[3])
+if redis.call('PTTL', KEYS[2]) < ttl then redis.call('PEXPIRE', KEYS[2], ttl) end
+return added
+",
+    )
+});
+
+/// Tries each command of the log on a key that does not exist, so that nothing changes. Returns the
+/// names of those that the user may not run.
+pub(super) static LOG_RIGHTS: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        r"
+local missing = {}
+local function try(name, ...)
+  local reply = redis.pcall(name, KEYS[1], ...)
+  local err = type(reply) == 'table' and reply.err
+  if err and (err:find('permissions to run') or err:find('run this command')) then
+    missing[#missing + 1] = name
+  end
+end
+try('ZREMRANGEBYSCORE', 0, 0)
+try('ZADD', 'XX', 0, '')
+try('XADD', 'NOMKSTREAM', '*', 'e', '')
+try('XTRIM', 'MINID', 0)
+try('XRANGE', '-', '+')
+try('PTTL')
+try('PEXPIRE', 1)
+return table.concat(missing, ', ')
 ",
     )
 });

@@ -58,6 +58,7 @@ impl Follower {
             tidied: Instant::now(),
             stale: false,
         };
+        follower.shared.log.check().await?;
         match follower.read().await {
             Err(error) if error.kind() == StoreErrorKind::Schema => {
                 follower.shared.log.create().await?;
