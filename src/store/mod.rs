@@ -30,6 +30,9 @@ mod redis;
 mod sql;
 
 pub(crate) use self::backend::{Backend, Deadline, Lane, Turn};
+#[cfg(feature = "store")]
+#[doc(hidden)]
+pub use self::log::AnyLog;
 #[cfg(feature = "memory")]
 pub use self::memory::MemoryStore;
 #[cfg(feature = "redis")]

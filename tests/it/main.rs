@@ -21,6 +21,8 @@ mod processes;
 mod python;
 mod races;
 mod recent_login;
+#[cfg(feature = "memory")]
+mod revocations;
 mod round_trip;
 mod secrets;
 mod set_cookie;
