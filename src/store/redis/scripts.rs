@@ -83,6 +83,8 @@ return 1
 /// Adds entries to the log of revocations. `KEYS`: 1 the keys of entries, 2 the log. `ARGV`: 1 until
 /// when keys are forgotten, 2 the score of new ones, 3 the TTL of the keys, 4 the TTL of the log,
 /// then the key of each entry and the entry. Returns how many were added.
+///
+/// The first command needs no memory. After it, even a full server accepts the others.
 pub(super) static APPEND: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         r"
