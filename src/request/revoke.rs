@@ -312,7 +312,7 @@ impl Slot {
         if let Some(ending) = self.log_out_of(revoking, state) {
             let entry = revoking.entry(ending, now);
             revoking.append(&[entry]).await.inspect_err(|_| {
-                revoking.log.append_later(vec![entry]);
+                revoking.log.append_later(entry);
             })?;
         }
         let Some(ending) = next_of(revoking, state, outcome) else {
@@ -338,7 +338,7 @@ impl Slot {
             && let Some(ending) = self.log_out_of(revoking, state)
             && let Some(now) = self.config.clock.now()
         {
-            revoking.log.append_later(vec![revoking.entry(ending, now)]);
+            revoking.log.append_later(revoking.entry(ending, now));
         }
     }
 

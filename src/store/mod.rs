@@ -31,8 +31,8 @@ mod sql;
 
 pub(crate) use self::backend::{Backend, Deadline, Lane, Turn};
 #[cfg(feature = "store")]
-#[doc(hidden)]
-pub use self::log::AnyLog;
+#[doc(hidden)] // for this project's own tests
+pub use self::log::{AnyLog, Entry, Position, RevocationLog};
 #[cfg(feature = "memory")]
 pub use self::memory::MemoryStore;
 #[cfg(feature = "redis")]

@@ -6,14 +6,16 @@ use std::{
     future::poll_fn,
     sync::{Arc, Mutex, MutexGuard},
     task::Poll,
+    time::Duration,
 };
 
 use futures_util::FutureExt as _;
 use tower_sealed_session::{
     OffsetDateTime,
     store::{
-        Creation, MemoryStore, OwnerTag, Row, Saving, Store, StoreError, StoreErrorKind, StoreKey,
-        Stored, Version,
+        AnyLog, Creation, Cursor, Entry, MemoryStore, Operate, OwnerTag, Position, Pruned,
+        RevocationLog, Row, Saving, Scanned, Statistics, Store, StoreError, StoreErrorKind,
+        StoreKey, Stored, Version,
     },
 };
 
@@ -46,6 +48,10 @@ enum Operation {
     Touch(StoreKey, Version, OffsetDateTime),
     Delete(StoreKey),
     DeleteOwner(Vec<OwnerTag>),
+    /// Entries for the log of revocations.
+    Append(Vec<Entry>),
+    /// No call, but time in which others may act.
+    Pause,
 }
 
 #[derive(Clone)]
@@ -56,6 +62,8 @@ pub(crate) enum Answer {
     Touched(bool),
     Deleted(bool),
     OwnerDeleted(u64),
+    Appended(u64),
+    Paused,
 }
 
 /// How the search answers a call.
@@ -191,6 +199,11 @@ impl Gate {
         .await
     }
 
+    /// Lets others act. The search may fail it, which has no meaning.
+    pub(crate) async fn pause(&self) {
+        let _ = self.pass(Operation::Pause).await;
+    }
+
     async fn pass(&self, operation: Operation) -> Result<Answer, StoreError> {
         let call = Call {
             store: self.1,
@@ -248,6 +261,12 @@ fn apply(stores: &[MemoryStore; 2], call: &Call) -> Result<Answer, StoreErrorKin
         Operation::DeleteOwner(tags) => {
             let deleted = store.delete_owner(tags, &[]).now_or_never();
             deleted.map(|it| it.map(Answer::OwnerDeleted))
+        }
+        Operation::Pause => Some(Ok(Answer::Paused)),
+        Operation::Append(entries) => {
+            let log = store.revocation_log().expect("it has a log");
+            let appended = log.append(entries).now_or_never();
+            appended.map(|it| it.map(Answer::Appended))
         }
     };
     answer
@@ -318,6 +337,47 @@ impl Store for Gate {
     }
 }
 
+/// The log of the first store. Calls that read it are answered at once.
+impl RevocationLog for Gate {
+    const PAUSE: Duration = Duration::from_millis(25);
+    const OVERLAP: Duration = Duration::ZERO;
+
+    async fn append(&self, entries: &[Entry]) -> Result<u64, StoreError> {
+        pass!(self, Operation::Append(entries.to_vec()), Answer::Appended)
+    }
+
+    async fn read(&self, from: Position) -> Result<Vec<(Position, Option<Entry>)>, StoreError> {
+        let log = self.lock().rows[0].revocation_log();
+        log.expect("it has a log").read(from).await
+    }
+
+    async fn trim(&self, _: u64) -> Result<bool, StoreError> {
+        Ok(false)
+    }
+}
+
+impl Operate for Gate {
+    async fn prune(&self, _: OffsetDateTime, _: Option<Cursor>) -> Result<Pruned, StoreError> {
+        unreachable!("no request prunes")
+    }
+
+    async fn statistics(&self, _: OffsetDateTime) -> Result<Statistics, StoreError> {
+        unreachable!("no request asks for them")
+    }
+
+    async fn count(&self, _: OffsetDateTime) -> Result<Statistics, StoreError> {
+        unreachable!("no request counts")
+    }
+
+    async fn scan(&self, _: Option<Cursor>) -> Result<Scanned, StoreError> {
+        unreachable!("no request scans")
+    }
+
+    fn revocation_log(&self) -> Option<AnyLog> {
+        Some(AnyLog::new(self.clone()))
+    }
+}
+
 impl Call {
     /// Whether two calls have the same effects and answers in either order.
     pub(crate) fn commutes_with(&self, other: &Self) -> bool {
@@ -336,12 +396,17 @@ impl Call {
             Operation::Load(key) | Operation::Create(key, _) => Some(*key),
             Operation::Save(key, ..) | Operation::Touch(key, ..) => Some(*key),
             Operation::Delete(key) => Some(*key),
-            Operation::DeleteOwner(_) => None,
+            Operation::DeleteOwner(_) | Operation::Append(_) | Operation::Pause => None,
         }
     }
 
+    /// Whether it changes nothing.
     pub(crate) fn is_load(&self) -> bool {
-        matches!(self.operation, Operation::Load(_))
+        matches!(self.operation, Operation::Load(_) | Operation::Pause)
+    }
+
+    pub(crate) fn is_pause(&self) -> bool {
+        matches!(self.operation, Operation::Pause)
     }
 
     pub(crate) fn is_delete(&self) -> bool {
@@ -361,6 +426,8 @@ impl fmt::Display for Call {
             Operation::Touch(key, ..) => write!(f, "touch {key:?}"),
             Operation::Delete(key) => write!(f, "delete {key:?}"),
             Operation::DeleteOwner(_) => write!(f, "delete_owner"),
+            Operation::Append(_) => write!(f, "append"),
+            Operation::Pause => write!(f, "pause"),
         }
     }
 }
@@ -375,6 +442,8 @@ impl fmt::Display for Answer {
             Self::Saved(saving) => write!(f, "{saving:?}"),
             Self::Touched(done) | Self::Deleted(done) => write!(f, "{done}"),
             Self::OwnerDeleted(count) => write!(f, "{count} rows"),
+            Self::Appended(count) => write!(f, "{count} entries"),
+            Self::Paused => write!(f, "over"),
         }
     }
 }

@@ -19,7 +19,7 @@ use std::{
 
 use crate::{
     oracle::examine,
-    scenario::Scenario,
+    scenario::{Cookie, Scenario},
     search::{Path, run},
 };
 
@@ -63,11 +63,15 @@ fn explore(name: &str, scenarios: &[Scenario], faults: usize) -> usize {
 
 /// Returns the number of runs, and the shortest one that fails.
 async fn explore_one(scenario: &Scenario, faults: usize) -> (usize, Option<String>) {
-    let world = scenario.world().await;
+    let mut world = scenario.world().await;
     let mut path = Path::default();
     let (mut runs, mut failed) = (0, 0);
     let mut shortest: Option<(usize, String)> = None;
     loop {
+        if let (Cookie::Revocable, 1..) = (scenario.cookie, runs) {
+            // instances remember the entries of the run before
+            world = scenario.world().await;
+        }
         if let Some(run) = run(scenario, &world, &mut path, faults).await {
             runs += 1;
             if let Some(finding) = examine(scenario, &world, &run).await {
@@ -104,6 +108,24 @@ fn moves_between_stores_in_every_order() {
 #[test]
 fn moves_between_stores_with_one_fault() {
     assert!(explore("moves with a fault", &Scenario::moves(true), 1) > 10_000);
+}
+
+#[test]
+fn revocable_cookies_in_every_order() {
+    assert!(explore("revocable", &Scenario::revocable_pairs(), 0) > 300);
+}
+
+#[test]
+fn revocable_cookies_with_one_fault() {
+    let name = "revocable with a fault";
+    assert!(explore(name, &Scenario::revocable_pairs(), 1) > 1000);
+}
+
+#[test]
+#[ignore = "`.ci/nightly explorer` runs it: it takes minutes"]
+fn triples_of_revocable_cookies() {
+    let name = "triples of revocable cookies";
+    assert!(explore(name, &Scenario::revocable_triples(), 1) > 1000);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header::COOKIE};
-use tower_sealed_session::{OffsetDateTime, SessionView};
+use tower_sealed_session::{OffsetDateTime, SessionLayer, SessionView};
 
 use crate::{
     requests::{End, Kind, REMEMBERED, early, late, visit},
@@ -40,13 +40,14 @@ struct Examined<'a> {
 
 /// Returns what is wrong with a run.
 pub(crate) async fn examine(scenario: &Scenario, world: &World, run: &Run) -> Option<String> {
+    let fresh = world.fresh(scenario).await;
     let mut cookies = vec![Held {
         by: None,
-        session: open(world, &world.cookie).await,
+        session: open(&fresh, &world.cookie).await,
     }];
     for request in &run.requests {
         if let Some(cookie) = request.end.as_ref().and_then(End::cookie) {
-            let session = open(world, cookie).await;
+            let session = open(&fresh, cookie).await;
             let by = Some(request);
             cookies.push(Held { by, session });
         }
@@ -64,19 +65,23 @@ pub(crate) async fn examine(scenario: &Scenario, world: &World, run: &Run) -> Op
         .or_else(|| examined.carried())
         .or_else(|| examined.after_delete_owner())
         .or_else(|| examined.replaced())
-        .or_else(|| examined.serials())
-        .or_else(|| examined.families())
+        .or_else(|| examined.renewals())
         .or_else(|| examined.logins())
         .or_else(|| examined.counts());
+    if finding.is_some() || examined.is_revocable() {
+        // the last response with a cookie wins, so it can lack what others wrote
+        return finding;
+    }
+    let finding = examined.serials().or_else(|| examined.families());
     match finding {
-        None => examined.writes(world).await,
+        None => examined.writes(world, &fresh).await,
         finding => finding,
     }
 }
 
-async fn open(world: &World, cookie: &HeaderValue) -> Found {
+async fn open(fresh: &SessionLayer, cookie: &HeaderValue) -> Found {
     let headers = HeaderMap::from_iter([(COOKIE, cookie.clone())]);
-    let view = world.fresh.open(&headers).await;
+    let view = fresh.open(&headers).await;
     Found::from(view.expect("the store answers"))
 }
 
@@ -126,6 +131,10 @@ impl Examined<'_> {
         self.of(&[kind]).next().is_some()
     }
 
+    fn is_revocable(&self) -> bool {
+        matches!(self.scenario.cookie, Cookie::Revocable)
+    }
+
     fn is_faulty(&self) -> bool {
         self.requests.iter().any(|request| request.faulty)
     }
@@ -162,7 +171,8 @@ impl Examined<'_> {
         if let Some(Held { by, .. }) = outlives {
             return Some(format!("a cookie of {} outlives the logout", name(*by)));
         }
-        if self.deletes || self.has(Kind::DeleteOwner) {
+        // the cookie of a request on an instance that does not know of the logout opens nothing
+        if self.deletes || self.has(Kind::DeleteOwner) || self.is_revocable() {
             // nothing is left that says when the session ended
             return None;
         }
@@ -222,7 +232,7 @@ impl Examined<'_> {
         let found = self.cookies.iter().find(|Held { by, session }| {
             let existed = match (by, self.scenario.cookie) {
                 (Some(request), _) => before(request),
-                (None, Cookie::Ticket | Cookie::Old) => true,
+                (None, Cookie::Ticket | Cookie::Old | Cookie::Revocable) => true,
                 (None, Cookie::Inline) => moved,
             };
             existed && session.is_of("ada")
@@ -242,6 +252,17 @@ impl Examined<'_> {
         let first = &self.cookies[0].session;
         let opens = first.owner.is_some() || !first.keys.is_empty();
         opens.then(|| format!("the first cookie is still good after {:?}", replacing.kind))
+    }
+
+    /// Two renewals of one id leave one session.
+    fn renewals(&self) -> Option<String> {
+        let by_renewal = |held: &&Held<'_>| {
+            held.by
+                .is_some_and(|it| it.kind == Kind::Renew && it.is_first)
+                && held.session.owner.is_some()
+        };
+        let count = self.cookies.iter().filter(by_renewal).count();
+        (count > 1).then(|| format!("{count} renewals of one id left a session"))
     }
 
     /// A commit that finds another serial fails, also a renewal.
@@ -333,7 +354,7 @@ impl Examined<'_> {
 
     /// No acknowledged write is lost, and nobody loses what they had without a cause. If the
     /// response with the last cookie was lost, the next login finds everything.
-    async fn writes(&self, world: &World) -> Option<String> {
+    async fn writes(&self, world: &World, fresh: &SessionLayer) -> Option<String> {
         if self.has(Kind::Logout) || self.has(Kind::DeleteOwner) || self.has(Kind::LoginAsBob) {
             return None;
         }
@@ -352,14 +373,11 @@ impl Examined<'_> {
                 .last()
                 .and_then(|held| self.lacks(&held.session));
         }
-        let login = visit(&world.fresh, &world.cookie, async |session| {
-            session.login("ada")
-        })
-        .await;
+        let login = visit(fresh, &world.cookie, async |session| session.login("ada")).await;
         let Some(cookie) = login.cookie() else {
             return Some(format!("the next login ended with {login:?}"));
         };
-        let lacks = self.lacks(&open(world, cookie).await)?;
+        let lacks = self.lacks(&open(fresh, cookie).await)?;
         Some(format!("after the next login: {lacks}"))
     }
 

@@ -98,15 +98,25 @@ pub(crate) fn late(number: usize) -> String {
 pub(crate) async fn send(
     kind: Kind,
     number: usize,
-    layer: &SessionLayer,
+    (layer, has_log): (&SessionLayer, bool),
     gate: &Gate,
     cookie: &HeaderValue,
 ) -> End {
     if kind == Kind::DeleteOwner {
-        return End::OwnerDeleted(layer.delete_owner("ada").await.is_ok());
+        let deleted = match has_log {
+            true => layer.revoke_owner("ada").await,
+            false => layer.delete_owner("ada").await.map(drop),
+        };
+        return End::OwnerDeleted(deleted.is_ok());
+    }
+    if has_log {
+        gate.pause().await;
     }
     let saw_commit = Cell::new(false);
     let end = visit(layer, cookie, async |session| {
+        if has_log {
+            gate.pause().await;
+        }
         handle(kind, number, gate, &session, &saw_commit).await
     });
     match end.await {

@@ -4,7 +4,7 @@ use std::{fmt, time::Duration};
 
 use axum::http::HeaderValue;
 use tower_sealed_session::{
-    Error, KeyRing, Secret, Session, SessionLayer,
+    Error, KeyRing, Revocations, Secret, Session, SessionLayer,
     testing::{self, TestClock},
 };
 
@@ -29,6 +29,8 @@ pub(crate) enum Cookie {
     Old,
     /// A layer without a store made it.
     Inline,
+    /// The same, and there is a log of revocations instead of a store.
+    Revocable,
 }
 
 /// The instances that the actors reach.
@@ -58,8 +60,8 @@ pub(crate) struct Scenario {
 pub(crate) struct World {
     pub(crate) gate: Gate,
     pub(crate) instances: Vec<SessionLayer>,
-    /// It knows all secrets, and nothing of what the others remember.
-    pub(crate) fresh: SessionLayer,
+    /// It knows all secrets, and nothing of what the others remember. Without the log.
+    fresh: SessionLayer,
     pub(crate) cookie: HeaderValue,
 }
 
@@ -72,6 +74,29 @@ impl Scenario {
                 .map(move |&it| [vec![first], vec![it]])
         });
         pairs.flat_map(|pair| Self::with(&pair)).collect()
+    }
+
+    /// Pairs of requests with a revocable cookie. An instance knows only the entries that it adds
+    /// itself, as if no instance had read the log yet.
+    pub(crate) fn revocable_pairs() -> Vec<Self> {
+        Self::pairs()
+            .into_iter()
+            .filter_map(Self::revocable)
+            .collect()
+    }
+
+    pub(crate) fn revocable_triples() -> Vec<Self> {
+        Self::triples()
+            .into_iter()
+            .filter_map(Self::revocable)
+            .collect()
+    }
+
+    fn revocable(self) -> Option<Self> {
+        matches!(self.cookie, Cookie::Ticket).then_some(Self {
+            cookie: Cookie::Revocable,
+            ..self
+        })
     }
 
     /// Three requests with the same ticket. With inline cookies there would be many more runs.
@@ -157,9 +182,14 @@ impl Scenario {
         let rings = [first, second].into_iter().cycle().take(count);
         // a call that waits for its turn in the order does not time out
         let patient = |layer: SessionLayer| layer.store_timeout(Duration::from_secs(60));
-        let layers = rings.enumerate().map(|(number, ring)| {
+        let mut layers = Vec::new();
+        for (number, ring) in rings.enumerate() {
             let (layer, other) = (instance(ring), gate.other());
-            patient(match self.instances {
+            if let Cookie::Revocable = self.cookie {
+                layers.push(revocable(layer, &gate).await);
+                continue;
+            }
+            layers.push(patient(match self.instances {
                 Instances::Disagreeing(first) if number % 2 == first => {
                     layer.store(gate.clone()).read_from(other)
                 }
@@ -167,13 +197,13 @@ impl Scenario {
                     layer.store(other).read_from(gate.clone())
                 }
                 _ => layer.store(gate.clone()),
-            })
-        });
-        let layers = layers.collect();
-        let fresh = instance(&[new, old]).store(gate.clone());
+            }));
+        }
+        let fresh = instance(&[new, old]);
         let fresh = match self.cookie {
-            Cookie::Old => fresh.read_from(gate.other()),
-            _ => fresh,
+            Cookie::Old => fresh.store(gate.clone()).read_from(gate.other()),
+            Cookie::Revocable => fresh,
+            Cookie::Ticket | Cookie::Inline => fresh.store(gate.clone()),
         };
 
         let cookie = match self.cookie {
@@ -182,7 +212,7 @@ impl Scenario {
                 let end = visit(&instance(&[old]).store(gate.clone()), &NO_COOKIE, begin).await;
                 end.cookie().expect("a ticket").clone()
             }
-            Cookie::Inline => {
+            Cookie::Inline | Cookie::Revocable => {
                 let layer = instance(&[old]);
                 let session = testing::session(&layer);
                 fill(&session).expect("it is small");
@@ -196,6 +226,22 @@ impl Scenario {
             cookie,
         }
     }
+}
+
+impl World {
+    /// An instance that knows all secrets, and all entries of the log, but nothing of what the
+    /// others remember.
+    pub(crate) async fn fresh(&self, scenario: &Scenario) -> SessionLayer {
+        match scenario.cookie {
+            Cookie::Revocable => revocable(self.fresh.clone(), &self.gate).await,
+            _ => self.fresh.clone(),
+        }
+    }
+}
+
+async fn revocable(layer: SessionLayer, gate: &Gate) -> SessionLayer {
+    let log = Revocations::sharing(gate).await;
+    layer.revocations(log.expect("it answers at once"))
 }
 
 fn fill(session: &Session) -> Result<(), Error> {

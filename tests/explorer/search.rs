@@ -17,7 +17,7 @@ use std::{
 use crate::{
     gate::{Answer, Call, Gate, Grant, as_actor},
     requests::{End, Kind, send},
-    scenario::{Instances, Scenario, World},
+    scenario::{Cookie, Instances, Scenario, World},
 };
 
 /// Longer than any pause before another try.
@@ -229,6 +229,7 @@ impl<'a> Running<'a> {
                 let mut cookie = world.cookie.clone();
                 for (number, kind) in (first..).zip(kinds) {
                     let layer = &world.instances[number % world.instances.len()];
+                    let layer = (layer, matches!(scenario.cookie, Cookie::Revocable));
                     let end = send(kind, number, layer, &world.gate, &cookie).await;
                     if let End::Response {
                         cookie: Some(new), ..
@@ -329,7 +330,7 @@ impl<'a> Running<'a> {
                 faults.push(Action::Cancel { browser, sent });
             }
         }
-        if let Some(call) = call {
+        if let Some(call) = call.filter(|call| !call.is_pause()) {
             faults.push(Action::Answer(browser, Grant::NotMade));
             faults.push(Action::Answer(browser, Grant::Late));
             if !call.is_load() {

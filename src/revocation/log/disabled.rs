@@ -25,7 +25,7 @@ impl Revocations {
         match *self {}
     }
 
-    pub(crate) fn append_later(&self, _: Vec<Entry>) {
+    pub(crate) fn append_later(&self, _: Entry) {
         match *self {}
     }
 }

@@ -12,7 +12,8 @@ pub struct AnyLog {
 }
 
 impl AnyLog {
-    pub(crate) fn new<L: RevocationLog>(log: L) -> Self {
+    /// A log of any type.
+    pub fn new<L: RevocationLog>(log: L) -> Self {
         Self {
             log: Arc::new(log),
             pause: L::PAUSE,
@@ -20,26 +21,28 @@ impl AnyLog {
         }
     }
 
-    pub(crate) async fn check(&self) -> Result<(), StoreError> {
+    /// See [`RevocationLog::check`].
+    pub async fn check(&self) -> Result<(), StoreError> {
         self.log.check().await
     }
 
-    pub(crate) async fn create(&self) -> Result<(), StoreError> {
+    /// See [`RevocationLog::create`].
+    pub async fn create(&self) -> Result<(), StoreError> {
         self.log.create().await
     }
 
-    pub(crate) async fn append(&self, entries: &[Entry]) -> Result<u64, StoreError> {
+    /// See [`RevocationLog::append`].
+    pub async fn append(&self, entries: &[Entry]) -> Result<u64, StoreError> {
         self.log.append(entries).await
     }
 
-    pub(crate) async fn read(
-        &self,
-        from: Position,
-    ) -> Result<Vec<(Position, Option<Entry>)>, StoreError> {
+    /// See [`RevocationLog::read`].
+    pub async fn read(&self, from: Position) -> Result<Vec<(Position, Option<Entry>)>, StoreError> {
         self.log.read(from).await
     }
 
-    pub(crate) async fn trim(&self, now: Millis) -> Result<bool, StoreError> {
+    /// See [`RevocationLog::trim`].
+    pub async fn trim(&self, now: Millis) -> Result<bool, StoreError> {
         self.log.trim(now).await
     }
 }

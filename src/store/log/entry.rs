@@ -4,7 +4,7 @@ use crate::{clock::Millis, id::millis, store::contract::OwnerTag};
 
 /// One entry of a log.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Entry {
+pub struct Entry {
     pub(crate) subject: Subject,
     /// When it was added, in seconds since 1970 by the clock of the instance that did.
     pub(crate) at: u32,

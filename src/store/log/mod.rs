@@ -11,7 +11,8 @@ pub(super) mod memory;
 
 #[cfg(feature = "store")]
 pub use self::any::AnyLog;
-pub(crate) use self::entry::{Entry, Name, Revoked, Subject, seconds};
+pub use self::entry::Entry;
+pub(crate) use self::entry::{Name, Revoked, Subject, seconds};
 
 use std::{future::Future, time::Duration};
 
@@ -23,10 +24,10 @@ pub(crate) const BATCH: usize = 500;
 
 /// The place of an entry in a log. A later entry has a higher one, except that entries which are
 /// added at the same time may appear in another order, see [`RevocationLog::OVERLAP`].
-pub(crate) type Position = u128;
+pub type Position = u128;
 
 /// A log of revocations in a store.
-pub(crate) trait RevocationLog: Send + Sync + 'static {
+pub trait RevocationLog: Send + Sync + 'static {
     /// How long instances wait before they read again.
     const PAUSE: Duration;
 

@@ -3,7 +3,7 @@ mod shared;
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use tokio::task::AbortHandle;
+use tokio::{runtime::Handle, task::AbortHandle};
 
 use self::{follow::Follower, shared::Shared};
 use crate::{
@@ -182,10 +182,15 @@ impl Revocations {
         self.shared.append(entries).await
     }
 
-    /// Adds entries in the background, as soon as the log can be reached. This instance knows them
-    /// at once.
-    pub(crate) fn append_later(&self, entries: Vec<Entry>) {
-        self.shared.append_later(&entries);
+    /// Adds an entry in the background, now or as soon as the log can be reached. This instance knows
+    /// it at once.
+    pub(crate) fn append_later(&self, entry: Entry) {
+        self.shared.note(&entry);
+        if let Ok(runtime) = Handle::try_current() {
+            let shared = self.shared.clone();
+            // if that fails, the task that reads the log goes on
+            runtime.spawn(async move { shared.append(&[entry]).await });
+        }
     }
 }
 

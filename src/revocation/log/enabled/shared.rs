@@ -113,11 +113,10 @@ impl Shared {
         Ok(added)
     }
 
-    pub(super) fn append_later(&self, entries: &[Entry]) {
-        for entry in entries {
-            self.set.add(entry);
-            lock(&self.unread).insert(entry.key(), (None, *entry));
-        }
+    /// Notes an entry that still has to be added.
+    pub(super) fn note(&self, entry: &Entry) {
+        self.set.add(entry);
+        lock(&self.unread).insert(entry.key(), (None, *entry));
     }
 
     /// The entries that still have to be added.
