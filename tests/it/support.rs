@@ -11,7 +11,8 @@ use http_body_util::BodyExt as _;
 use tower::ServiceExt as _;
 use tower_cookies::Cookie;
 use tower_sealed_session::{
-    KeyRing, Secret, SessionLayer, SessionLayerBuilder, testing::TestClock,
+    KeyRing, Secret, SessionLayer, SessionLayerBuilder,
+    testing::{self, TestClock},
 };
 
 pub(crate) const SECRET: &str = "k2Jc0fTqJHn8e0UQ3xq2v0Vd8mYb1sO4l5rXwZtA9gE=";

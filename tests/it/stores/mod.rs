@@ -20,6 +20,7 @@ mod redis_checks;
 mod redis_client;
 mod redis_cluster;
 mod redis_server;
+mod revocations_sql;
 mod round_trips;
 mod sql;
 mod sql_outage;
