@@ -7,6 +7,7 @@
 mod busy;
 mod env;
 mod fault;
+mod log;
 #[cfg(feature = "mysql")]
 mod mysql;
 #[cfg(feature = "postgres")]

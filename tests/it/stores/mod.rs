@@ -21,6 +21,7 @@ mod redis_client;
 mod redis_cluster;
 mod redis_server;
 mod revocations;
+mod revocations_sql;
 mod round_trips;
 mod sql;
 mod sql_outage;

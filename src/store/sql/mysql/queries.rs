@@ -16,13 +16,14 @@ use super::{
 use crate::store::{
     contract::{Creation, OwnerTag, Row, Saving, Store, StoreKey, Stored, Version},
     error::{StoreError, StoreErrorKind},
+    log::AnyLog,
     operate::{Cursor, Operate, Pruned, Scanned, Statistics},
 };
 
 impl MySqlStore {
     /// Runs a statement, and returns the number of rows that it found. Of two statements that wait
     /// for each other's locks, the server ends one without an effect. That one is run again.
-    async fn write<'q>(
+    pub(super) async fn write<'q>(
         &self,
         statement: impl Fn() -> Query<'q, MySql, MySqlArguments>,
     ) -> Result<u64, StoreError> {
@@ -32,6 +33,31 @@ impl MySqlStore {
             match call.end(made) {
                 Err(error) if error.kind() == StoreErrorKind::Contended => {}
                 made => return made.map(|made| made.rows_affected()),
+            }
+        }
+    }
+
+    /// Runs an insert. If there is a row with one of its keys, nothing is inserted. `insert ignore`
+    /// would also ignore other errors.
+    pub(super) async fn insert<'q>(
+        &self,
+        statement: impl Fn() -> Query<'q, MySql, MySqlArguments>,
+    ) -> Result<Creation, StoreError> {
+        let exists = |error: &sqlx::Error| {
+            let error = error.as_database_error();
+            error.is_some_and(|error| error.is_unique_violation())
+        };
+        loop {
+            let mut call = self.server.call().await?;
+            let made = match statement().execute(call.connection()).await {
+                Ok(_) => Ok(Creation::Created),
+                Err(error) if exists(&error) => Ok(Creation::Exists),
+                Err(error) => Err(error),
+            };
+            match call.end(made) {
+                // as in `write`
+                Err(error) if error.kind() == StoreErrorKind::Contended => {}
+                made => return made,
             }
         }
     }
@@ -54,30 +80,15 @@ impl Store for MySqlStore {
     async fn create(&self, key: StoreKey, row: &Row<'_>) -> Result<Creation, StoreError> {
         let (id, tag, bytes) = (id(&key), tag(&row.owner), row.bytes);
         let (expires, version) = (millis(row.expires), number(row.version));
-        // `insert ignore` would also ignore other errors
-        let exists = |error: &sqlx::Error| {
-            let error = error.as_database_error();
-            error.is_some_and(|error| error.is_unique_violation())
-        };
-        loop {
+        let insert = self.insert(|| {
             let insert = sqlx::query(
                 "insert into sessions (id, user_id, encrypted_data, expires_at, version) \
                  values (?, ?, ?, ?, ?)",
             );
             let insert = insert.bind(id).bind(tag).bind(bytes);
-            let insert = insert.bind(expires).bind(version);
-            let mut call = self.server.call().await?;
-            let made = match insert.execute(call.connection()).await {
-                Ok(_) => Ok(Creation::Created),
-                Err(error) if exists(&error) => Ok(Creation::Exists),
-                Err(error) => Err(error),
-            };
-            match call.end(made) {
-                // as in `write`
-                Err(error) if error.kind() == StoreErrorKind::Contended => {}
-                made => return made,
-            }
-        }
+            insert.bind(expires).bind(version)
+        });
+        insert.await
     }
 
     async fn save(
@@ -274,5 +285,9 @@ impl Operate for MySqlStore {
             next: cursor_of(&rows),
             sessions: rows.into_iter().filter_map(keyed).collect(),
         })
+    }
+
+    fn revocation_log(&self) -> Option<AnyLog> {
+        Some(AnyLog::new(self.clone()))
     }
 }

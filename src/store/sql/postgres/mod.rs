@@ -1,3 +1,4 @@
+mod log;
 mod queries;
 
 use std::fmt;
@@ -42,6 +43,13 @@ use crate::store::error::{StoreError, StoreErrorKind};
 /// With [`from_pool`](Self::from_pool), the store uses the connections of the app's pool.
 ///
 /// A connection whose statement was not answered in time is closed, and never used again.
+///
+/// # The log of revocations
+///
+/// A log ([`Revocations`](crate::Revocations)) is the table `session_revocations`, with a row for
+/// each session, id or owner whose cookies are refused. It is created when the first instance that
+/// uses a log starts, and expired rows are deleted every 30 seconds. The SQL for users who may not
+/// create tables is [`REVOCATIONS_SCHEMA`](Self::REVOCATIONS_SCHEMA).
 #[derive(Clone)]
 pub struct PostgresStore {
     server: SqlServer<Postgres>,
@@ -50,6 +58,10 @@ pub struct PostgresStore {
 impl PostgresStore {
     /// The SQL that creates the tables, the index and the view if they do not exist.
     pub const SCHEMA: &str = include_str!("schema.sql");
+
+    /// The SQL that creates the table of a log of revocations if it does not exist.
+    /// [`Revocations`](crate::Revocations) runs it if the table is missing.
+    pub const REVOCATIONS_SCHEMA: &str = include_str!("revocations.sql");
 
     /// Connects to a URL: `postgres://user:password@host:5432/database`.
     ///

@@ -15,6 +15,7 @@ use super::{
 use crate::store::{
     contract::{Creation, OwnerTag, Row, Saving, Store, StoreKey, Stored, Version},
     error::{StoreError, StoreErrorKind},
+    log::AnyLog,
     operate::{Cursor, Operate, Pruned, Scanned, Statistics},
 };
 
@@ -250,5 +251,9 @@ impl Operate for PostgresStore {
             next: cursor_of(&rows),
             sessions: rows.into_iter().filter_map(keyed).collect(),
         })
+    }
+
+    fn revocation_log(&self) -> Option<AnyLog> {
+        Some(AnyLog::new(self.clone()))
     }
 }

@@ -25,6 +25,11 @@ pub(super) const STEP: Duration = Duration::from_secs(10);
 /// How long counting all rows may take.
 pub(super) const COUNT: Duration = Duration::from_secs(600);
 
+/// How much later an entry of a log may appear than one with a higher number. A row gets its number
+/// before its statement commits, and statements that run at the same time may commit in another
+/// order. The client gives up after 250 ms, but the server may still finish the statement.
+pub(super) const OVERLAP: Duration = Duration::from_secs(5);
+
 /// A kind of database server.
 pub(super) trait Dialect: Database {
     /// The name in errors.

@@ -1,3 +1,4 @@
+mod log;
 mod queries;
 
 use std::{fmt, path::Path, str::FromStr as _, time::Duration};
@@ -39,6 +40,13 @@ use sqlx::{
 ///
 /// The file is in WAL mode. Back it up with `sqlite3 sessions.db ".backup copy.db"`, not by copying
 /// it. A power failure can lose the last commits. Killing a process loses none.
+///
+/// # The log of revocations
+///
+/// A log ([`Revocations`](crate::Revocations)) is the table `session_revocations`, with a row for
+/// each session, id or owner whose cookies are refused. It is created when the first instance that
+/// uses a log starts, and expired rows are deleted every 30 seconds. The SQL for users who may not
+/// create tables is [`REVOCATIONS_SCHEMA`](Self::REVOCATIONS_SCHEMA).
 #[derive(Clone)]
 pub struct SqliteStore {
     readers: SqlitePool,
@@ -52,6 +60,10 @@ const READERS: u32 = 4;
 impl SqliteStore {
     /// The SQL that creates the table, the indexes and the view if they do not exist.
     pub const SCHEMA: &str = include_str!("schema.sql");
+
+    /// The SQL that creates the table of a log of revocations if it does not exist.
+    /// [`Revocations`](crate::Revocations) runs it if the table is missing.
+    pub const REVOCATIONS_SCHEMA: &str = include_str!("revocations.sql");
 
     /// Opens a file, such as `sqlite:sessions.db`, and creates it if it does not exist.
     ///

@@ -16,6 +16,7 @@ use super::{
 use crate::store::{
     contract::{Creation, OwnerTag, Row, Saving, Store, StoreKey, Stored, Version},
     error::StoreError,
+    log::AnyLog,
     operate::{Cursor, Operate, Pruned, Scanned, Statistics},
 };
 
@@ -211,5 +212,9 @@ impl Operate for SqliteStore {
             next: cursor_of(&rows),
             sessions: rows.into_iter().filter_map(keyed).collect(),
         })
+    }
+
+    fn revocation_log(&self) -> Option<AnyLog> {
+        Some(AnyLog::new(self.clone()))
     }
 }
