@@ -34,6 +34,10 @@ const OVERDUE: Duration = Duration::from_secs(2);
 /// How often expired entries are dropped, here and in the log.
 const TIDY: Duration = Duration::from_secs(30);
 
+/// How often all of a log is read in which entries can appear late: a server may have committed one
+/// long after the call timed out.
+const AUDIT: Duration = Duration::from_secs(300);
+
 /// The longest pause after errors. The pause doubles each time.
 const LONGEST: Duration = Duration::from_secs(1);
 
@@ -42,6 +46,7 @@ pub(super) struct Follower {
     /// The last entries of earlier reads, with the times of these. The first one is the anchor.
     trail: VecDeque<(Instant, Option<Last>)>,
     tidied: Instant,
+    audited: Instant,
     /// Whether the event for an outdated instance was emitted.
     stale: bool,
 }
@@ -56,6 +61,7 @@ impl Follower {
             shared,
             trail: VecDeque::from([(Instant::now(), None)]),
             tidied: Instant::now(),
+            audited: Instant::now(),
             stale: false,
         };
         follower.shared.log.check().await?;
@@ -81,6 +87,10 @@ impl Follower {
             match self.step().await {
                 Ok(()) => failures = 0,
                 Err(error) => {
+                    if error.kind() == StoreErrorKind::Schema {
+                        // the table was dropped, or a backup from before it was restored
+                        let _ = within(READ, self.shared.log.create()).await;
+                    }
                     if failures == 0 {
                         let (call, kind) = ("read", error.kind().name());
                         let error = &error;
@@ -94,8 +104,11 @@ impl Follower {
     }
 
     async fn step(&mut self) -> Result<(), StoreError> {
-        if !self.read().await? {
+        let overlaps = !self.shared.log.overlap.is_zero();
+        let is_due = overlaps && self.audited.elapsed() >= AUDIT;
+        if is_due || !self.read().await? {
             self.repair().await?;
+            self.audited = Instant::now();
         }
         self.add_overdue().await?;
         if self.tidied.elapsed() >= TIDY {
