@@ -52,7 +52,7 @@ impl SessionLayer {
             return ConfigError::invalid("revocations", "a layer has one log");
         }
         let (clock, timeouts) = (&config.clock, &config.rules.timeouts);
-        config.revoking = Some(Revoking::new(log, vault, clock, timeouts));
+        config.revoking = Some(Revoking::new(log, &vault, clock, timeouts));
         Ok(self)
     }
 

@@ -10,6 +10,7 @@ mod commit;
 mod companion;
 mod config;
 mod context;
+mod names;
 mod nesting;
 mod open;
 mod respond;

@@ -33,7 +33,7 @@ pub(super) struct Reader<'a> {
     pub(super) events: Vec<Event<'static>>,
     /// An expired session of ours, which a legacy cookie may continue.
     pub(super) expired: Option<Incoming>,
-    /// When the request came, if there is a store or a log.
+    /// When the request came, if there is a store.
     pub(super) arrived: Option<Millis>,
     /// A session that is to end, since a copy of its cookie came.
     pub(super) copied: Option<Family>,

@@ -1,8 +1,6 @@
 //! The log of revocations: checks what a request brought, and adds what its response ends.
 
-use std::sync::Arc;
-
-use super::{open::Reader, slot::Slot};
+use super::{names::Names, open::Reader, slot::Slot};
 use crate::{
     clock::{self, Millis},
     error::{Error, ErrorKind},
@@ -12,10 +10,7 @@ use crate::{
     record::Head,
     revocation::{IN_FLIGHT, Revocations},
     session::{Arrival, Change, Fate, Outcome, Stale, State},
-    store::{
-        OwnerTag,
-        log::{Entry, Name, Revoked, Subject, seconds},
-    },
+    store::log::{Entry, Name, Revoked, Subject, seconds},
     stored::Vault,
 };
 
@@ -31,7 +26,7 @@ const COPIED: Millis = 60_000;
 #[derive(Clone)]
 pub(crate) struct Revoking {
     log: Revocations,
-    vault: Arc<Vault>,
+    names: Names,
     /// How long a session of the layer can live.
     life: Millis,
 }
@@ -46,14 +41,14 @@ struct Ending {
 impl Revoking {
     pub(crate) fn new(
         log: Revocations,
-        vault: Arc<Vault>,
+        vault: &Vault,
         clock: &clock::Source,
         timeouts: &Timeouts,
     ) -> Self {
         log.use_clock(clock);
         Self {
             log,
-            vault,
+            names: Names::new(vault),
             life: timeouts.absolute.max(timeouts.max_remember),
         }
     }
@@ -79,8 +74,8 @@ impl Revoking {
         if !set.has_sessions() {
             return None;
         }
-        let (family, id) = self.names(head.family(), head.id.serial());
-        set.find(family, id)
+        let (session, id) = self.names.session(head.family(), head.id.serial());
+        set.find(session, id)
     }
 
     /// Whether the sessions of that owner, or all of the layer, were revoked that were created then.
@@ -113,9 +108,8 @@ impl Revoking {
     }
 
     fn before(&self, owner: Option<&str>) -> Option<(Millis, u64)> {
-        let owners = owner.into_iter().flat_map(|owner| self.vault.tags(owner));
-        let tags = owners.chain([self.vault.layer_tag()]);
-        self.log.set().before(tags)
+        let owners = owner.into_iter().flat_map(|owner| self.names.owner(owner));
+        self.log.set().before(owners.chain([self.names.layer()]))
     }
 
     /// When a session of that owner has to begin at the earliest, so that it is not revoked. `seen`
@@ -137,15 +131,8 @@ impl Revoking {
         }
     }
 
-    fn names(&self, family: Family, serial: Serial) -> (Name, Name) {
-        let key = self.vault.key(family);
-        let [first, last] = [&key.as_bytes()[..8], &key.as_bytes()[8..]]
-            .map(|half| Name::from_be_bytes(half.try_into().expect("a key has 16 bytes")));
-        (first, last ^ Name::from_be_bytes(serial.0))
-    }
-
     fn family(&self, family: Family, revoked: Revoked) -> Ending {
-        let (name, _) = self.names(family, Serial::default());
+        let (name, _) = self.names.session(family, Serial::default());
         Ending {
             subject: Subject::Session(name, revoked),
             created: family.created,
@@ -153,7 +140,7 @@ impl Revoking {
     }
 
     fn id(&self, head: Head) -> Ending {
-        let (_, name) = self.names(head.family(), head.id.serial());
+        let (_, name) = self.names.session(head.family(), head.id.serial());
         Ending {
             subject: Subject::Session(name, Revoked::Renewed),
             created: head.times.created,
@@ -175,27 +162,24 @@ impl Revoking {
     /// Ends the sessions of an owner on every instance.
     #[cfg(feature = "store")]
     pub(crate) async fn revoke_owner(&self, owner: &str, now: Millis) -> Result<(), Error> {
-        self.revoke(self.vault.tags(owner), Subject::Owner, now)
-            .await
+        self.revoke(self.names.owner(owner), now).await
     }
 
     /// Ends all sessions of the layer on every instance.
     #[cfg(feature = "store")]
     pub(crate) async fn revoke_everything(&self, now: Millis) -> Result<(), Error> {
-        self.revoke([self.vault.layer_tag()], Subject::Layer, now)
-            .await
+        self.revoke([self.names.layer()], now).await
     }
 
     #[cfg(feature = "store")]
     async fn revoke(
         &self,
-        tags: impl IntoIterator<Item = OwnerTag>,
-        subject: fn(OwnerTag, Millis) -> Subject,
+        names: impl IntoIterator<Item = Name>,
         now: Millis,
     ) -> Result<(), Error> {
         let before = now.saturating_add(AHEAD);
-        let entries = tags.into_iter().map(|tag| Entry {
-            subject: subject(tag, before),
+        let entries = names.into_iter().map(|name| Entry {
+            subject: Subject::Before(name, before),
             at: seconds(now),
             until: seconds(before.saturating_add(self.life)),
         });

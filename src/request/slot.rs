@@ -34,7 +34,7 @@ pub(crate) struct Slot {
     cookies: CookieHeaders,
     /// The slot of the layer around this one, which has another cookie name.
     pub(super) outer: Option<Arc<Slot>>,
-    /// When the request came, if there is a store or a log.
+    /// When the request came, if there is a store.
     arrived: Option<Millis>,
     /// The number of revocations of owners that were known then.
     pub(super) seen: u64,
@@ -59,9 +59,9 @@ impl Slot {
         outer: Option<Arc<Self>>,
     ) -> Arc<Self> {
         let cookies = CookieHeaders::new(headers);
-        let is_timed = config.storage.is_some() || config.revoking.is_some();
+        let storage = config.storage.as_ref();
         Arc::new(Self {
-            arrived: is_timed.then(|| config.clock.now()).flatten(),
+            arrived: storage.and_then(|_| config.clock.now()),
             seen: config.revoking.as_ref().map_or(0, Revoking::added),
             config,
             cookies,

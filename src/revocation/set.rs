@@ -11,21 +11,18 @@ use std::{
 
 use crate::{
     clock::Millis,
-    store::{
-        OwnerTag,
-        log::{Entry, Name, Revoked, Subject},
-    },
+    store::log::{Entry, Name, Revoked, SHARD, Subject},
 };
 
 /// Readers of one shard do not wait for writers of others.
-const SHARDS: usize = 64;
+const SHARDS: usize = 1 + (SHARD >> 32) as usize;
 
 /// The revocations that an instance holds.
 pub(crate) struct Set {
     sessions: [RwLock<Sessions>; SHARDS],
     /// The number of entries in all shards.
     len: AtomicU64,
-    owners: RwLock<HashMap<OwnerTag, Owner>>,
+    owners: RwLock<Owners>,
     /// The latest time of all entries for owners and layers: sessions that were created then or
     /// later are not looked up.
     latest: AtomicU64,
@@ -34,6 +31,8 @@ pub(crate) struct Set {
 }
 
 type Sessions = HashMap<Name, Mark, BuildHasherDefault<Prehashed>>;
+
+type Owners = HashMap<Name, Owner, BuildHasherDefault<Prehashed>>;
 
 /// A session or one of its ids was revoked.
 #[derive(Clone, Copy)]
@@ -47,7 +46,6 @@ struct Mark {
 /// The sessions of an owner or of a layer that were created before a time are revoked.
 #[derive(Clone, Copy)]
 struct Owner {
-    subject: Subject,
     before: Millis,
     at: u32,
     until: u32,
@@ -73,9 +71,7 @@ impl Set {
     pub(crate) fn add(&self, entry: &Entry) -> bool {
         match entry.subject {
             Subject::Session(name, revoked) => self.mark(name, Mark::new(revoked, entry)),
-            Subject::Owner(tag, before) | Subject::Layer(tag, before) => {
-                self.end_before(tag, before, entry)
-            }
+            Subject::Before(name, before) => self.end_before(name, before, entry),
         }
     }
 
@@ -92,19 +88,21 @@ impl Set {
         true
     }
 
-    fn end_before(&self, tag: OwnerTag, before: Millis, entry: &Entry) -> bool {
+    fn end_before(&self, name: Name, before: Millis, entry: &Entry) -> bool {
         let mut owners = write(&self.owners);
-        if owners.get(&tag).is_some_and(|known| before <= known.before) {
+        if owners
+            .get(&name)
+            .is_some_and(|known| before <= known.before)
+        {
             return false;
         }
         let owner = Owner {
-            subject: entry.subject,
             before,
             at: entry.at,
             until: entry.until,
             number: self.added.fetch_add(1, SeqCst) + 1,
         };
-        owners.insert(tag, owner);
+        owners.insert(name, owner);
         self.latest.fetch_max(before, SeqCst);
         true
     }
@@ -117,9 +115,9 @@ impl Set {
 
     /// Whether a session or its id was revoked, and when, in milliseconds since 1970.
     #[inline]
-    pub(crate) fn find(&self, family: Name, id: Name) -> Option<(Revoked, Millis)> {
-        let look = |name| read(self.shard(name)).get(&name).copied();
-        let mark = look(family).or_else(|| look(id))?;
+    pub(crate) fn find(&self, session: Name, id: Name) -> Option<(Revoked, Millis)> {
+        let marks = read(self.shard(session));
+        let mark = *marks.get(&session).or_else(|| marks.get(&id))?;
         Some((mark.revoked(), Millis::from(mark.at) * 1000))
     }
 
@@ -129,10 +127,10 @@ impl Set {
         created < self.latest.load(SeqCst)
     }
 
-    /// The latest time of the entries with these tags, and the number of the newest one.
-    pub(crate) fn before(&self, tags: impl IntoIterator<Item = OwnerTag>) -> Option<(Millis, u64)> {
+    /// The latest time of the entries with these names, and the number of the newest one.
+    pub(crate) fn before(&self, names: impl IntoIterator<Item = Name>) -> Option<(Millis, u64)> {
         let owners = read(&self.owners);
-        let found = tags.into_iter().filter_map(|tag| owners.get(&tag));
+        let found = names.into_iter().filter_map(|name| owners.get(&name));
         found.fold(None, |last, owner| {
             let (before, number) = last.unwrap_or_default();
             Some((before.max(owner.before), number.max(owner.number)))
@@ -148,8 +146,8 @@ impl Set {
     /// All entries that are needed to revoke the same.
     pub(crate) fn entries(&self) -> Vec<Entry> {
         let owners = read(&self.owners);
-        let owners = owners.values().map(|owner| Entry {
-            subject: owner.subject,
+        let owners = owners.iter().map(|(name, owner)| Entry {
+            subject: Subject::Before(*name, owner.before),
             at: owner.at,
             until: owner.until,
         });
@@ -195,7 +193,7 @@ impl Set {
 
     fn shard(&self, name: Name) -> &RwLock<Sessions> {
         // the map uses the lowest and the highest bits
-        &self.sessions[(name >> 32) as usize % SHARDS]
+        &self.sessions[((name & SHARD) >> 32) as usize]
     }
 }
 
@@ -298,18 +296,18 @@ mod tests {
     #[test]
     fn the_latest_time_of_an_owner_counts() {
         let set = Set::default();
-        let (tag, other) = (OwnerTag::new([1; 16]), OwnerTag::new([2; 16]));
-        assert!(!set.concerns(0) && set.before([tag]).is_none());
+        let (name, other) = (1, 2);
+        assert!(!set.concerns(0) && set.before([name]).is_none());
         for (before, is_new) in [(500, true), (400, false), (600, true)] {
-            let owner = Subject::Owner(tag, before);
+            let owner = Subject::Before(name, before);
             assert_eq!(set.add(&entry(owner, 9)), is_new, "{before}");
         }
         assert!(set.concerns(599) && !set.concerns(600));
-        assert_eq!(set.before([other, tag]), Some((600, 2)));
+        assert_eq!(set.before([other, name]), Some((600, 2)));
         assert_eq!(set.before([other]), None);
-        assert_eq!(set.entries(), [entry(Subject::Owner(tag, 600), 9)]);
+        assert_eq!(set.entries(), [entry(Subject::Before(name, 600), 9)]);
         set.forget(9000);
-        assert!(!set.concerns(0) && set.before([tag]).is_none());
+        assert!(!set.concerns(0) && set.before([name]).is_none());
         assert_eq!((set.len(), set.added()), (0, 2));
     }
 

@@ -1,6 +1,6 @@
 use std::fmt;
 
-use crate::{clock::Millis, id::millis, store::contract::OwnerTag};
+use crate::clock::Millis;
 
 /// One entry of a log.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -17,17 +17,18 @@ pub struct Entry {
 pub(crate) enum Subject {
     /// A session, or one of its ids.
     Session(Name, Revoked),
-    /// The sessions of an owner that were created before that time.
-    Owner(OwnerTag, Millis),
-    /// All sessions of a layer that were created before that time. The tag names the layer.
-    Layer(OwnerTag, Millis),
+    /// The sessions of an owner, or all of a layer, that were created before that time.
+    Before(Name, Millis),
 }
 
-/// The name of a session or of one of its ids: a part of a hash.
+/// The name of a session, of one of its ids, of an owner or of a layer: a hash.
 ///
 /// By chance, one of a million entries names another session once in 10^13 looks. Its visitor then
 /// has to log in again.
 pub(crate) type Name = u64;
+
+/// The bits that are the same in the name of a session and in those of its ids.
+pub(crate) const SHARD: Name = 0x3f << 32;
 
 /// Why a session cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +42,7 @@ pub(crate) enum Revoked {
 
 /// ```text
 /// kind u8
-/// ‖ name u64, or tag 16 ‖ time u64 ms
+/// ‖ name u64 [‖ time u64 ms]
 /// ‖ at u32 s ‖ until u32 s
 /// ```
 ///
@@ -53,9 +54,7 @@ impl Entry {
     pub(crate) fn key(&self) -> Vec<u8> {
         match &self.subject {
             Subject::Session(name, _) => name.to_be_bytes().to_vec(),
-            Subject::Owner(tag, before) | Subject::Layer(tag, before) => {
-                [&tag.as_bytes()[..], &before.to_be_bytes()].concat()
-            }
+            Subject::Before(name, before) => [name.to_be_bytes(), before.to_be_bytes()].concat(),
         }
     }
 
@@ -64,8 +63,7 @@ impl Entry {
             Subject::Session(_, Revoked::LoggedOut) => 1,
             Subject::Session(_, Revoked::Continued) => 2,
             Subject::Session(_, Revoked::Renewed) => 3,
-            Subject::Owner(..) => 4,
-            Subject::Layer(..) => 5,
+            Subject::Before(..) => 4,
         };
         let times = [self.at.to_be_bytes(), self.until.to_be_bytes()];
         [&[kind], &self.key()[..], times.as_flattened()].concat()
@@ -74,23 +72,16 @@ impl Entry {
     pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
         let (kind, rest) = bytes.split_first()?;
         let (key, times) = rest.split_at_checked(rest.len().checked_sub(Self::TIMES)?)?;
-        let session = |revoked| {
-            Some(Subject::Session(
-                u64::from_be_bytes(key.try_into().ok()?),
-                revoked,
-            ))
-        };
-        let owner = || {
-            let (tag, before) = key.split_first_chunk()?;
-            let before: [u8; 8] = before.try_into().ok()?;
-            Some((OwnerTag::new(*tag), millis(&before)))
-        };
+        let number = |bytes: &[u8]| bytes.try_into().ok().map(u64::from_be_bytes);
+        let session = |revoked| Some(Subject::Session(number(key)?, revoked));
         let subject = match kind {
             1 => session(Revoked::LoggedOut)?,
             2 => session(Revoked::Continued)?,
             3 => session(Revoked::Renewed)?,
-            4 => owner().map(|(tag, before)| Subject::Owner(tag, before))?,
-            5 => owner().map(|(tag, before)| Subject::Layer(tag, before))?,
+            4 => {
+                let (name, before) = key.split_at_checked(8)?;
+                Subject::Before(number(name)?, number(before)?)
+            }
             _ => return None,
         };
         let (at, until) = times.split_first_chunk()?;
@@ -119,13 +110,12 @@ mod tests {
 
     #[test]
     fn entries_round_trip_and_nothing_else_decodes() {
-        let tag = OwnerTag::new([2; 16]);
         let subjects = [
             Subject::Session(0x0102_0304_0506_0708, Revoked::LoggedOut),
             Subject::Session(1, Revoked::Continued),
             Subject::Session(u64::MAX, Revoked::Renewed),
-            Subject::Owner(tag, 5),
-            Subject::Layer(tag, u64::MAX),
+            Subject::Before(2, 5),
+            Subject::Before(u64::MAX, u64::MAX),
         ];
         for subject in subjects {
             let entry = Entry {
@@ -139,7 +129,7 @@ mod tests {
                 assert!(Entry::decode(&bytes[..len]).is_none(), "{len}");
             }
             assert!(Entry::decode(&[&bytes[..], b"x"].concat()).is_none());
-            for kind in [0, 6, 255] {
+            for kind in [0, 5, 255] {
                 let other = [&[kind], &bytes[1..]].concat();
                 assert!(Entry::decode(&other).is_none());
             }

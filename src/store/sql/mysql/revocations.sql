@@ -4,7 +4,7 @@
 
 create table if not exists session_revocations (
     seq        bigint        not null auto_increment primary key,
-    name       varbinary(24) not null, -- part of a hash, 8 bytes, or tag and time, 24 bytes
+    name       varbinary(16) not null, -- a hash, 8 bytes, or a hash and a time, 16 bytes
     entry      varbinary(64) not null, -- the kind, the name and two times
     expires_at bigint        not null, -- milliseconds since 1970
     unique key session_revocations_name (name),

@@ -6,7 +6,7 @@ select pg_advisory_xact_lock(7383224104293085);
 
 create table if not exists session_revocations (
     seq        bigint generated always as identity primary key,
-    name       bytea  not null unique, -- part of a hash, 8 bytes, or tag and time, 24 bytes
+    name       bytea  not null unique, -- a hash, 8 bytes, or a hash and a time, 16 bytes
     entry      bytea  not null,        -- the kind, the name and two times
     expires_at bigint not null         -- milliseconds since 1970
 );

@@ -4,7 +4,7 @@
 -- With `autoincrement`, a number is not used again after its row was deleted.
 create table if not exists session_revocations (
     seq        integer not null primary key autoincrement,
-    name       blob    not null unique, -- part of a hash, 8 bytes, or tag and time, 24 bytes
+    name       blob    not null unique, -- a hash, 8 bytes, or a hash and a time, 16 bytes
     entry      blob    not null,        -- the kind, the name and two times
     expires_at integer not null         -- milliseconds since 1970
 ) strict;
