@@ -71,7 +71,7 @@
 //! layer: move it outside, or box the response body of the service inside.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(
-    not(all(feature = "starlette", feature = "store")),
+    not(all(feature = "starlette", feature = "store", feature = "check")),
     allow(
         dead_code,
         unreachable_pub,
@@ -104,10 +104,13 @@ mod id;
 mod inside;
 mod key;
 mod layer;
+mod owner;
 mod random;
 mod record;
 mod request;
+mod require_owner;
 mod revocation;
+mod same_site;
 mod seal;
 mod service;
 mod session;
@@ -139,6 +142,9 @@ pub use self::{
     id::SessionId,
     key::{EnvError, EnvProblem, KeyRing, Secret, SecretError},
     layer::{ConfigError, SessionLayer, SessionLayerBuilder},
+    owner::Owner,
+    require_owner::{RequireOwner, RequireOwnerFuture, RequireOwnerService, require_owner},
+    same_site::same_site_path,
     service::SessionService,
     session::{Session, SessionView},
 };

@@ -72,6 +72,11 @@ pub(crate) enum Event<'a> {
         kind: &'a str,
         error: &'a (dyn std::error::Error + Send + Sync + 'static),
     },
+    /// The app's check of an owner gave no answer.
+    CheckFailed {
+        cause: &'a str,
+        error: &'a (dyn std::error::Error + Send + Sync + 'static),
+    },
     /// The environment names no server, so the default one is used.
     #[allow(dead_code, reason = "only Redis has a default server")]
     StoreDefault { url: &'a str },
@@ -244,6 +249,16 @@ impl Event<'_> {
                     kind,
                     %error,
                     "call to the session store failed"
+                );
+            }
+            Self::CheckFailed { cause, error } => {
+                let error = Chain(error);
+                emit!(
+                    error,
+                    "check_failed",
+                    cause,
+                    %error,
+                    "the app's check of an owner failed"
                 );
             }
             Self::StoreDefault { url } => emit!(

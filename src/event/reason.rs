@@ -24,6 +24,8 @@ pub(crate) enum Reason {
     RolledBack,
     /// A ticket whose row does not open with these keys.
     Unreadable,
+    /// A valid cookie whose owner the app's check refused.
+    Refused,
 }
 
 /// Why changes were dropped.
@@ -63,6 +65,7 @@ impl Reason {
             Self::Replaced => "replaced",
             Self::RolledBack => "rolled_back",
             Self::Unreadable => "unreadable",
+            Self::Refused => "refused",
         }
     }
 }

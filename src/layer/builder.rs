@@ -6,6 +6,7 @@ use super::{
     check::{CookieSettings, TimeoutSettings, check_audience},
     companion::{LegacySettings, only},
     error::ConfigError,
+    owner_settings::OwnerSettings,
     session_layer::SessionLayer,
 };
 use crate::{
@@ -55,6 +56,7 @@ pub struct SessionLayerBuilder {
     /// Each store that was set; two are an error, unless sessions move from one to the other.
     pub(super) stores: Vec<(Mode, Backend)>,
     pub(super) store_timeout: Option<Duration>,
+    pub(super) owners: OwnerSettings,
 }
 
 impl SessionLayerBuilder {
@@ -71,6 +73,7 @@ impl SessionLayerBuilder {
             legacy: Vec::new(),
             stores: Vec::new(),
             store_timeout: None,
+            owners: OwnerSettings::default(),
         }
     }
 
@@ -283,10 +286,11 @@ impl SessionLayerBuilder {
             },
             template,
         };
-        let config = Config {
+        let mut config = Config {
             companion,
             ..Config::new(codec, rules, self.clock)
         };
+        self.owners.set(&mut config)?;
         let layer = SessionLayer::from_parts(config, vault);
         let layer = layer.with_stores(self.stores, self.store_timeout)?;
         warn_of_prefix(prefix, self.cookie.insecure_http, layer.cookie_name());

@@ -1,6 +1,6 @@
 use std::sync::{Arc, Once};
 
-use super::{codec::Codec, strangers::Strangers};
+use super::{check::Check, codec::Codec, login_page::LoginPage, strangers::Strangers};
 use crate::{
     clock,
     compat::Companion,
@@ -16,6 +16,9 @@ pub(crate) struct Config {
     /// The legacy cookie that is read, or also written, beside ours.
     pub(crate) companion: Option<Companion>,
     pub(crate) storage: Option<Storage>,
+    /// The app's own check of owners.
+    pub(crate) check: Option<Check>,
+    pub(crate) login_page: Option<LoginPage>,
     pub(crate) rules: Rules,
     pub(crate) clock: clock::Source,
     /// Ensures that the warning about an ignored layer is emitted only once.
@@ -31,6 +34,8 @@ impl Config {
             codec,
             companion: None,
             storage: None,
+            check: None,
+            login_page: None,
             rules,
             clock,
             nested: Arc::new(Once::new()),
@@ -45,7 +50,13 @@ impl Config {
             let storage = config.storage.as_ref();
             storage.map(|storage| (storage.mode, storage.old.is_some()))
         };
+        let same_check = match (&self.check, &other.check) {
+            (Some(check), Some(other)) => check.is_same(other),
+            (check, other) => check.is_none() && other.is_none(),
+        };
         self.codec.agrees(&other.codec)
+            && same_check
+            && self.login_page == other.login_page
             && mode(self) == mode(other)
             && self.rules.timeouts == other.rules.timeouts
     }

@@ -5,20 +5,26 @@
 //! headers of the response. If an earlier commit of the same request is still running, it waits for
 //! that commit and decides again.
 
+mod admit;
+mod check;
 mod codec;
 mod commit;
 mod companion;
 mod config;
 mod context;
+mod login_page;
 mod nesting;
 mod open;
 mod respond;
 mod slot;
 mod strangers;
+mod visit;
 
 pub(crate) use self::{
+    check::Check,
     codec::{Codec, Value},
     config::Config,
+    login_page::LoginPage,
     respond::Reply,
     slot::{Committed, Slot},
 };

@@ -15,6 +15,7 @@ use super::{
     config::Config,
     open::{CookieHeaders, Reader},
     respond::Reply,
+    visit::Visit,
 };
 use crate::{
     clock::Millis,
@@ -24,7 +25,6 @@ use crate::{
     revocation::Why,
     session::{Arrival, Outcome, RequestContext, Session, SessionView, State},
     store::Lane,
-    stored::Rows,
 };
 
 /// The session of one request and one layer.
@@ -35,6 +35,8 @@ pub(crate) struct Slot {
     pub(super) outer: Option<Arc<Slot>>,
     /// When the request came, if there is a store.
     arrived: Option<Millis>,
+    /// `None` if no check and no login page needs it, or if there is no request.
+    pub(super) visit: Option<Box<Visit>>,
     pub(super) opened: OnceLock<Result<State, Error>>,
     /// Whether the response was sent, or the request ended without one.
     done: AtomicBool,
@@ -50,10 +52,20 @@ pub(crate) enum Committed {
 }
 
 impl Slot {
+    /// The slot of a session that no request asks for. The app's check does not run.
     pub(crate) fn new(
         config: Arc<Config>,
         headers: &HeaderMap,
         outer: Option<Arc<Self>>,
+    ) -> Arc<Self> {
+        Self::with(config, headers, outer, None)
+    }
+
+    pub(super) fn with(
+        config: Arc<Config>,
+        headers: &HeaderMap,
+        outer: Option<Arc<Self>>,
+        visit: Option<Box<Visit>>,
     ) -> Arc<Self> {
         let cookies = CookieHeaders::new(headers);
         let storage = config.storage.as_ref();
@@ -62,6 +74,7 @@ impl Slot {
             config,
             cookies,
             outer,
+            visit,
             opened: OnceLock::new(),
             done: AtomicBool::new(false),
             lane: Lane::default(),
@@ -70,10 +83,8 @@ impl Slot {
 
     /// Finds, opens and checks the session, and loads it if it is in the store.
     pub(crate) async fn open(self: &Arc<Self>) -> Result<Session, Error> {
-        if self.opened.get().is_none()
-            && let Some(rows) = self.config.rows()
-        {
-            self.load(rows).await;
+        if self.opened.get().is_none() && self.has_to_wait() {
+            self.load().await;
         }
         self.open_now()
     }
@@ -83,7 +94,8 @@ impl Slot {
         config: Arc<Config>,
         headers: &HeaderMap,
     ) -> Result<SessionView, Error> {
-        let slot = Self::new(config, headers, None);
+        let visit = Visit::of_headers(&config, headers);
+        let slot = Self::with(config, headers, None, visit);
         slot.mark_done();
         Ok(SessionView::new(slot.open().await?))
     }
@@ -128,18 +140,27 @@ impl Slot {
         }
     }
 
-    /// Opens the session, with a call to the store if needed. If extractors race, the store may be
-    /// called twice, and the first answer counts.
-    async fn load(&self, rows: Rows<'_>) {
+    /// Whether a request may have to wait for its session.
+    fn has_to_wait(&self) -> bool {
+        self.config.storage.is_some() || self.config.check.is_some()
+    }
+
+    /// Opens the session, with a call to the store and the app's check if needed. If extractors
+    /// race, the store may be called twice, and the first answer counts.
+    async fn load(&self) {
         let mut reader = self.reader();
-        let opened = match reader.read() {
-            Ok(arrival) if rows.has_to_load(&arrival) => {
+        let opened = match (reader.read(), self.config.rows()) {
+            (Ok(arrival), Some(rows)) if rows.has_to_load(&arrival) => {
                 let loaded = rows.load(arrival, self.arrived, &mut reader.events);
                 let loaded = Box::pin(loaded).await;
                 loaded.map(|arrival| State::new(&self.config.rules, arrival))
             }
-            Ok(arrival) => self.state_of(arrival),
-            Err(error) => Err(error),
+            (Ok(arrival), _) => self.state_of(arrival),
+            (Err(error), _) => Err(error),
+        };
+        let opened = match self.config.check.is_some() {
+            true => Box::pin(self.admit(opened, &mut reader.events)).await,
+            false => opened,
         };
         match self.opened.set(opened) {
             Ok(()) => self.emit(&reader.events),
@@ -212,7 +233,7 @@ impl Slot {
 
     /// Notes that the request sets no cookie any more, so that this process may forget the end of
     /// its session.
-    fn land(&self, state: &State) {
+    pub(super) fn land(&self, state: &State) {
         if let Some(flight) = state.flight() {
             self.config.rules.ended.leave(flight);
         }

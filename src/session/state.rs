@@ -52,6 +52,16 @@ impl State {
         }
     }
 
+    /// The state of the same request without its session, since the app's check refused it.
+    pub(crate) fn refused(self, rules: &Rules) -> Self {
+        Self::new(rules, self.arrival.refused())
+    }
+
+    /// The owner who is logged in.
+    pub(crate) fn owner(&self) -> Option<String> {
+        self.lock().owner().map(str::to_owned)
+    }
+
     pub(crate) fn opened(&self) -> Option<Millis> {
         self.arrival.opened
     }
