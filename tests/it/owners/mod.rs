@@ -1,6 +1,12 @@
 //! Routes for visitors who are logged in: `Owner`, `require_owner`, the login page and the app's
 //! own check of owners.
 
+#[cfg(all(feature = "check", feature = "memory"))]
+mod check;
+#[cfg(all(feature = "check", feature = "memory"))]
+mod check_fails;
+#[cfg(all(feature = "check", feature = "memory"))]
+mod check_runs;
 mod guards;
 mod login_page;
 mod paths;
@@ -61,7 +67,7 @@ async fn request(
     visitor: &mut Visitor,
     method: Method,
     path: &str,
-    headers: &[(&'static str, &'static str)],
+    headers: &[(&str, &str)],
 ) -> Answer {
     let mut request = Request::builder().method(method).uri(path);
     for (name, value) in headers {
