@@ -89,3 +89,54 @@ impl Drop for Pending<'_> {
         }
     }
 }
+
+#[cfg(all(test, feature = "check"))]
+mod tests {
+    use std::{
+        future::pending,
+        pin::pin,
+        task::{Context, Waker},
+    };
+
+    use http::{HeaderMap, header::COOKIE, request::Parts};
+
+    use super::*;
+    use crate::{KeyRing, SessionLayer, request::visit::Visit, testing};
+
+    /// Otherwise this process would remember the ends of sessions for longer than needed.
+    #[tokio::test]
+    async fn request_that_gets_no_answer_is_in_flight_no_more() {
+        let keys = KeyRing::ephemeral().expect("entropy");
+        let builder = testing::as_another_process(SessionLayer::builder(keys));
+        let layer = builder.build().expect("valid settings");
+        let ada = testing::session(&layer);
+        ada.login("ada").expect("short");
+        let cookie = testing::cookie(&layer, &ada).expect("a cookie");
+        let headers = HeaderMap::from_iter([(COOKIE, cookie)]);
+        let ended = layer.config().rules.ended.clone();
+        assert_eq!(ended.in_flight(), 0);
+
+        let hangs = async |_: String, _: Parts| pending::<Result<bool, Error>>().await;
+        let layer = layer.check(hangs);
+        {
+            let mut opening = pin!(layer.open(&headers));
+            let mut cx = Context::from_waker(Waker::noop());
+            assert!(opening.as_mut().poll(&mut cx).is_pending());
+            assert_eq!(ended.in_flight(), 1);
+        }
+        assert_eq!(ended.in_flight(), 0, "dropped");
+
+        let layer = layer.check(async |_: String, _: Parts| Err("away"));
+        let visit = Visit::of_headers(layer.config(), &headers);
+        let slot = Slot::with(layer.config().clone(), &headers, None, visit);
+        assert!(slot.open().await.is_err());
+        assert_eq!(ended.in_flight(), 0, "no answer");
+
+        // a refused session can still be replaced by the response
+        let layer = layer.check(async |_: String, _: Parts| Ok::<_, Error>(false));
+        let view = layer.open(&headers).await.expect("it opens");
+        assert_eq!((view.owner(), ended.in_flight()), (None, 1));
+        drop(view);
+        assert_eq!(ended.in_flight(), 0);
+    }
+}
