@@ -24,9 +24,9 @@ impl SessionLayer {
     /// session does not run it, and neither does a `login`.
     ///
     /// - `Ok(true)`: the owner may use the session.
-    /// - `Ok(false)`: the visitor is anonymous in this request, with an event `rejected`. The cookie
-    ///   stays as it is. If the handler writes something, a new session begins. A `login` takes no
-    ///   entries over.
+    /// - `Ok(false)`: the visitor is anonymous in this request, with an event `rejected`. The
+    ///   cookie stays as it is. If the handler writes something, a new session begins. A `login`
+    ///   takes no entries over. With a store, a `login` or `logout` ends the refused session.
     /// - An error, a panic, or no answer within [`check_timeout`](Self::check_timeout): the handler
     ///   gets no session. The response is a 503, and the event `check_failed` tells the cause.
     ///

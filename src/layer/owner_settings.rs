@@ -52,9 +52,10 @@ impl SessionLayer {
     /// [`require_owner`](crate::require_owner()) would answer `401 Unauthorized`.
     ///
     /// Only navigations are sent there, with `303 See Other`: requests with
-    /// `Sec-Fetch-Mode: navigate`, or without that header and with `text/html` in `Accept`. Requests
-    /// of scripts get the 401. A visitor who wanted to read a page finds its path and query in
-    /// `next`; [`same_site_path`](crate::same_site_path) checks it in the handler of the login.
+    /// `Sec-Fetch-Mode: navigate`, or without that header and with `text/html` in `Accept`.
+    /// Requests of scripts get the 401. For `GET` and `HEAD`, the query of the login page gets the
+    /// wanted path and query as `next`. The handler of the login checks it by
+    /// [`same_site_path`](crate::same_site_path).
     ///
     /// ```
     /// use axum::{Router, body::Body, http::Request, routing::get};

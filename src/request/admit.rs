@@ -66,7 +66,8 @@ impl Slot {
     }
 }
 
-/// A session that waits for the check. If the request is dropped meanwhile, it is in flight no more.
+/// A session that waits for the check. If the request is dropped meanwhile, it is no longer in
+/// flight.
 struct Pending<'a> {
     slot: &'a Slot,
     state: Option<State>,

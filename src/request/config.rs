@@ -72,6 +72,11 @@ impl Config {
         storage.is_some_and(|storage| storage.mode == Mode::Store)
     }
 
+    /// Whether a request may have to wait for its session.
+    pub(super) fn opens_later(&self) -> bool {
+        self.storage.is_some() || self.check.is_some()
+    }
+
     pub(crate) fn rows(&self) -> Option<Rows<'_>> {
         let storage = self.storage.as_ref()?;
         Some(storage.rows(&self.rules))

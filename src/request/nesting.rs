@@ -64,7 +64,8 @@ impl Session {
     /// # Errors
     ///
     /// [`ErrorKind::MissingLayer`], and [`ErrorKind::Unavailable`] if the session is in a store
-    /// that cannot be reached or that this layer does not have.
+    /// that cannot be reached or that this layer does not have, or if the layer's check of owners
+    /// gives no answer.
     pub async fn from_extensions(extensions: &Extensions) -> Result<Self, Error> {
         Slot::innermost(extensions)?.open().await
     }

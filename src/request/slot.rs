@@ -83,7 +83,7 @@ impl Slot {
 
     /// Finds, opens and checks the session, and loads it if it is in the store.
     pub(crate) async fn open(self: &Arc<Self>) -> Result<Session, Error> {
-        if self.opened.get().is_none() && self.has_to_wait() {
+        if self.opened.get().is_none() && self.config.opens_later() {
             self.load().await;
         }
         self.open_now()
@@ -138,11 +138,6 @@ impl Slot {
             }
             Err(error) => Err(error.clone()),
         }
-    }
-
-    /// Whether a request may have to wait for its session.
-    fn has_to_wait(&self) -> bool {
-        self.config.storage.is_some() || self.config.check.is_some()
     }
 
     /// Opens the session, with a call to the store and the app's check if needed. If extractors

@@ -143,7 +143,7 @@ async fn refused_session_is_not_continued() {
     }
 }
 
-/// With a store, both end it: whoever has a copy of the cookie is out when the check says yes again.
+/// With a store, both end it. So a copy of the cookie is of no use when the check says yes again.
 #[tokio::test]
 async fn logout_and_login_end_a_refused_session_in_the_store() {
     for path in ["/logout", "/login"] {
