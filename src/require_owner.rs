@@ -19,11 +19,11 @@ use crate::{error::Error, request::Slot};
 ///
 /// ```
 /// use axum::{Router, routing::get};
-/// use tower_sealed_session::{KeyRing, Owner, SessionLayer, require_owner};
+/// use tower_sealed_session::{KeyRing, SessionLayer, require_owner};
 ///
 /// let sessions = SessionLayer::new(KeyRing::ephemeral()?).login_page("/login");
 /// let members = Router::new()
-///     .route("/orders", get(async |owner: Owner| owner.into_string()))
+///     .route("/orders", get("…"))
 ///     .route("/address", get("…"))
 ///     .route_layer(require_owner());
 /// let app: Router = Router::new()

@@ -60,13 +60,14 @@ impl SessionLayer {
     /// ```
     /// use axum::{Router, body::Body, http::Request, routing::get};
     /// use tower::ServiceExt;
-    /// use tower_sealed_session::{KeyRing, Owner, SessionLayer};
+    /// use tower_sealed_session::{KeyRing, SessionLayer, require_owner};
     ///
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// let sessions = SessionLayer::new(KeyRing::ephemeral()?).login_page("/login");
     /// let app = Router::new()
-    ///     .route("/orders", get(async |owner: Owner| format!("orders of {owner}")))
+    ///     .route("/orders", get("your orders"))
+    ///     .route_layer(require_owner())
     ///     .layer(sessions);
     ///
     /// let request = Request::get("/orders?page=2").header("sec-fetch-mode", "navigate");
