@@ -26,7 +26,7 @@ impl StoreCommit<'_> {
             && stale.in_store
         {
             if stale.changes == Fate::Refused {
-                self.log_out_stale(stale).await?;
+                Box::pin(self.log_out_stale(stale)).await?;
             } else {
                 match self.rows.follow(stale.family).await? {
                     Found::Unreadable(family) => self.rows.delete_unreadable(family).await?,
