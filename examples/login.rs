@@ -30,7 +30,9 @@ use axum::{
 };
 use serde::Deserialize;
 use tower_http::csrf::CsrfLayer;
-use tower_sealed_session::{Error, ErrorKind, OffsetDateTime, Session, SessionLayer};
+use tower_sealed_session::{
+    Error, ErrorKind, OffsetDateTime, Session, SessionLayer, same_site_path,
+};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
@@ -191,12 +193,7 @@ struct Next {
 impl Next {
     /// A path of this site: a link to `/login` must not lead to another site after the login.
     fn path(&self) -> &str {
-        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-_".contains(&byte);
-        let other_site = self.next.starts_with("//");
-        match self.next.starts_with('/') && !other_site && self.next.bytes().all(plain) {
-            true => &self.next,
-            false => "/",
-        }
+        same_site_path(&self.next).unwrap_or("/")
     }
 }
 
@@ -214,7 +211,7 @@ fn login_form(notice: &str, next: &Next) -> Response {
           <button>Log in</button>
         </form></section>
         <p class=quiet>Any name will do. <a href="/">To the shop</a></p>"#,
-        next.path()
+        escape(next.path())
     );
     page("Log in", &body)
 }

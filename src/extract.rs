@@ -1,4 +1,4 @@
-//! The extractor, and [`Error`] as a response. On axum-core.
+//! The extractors, and [`Error`] as a response. On axum-core.
 
 use axum_core::{
     body::Body,
@@ -9,6 +9,7 @@ use http::request::Parts;
 
 use crate::{
     error::{Error, ErrorKind},
+    owner::Owner,
     session::Session,
 };
 
@@ -32,6 +33,31 @@ impl<S: Sync> OptionalFromRequestParts<S> for Session {
         match Self::from_extensions(&parts.extensions).await {
             Ok(session) => Ok(Some(session)),
             Err(error) if error.kind() == ErrorKind::MissingLayer => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// The owner of the session of the innermost layer.
+///
+/// The rejection is a `401 Unauthorized`, or leads to the
+/// [`login_page`](crate::SessionLayer::login_page) of that layer.
+impl<S: Sync> FromRequestParts<S> for Owner {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Error> {
+        Self::from_extensions(&parts.extensions).await
+    }
+}
+
+/// `None` if the session has no owner.
+impl<S: Sync> OptionalFromRequestParts<S> for Owner {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Error> {
+        match Self::from_extensions(&parts.extensions).await {
+            Ok(owner) => Ok(Some(owner)),
+            Err(error) if error.kind() == ErrorKind::NoOwner => Ok(None),
             Err(error) => Err(error),
         }
     }

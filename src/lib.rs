@@ -31,6 +31,9 @@
 //! |---|---|
 //! | read and change a session | [`Session`] |
 //! | read a session where there is no response: sockets, gRPC, workers | [`SessionLayer::open`] |
+//! | admit only visitors who are logged in | [`Owner`], [`require_owner`](require_owner()) |
+//! | send others to a login page, and back after it | [`SessionLayer::login_page`], [`same_site_path`] |
+//! | refuse a disabled account or another tenant on each request | `SessionLayer::check`, with the feature `check` |
 //! | let a page poll without keeping its visitor logged in | [`Session::passive`] |
 //! | ask for the password again | [`Session::logged_in_within`] |
 //! | choose names and timeouts | [`SessionLayerBuilder`] |
@@ -47,7 +50,8 @@
 //!
 //! | feature | default | adds | crates |
 //! |---|---|---|---|
-//! | `axum` | yes | the extractor, and [`Error`] as a response (on axum-core) | |
+//! | `axum` | yes | the extractors, and [`Error`] as a response (on axum-core) | |
+//! | `check` | no | `SessionLayer::check`: the app decides on each request whether the owner may use the session | 1 |
 //! | `starlette` | no | `compat`: sessions of Starlette, FastAPI or another system | 1 |
 //! | `memory` | no | a store in this process's memory | 1 |
 //! | `redis` | no | a store in Redis 6.2 or newer, or Valkey | 51 |
@@ -71,7 +75,7 @@
 //! layer: move it outside, or box the response body of the service inside.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(
-    not(all(feature = "starlette", feature = "store")),
+    not(all(feature = "starlette", feature = "store", feature = "check")),
     allow(
         dead_code,
         unreachable_pub,
@@ -104,10 +108,13 @@ mod id;
 mod inside;
 mod key;
 mod layer;
+mod owner;
 mod random;
 mod record;
 mod request;
+mod require_owner;
 mod revocation;
+mod same_site;
 mod seal;
 mod service;
 mod session;
@@ -141,6 +148,9 @@ pub use self::{
     id::SessionId,
     key::{EnvError, EnvProblem, KeyRing, Secret, SecretError},
     layer::{ConfigError, SessionLayer, SessionLayerBuilder},
+    owner::Owner,
+    require_owner::{RequireOwner, RequireOwnerFuture, RequireOwnerService, require_owner},
+    same_site::same_site_path,
     service::SessionService,
     session::{Session, SessionView},
 };

@@ -5,7 +5,7 @@ mod too_large;
 
 use std::{fmt, sync::Arc};
 
-use http::StatusCode;
+use http::{HeaderValue, StatusCode};
 
 pub(crate) use self::chain::Chain;
 pub use self::too_large::TooLarge;
@@ -38,15 +38,22 @@ pub use self::too_large::TooLarge;
 /// error; see [`guide::events`](crate::guide::events). An error that a handler deals with is no
 /// event.
 ///
+/// [`ErrorKind::NoOwner`] is `401 Unauthorized`, or `303 See Other` with the login page as its
+/// `Location` if the layer has a [`login_page`](crate::SessionLayer::login_page). It is no event,
+/// since visitors without a login are normal.
+///
 /// The response's extensions hold the error. So a layer around the session layer can show a page of
 /// the app:
 ///
 /// ```
 /// use axum::response::{Html, IntoResponse, Response};
-/// use tower_sealed_session::Error;
+/// use tower_sealed_session::{Error, ErrorKind};
 ///
 /// async fn show_error(response: Response) -> Response {
-///     let Some(_) = response.extensions().get::<Error>() else { return response };
+///     let Some(error) = response.extensions().get::<Error>() else { return response };
+///     if error.kind() == ErrorKind::NoOwner {
+///         return response; // it may lead to the login page
+///     }
 ///     let (parts, _) = response.into_parts(); // the status and the headers stay
 ///     (parts, Html("<h1>Sorry, please try again</h1>")).into_response()
 /// }
@@ -94,8 +101,12 @@ pub enum ErrorKind {
     Entropy,
     /// The clock shows a time before 1970.
     Clock,
-    /// The session is in a store that cannot be reached, or that this layer does not have.
+    /// The session is in a store that cannot be reached, or that this layer does not have. Or the
+    /// app's own check of the owner failed (`SessionLayer::check`).
     Unavailable,
+    /// The request has no session with an owner, and the route needs one: see
+    /// [`Owner`](crate::Owner) and [`require_owner`](crate::require_owner()).
+    NoOwner,
     /// The request did not pass through a [`SessionLayer`](crate::SessionLayer).
     MissingLayer,
 }
@@ -113,6 +124,10 @@ enum Detail {
     NoStore,
     NoLog,
     Stale,
+    /// The login page.
+    Login(HeaderValue),
+    /// The reason why the app's check gave no answer.
+    Check(Box<dyn std::error::Error + Send + Sync>),
     Source(Box<dyn std::error::Error + Send + Sync>),
 }
 
@@ -135,6 +150,8 @@ impl Error {
     pub(crate) fn status(&self) -> StatusCode {
         match self.kind {
             ErrorKind::Unavailable | ErrorKind::Ended => StatusCode::SERVICE_UNAVAILABLE,
+            ErrorKind::NoOwner if self.location().is_some() => StatusCode::SEE_OTHER,
+            ErrorKind::NoOwner => StatusCode::UNAUTHORIZED,
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -175,6 +192,27 @@ impl Error {
     /// The error of a layer whose log of revocations was not read for too long.
     pub(crate) fn stale_log() -> Self {
         Self::with(ErrorKind::Unavailable, Detail::Stale)
+    }
+
+    /// The error of a request without an owner. `login` is the page that it is sent to.
+    pub(crate) fn no_owner(login: Option<HeaderValue>) -> Self {
+        match login {
+            Some(login) => Self::with(ErrorKind::NoOwner, Detail::Login(login)),
+            None => ErrorKind::NoOwner.into(),
+        }
+    }
+
+    /// The page that the response leads to.
+    pub(crate) fn location(&self) -> Option<&HeaderValue> {
+        match self.detail.as_deref() {
+            Some(Detail::Login(location)) => Some(location),
+            _ => None,
+        }
+    }
+
+    /// The error of a check that gave no answer.
+    pub(crate) fn unchecked(source: Box<dyn std::error::Error + Send + Sync>) -> Self {
+        Self::with(ErrorKind::Unavailable, Detail::Check(source))
     }
 
     /// The source, if it is of that type.
@@ -252,7 +290,8 @@ impl fmt::Display for Error {
                 "the log of revocations was not read for too long, so the session may have ended: \
                  check the server of the log",
             ),
-            Some(Detail::Source(_)) | None => self.kind.fmt(f),
+            Some(Detail::Check(_)) => f.write_str("the app's check of the owner failed"),
+            Some(Detail::Login(_) | Detail::Source(_)) | None => self.kind.fmt(f),
         }
     }
 }
@@ -278,6 +317,7 @@ impl fmt::Display for ErrorKind {
             Self::Entropy => "system random source failed",
             Self::Clock => "the clock shows a time before 1970: set the system's clock",
             Self::Unavailable => "the session is in a store that this layer cannot reach",
+            Self::NoOwner => "the request has no session with an owner: log in first",
             Self::MissingLayer => {
                 "the request did not pass through a session layer: \
                  add `.layer(SessionLayer::from_env()?)` to the router, after its routes"
@@ -295,7 +335,7 @@ impl fmt::Debug for Error {
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self.detail.as_deref() {
-            Some(Detail::Source(source)) => Some(&**source),
+            Some(Detail::Source(source) | Detail::Check(source)) => Some(&**source),
             _ => None,
         }
     }

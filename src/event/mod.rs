@@ -88,6 +88,11 @@ pub(crate) enum Event<'a> {
     RevocationUnreadable,
     /// Sessions are in cookies, and there is no log.
     Unrevocable { cookie: &'a str },
+    /// The app's check of an owner gave no answer.
+    CheckFailed {
+        cause: &'a str,
+        error: &'a (dyn std::error::Error + Send + Sync + 'static),
+    },
     /// The environment names no server, so the default one is used.
     #[allow(dead_code, reason = "only Redis has a default server")]
     StoreDefault { url: &'a str },
@@ -305,6 +310,16 @@ impl Event<'_> {
                 "sessions are in cookies without a log of revocations: after a logout, a copy of \
                  the cookie is valid on other instances, and here after a minute, until it expires"
             ),
+            Self::CheckFailed { cause, error } => {
+                let error = Chain(error);
+                emit!(
+                    error,
+                    "check_failed",
+                    cause,
+                    %error,
+                    "the app's check of an owner failed"
+                );
+            }
             Self::StoreDefault { url } => emit!(
                 info,
                 "store_default",

@@ -26,6 +26,8 @@ pub(crate) enum Reason {
     Unreadable,
     /// All sessions of the owner or of the layer were revoked.
     Revoked,
+    /// A valid cookie whose owner the app's check refused.
+    Refused,
 }
 
 /// Why changes were dropped.
@@ -66,6 +68,7 @@ impl Reason {
             Self::RolledBack => "rolled_back",
             Self::Unreadable => "unreadable",
             Self::Revoked => "revoked",
+            Self::Refused => "refused",
         }
     }
 }

@@ -6,6 +6,7 @@ use super::{
     check::{CookieSettings, TimeoutSettings, check_audience},
     companion::{LegacySettings, only},
     error::ConfigError,
+    owner_settings::OwnerSettings,
     session_layer::SessionLayer,
 };
 use crate::{
@@ -56,6 +57,7 @@ pub struct SessionLayerBuilder {
     pub(super) stores: Vec<(Mode, Backend)>,
     pub(super) store_timeout: Option<Duration>,
     pub(super) revocations: Option<Revocations>,
+    pub(super) owners: OwnerSettings,
 }
 
 impl SessionLayerBuilder {
@@ -73,6 +75,7 @@ impl SessionLayerBuilder {
             stores: Vec::new(),
             store_timeout: None,
             revocations: None,
+            owners: OwnerSettings::default(),
         }
     }
 
@@ -285,10 +288,11 @@ impl SessionLayerBuilder {
             },
             template,
         };
-        let config = Config {
+        let mut config = Config {
             companion,
             ..Config::new(codec, rules, self.clock)
         };
+        self.owners.set(&mut config)?;
         let layer = SessionLayer::from_parts(config, vault);
         let layer = layer.with_revocations(self.revocations)?;
         let layer = layer.with_stores(self.stores, self.store_timeout)?;

@@ -8,6 +8,9 @@ mod error;
 #[cfg(feature = "starlette")]
 mod legacy;
 mod open;
+#[cfg(feature = "check")]
+mod owner_check;
+mod owner_settings;
 #[cfg(feature = "store")]
 mod owners;
 #[cfg(feature = "store")]

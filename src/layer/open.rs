@@ -36,7 +36,8 @@ impl SessionLayer {
     /// # Errors
     ///
     /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) if the session is in a store that
-    /// cannot be reached or that this layer does not have.
+    /// cannot be reached or that this layer does not have, or if the layer's check of owners gives
+    /// no answer.
     ///
     /// # Security
     ///

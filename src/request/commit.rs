@@ -163,7 +163,7 @@ impl Commit<'_> {
             && let Some(stale) = state.stale()
         {
             match stale.changes {
-                Fate::Begin => {}
+                Fate::Begin | Fate::Refused => {}
                 Fate::Drop => return Ok(self.dropped(DropReason::Ended)),
                 Fate::Fail | Fate::Unreadable => return Err(ErrorKind::Ended.into()),
             }

@@ -1,6 +1,8 @@
 use std::sync::{Arc, Once};
 
-use super::{codec::Codec, revoke::Revoking, strangers::Strangers};
+use super::{
+    check::Check, codec::Codec, login_page::LoginPage, revoke::Revoking, strangers::Strangers,
+};
 use crate::{
     clock,
     compat::Companion,
@@ -17,6 +19,9 @@ pub(crate) struct Config {
     pub(crate) companion: Option<Companion>,
     pub(crate) storage: Option<Storage>,
     pub(crate) revoking: Option<Revoking>,
+    /// The app's own check of owners.
+    pub(crate) check: Option<Check>,
+    pub(crate) login_page: Option<LoginPage>,
     pub(crate) rules: Rules,
     pub(crate) clock: clock::Source,
     /// Ensures that the warning about an ignored layer is emitted only once.
@@ -35,6 +40,8 @@ impl Config {
             companion: None,
             storage: None,
             revoking: None,
+            check: None,
+            login_page: None,
             rules,
             clock,
             nested: Arc::new(Once::new()),
@@ -50,7 +57,13 @@ impl Config {
             let storage = config.storage.as_ref();
             storage.map(|storage| (storage.mode, storage.old.is_some()))
         };
+        let same_check = match (&self.check, &other.check) {
+            (Some(check), Some(other)) => check.is_same(other),
+            (check, other) => check.is_none() && other.is_none(),
+        };
         self.codec.agrees(&other.codec)
+            && same_check
+            && self.login_page == other.login_page
             && mode(self) == mode(other)
             && self.rules.timeouts == other.rules.timeouts
     }
@@ -69,15 +82,17 @@ impl Config {
         }
     }
 
-    /// Whether opening a session may have to wait.
-    pub(super) fn opens_later(&self) -> bool {
-        self.storage.is_some() || (self.revoking.is_some() && self.rules.end_on_reuse)
-    }
-
     /// Whether all sessions are in the store.
     pub(super) fn keeps_all_in_store(&self) -> bool {
         let storage = self.storage.as_ref();
         storage.is_some_and(|storage| storage.mode == Mode::Store)
+    }
+
+    /// Whether a request may have to wait for its session.
+    pub(super) fn opens_later(&self) -> bool {
+        self.storage.is_some()
+            || self.check.is_some()
+            || (self.revoking.is_some() && self.rules.end_on_reuse)
     }
 
     pub(crate) fn rows(&self) -> Option<Rows<'_>> {

@@ -72,6 +72,13 @@ impl RequestContext for Slot {
             }
         }))
     }
+
+    fn still_admitted(&self) -> Answer<'_, bool> {
+        match self.config.check.is_some() {
+            true => Answer::Later(Box::pin(self.admits_still())),
+            false => Answer::Ready(Ok(true)),
+        }
+    }
 }
 
 impl Slot {

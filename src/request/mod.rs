@@ -5,11 +5,14 @@
 //! headers of the response. If an earlier commit of the same request is still running, it waits for
 //! that commit and decides again.
 
+mod admit;
+mod check;
 mod codec;
 mod commit;
 mod companion;
 mod config;
 mod context;
+mod login_page;
 mod names;
 mod nesting;
 mod open;
@@ -17,10 +20,13 @@ mod respond;
 mod revoke;
 mod slot;
 mod strangers;
+mod visit;
 
 pub(crate) use self::{
+    check::Check,
     codec::{Codec, Value},
     config::Config,
+    login_page::LoginPage,
     respond::Reply,
     revoke::Revoking,
     slot::{Committed, Slot},

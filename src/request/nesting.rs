@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::{Extensions, Request};
 
-use super::{config::Config, slot::Slot};
+use super::{config::Config, slot::Slot, visit::Visit};
 use crate::{
     error::{Error, ErrorKind},
     session::Session,
@@ -27,9 +27,18 @@ impl Slot {
             }
             return None;
         }
-        let slot = Self::new(config.clone(), request.headers(), outer);
+        let visit = Visit::of(config, request);
+        let slot = Self::with(config.clone(), request.headers(), outer, visit);
         request.extensions_mut().insert(Innermost(slot.clone()));
         Some(slot)
+    }
+
+    /// The slot of the innermost layer.
+    pub(crate) fn innermost(extensions: &Extensions) -> Result<Arc<Self>, Error> {
+        match extensions.get::<Innermost>() {
+            Some(Innermost(slot)) => Ok(slot.clone()),
+            None => Err(ErrorKind::MissingLayer.into()),
+        }
     }
 
     fn named<'a>(self: &'a Arc<Self>, name: &str) -> Option<&'a Arc<Self>> {
@@ -55,12 +64,10 @@ impl Session {
     /// # Errors
     ///
     /// [`ErrorKind::MissingLayer`], and [`ErrorKind::Unavailable`] if the session is in a store
-    /// that cannot be reached or that this layer does not have.
+    /// that cannot be reached or that this layer does not have, or if the layer's check of owners
+    /// gives no answer.
     pub async fn from_extensions(extensions: &Extensions) -> Result<Self, Error> {
-        match extensions.get::<Innermost>() {
-            Some(Innermost(slot)) => slot.open().await,
-            None => Err(ErrorKind::MissingLayer.into()),
-        }
+        Slot::innermost(extensions)?.open().await
     }
 
     /// The session of the layer with that cookie name, if there are several layers around a

@@ -2,7 +2,7 @@
 
 use http::{
     HeaderMap, HeaderValue, Response,
-    header::{CACHE_CONTROL, RETRY_AFTER, SET_COOKIE},
+    header::{CACHE_CONTROL, LOCATION, RETRY_AFTER, SET_COOKIE},
 };
 
 use crate::{
@@ -84,9 +84,11 @@ fn replace<B: Default>(response: &mut Response<B>, error: Error) {
 }
 
 impl Error {
-    /// The response for this error, which is an event.
+    /// The response for this error, which is an event. A visitor without a login is none.
     pub(crate) fn response<B>(self, body: B) -> Response<B> {
-        Event::Failed(&self).emit();
+        if self.kind() != ErrorKind::NoOwner {
+            Event::Failed(&self).emit();
+        }
         self.silent_response(body)
     }
 
@@ -97,6 +99,9 @@ impl Error {
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if matches!(self.kind(), ErrorKind::Unavailable | ErrorKind::Ended) {
             headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        if let Some(location) = self.location() {
+            headers.insert(LOCATION, location.clone());
         }
         response.extensions_mut().insert(self);
         response

@@ -16,6 +16,7 @@ use super::{
     open::{CookieHeaders, Reader},
     respond::Reply,
     revoke::Revoking,
+    visit::Visit,
 };
 use crate::{
     clock::Millis,
@@ -38,6 +39,8 @@ pub(crate) struct Slot {
     arrived: Option<Millis>,
     /// The number of revocations of owners that were known then.
     pub(super) seen: u64,
+    /// `None` if no check and no login page needs it, or if there is no request.
+    pub(super) visit: Option<Box<Visit>>,
     pub(super) opened: OnceLock<Result<State, Error>>,
     /// Whether the response was sent, or the request ended without one.
     done: AtomicBool,
@@ -53,10 +56,20 @@ pub(crate) enum Committed {
 }
 
 impl Slot {
+    /// The slot of a session that no request asks for. The app's check does not run.
     pub(crate) fn new(
         config: Arc<Config>,
         headers: &HeaderMap,
         outer: Option<Arc<Self>>,
+    ) -> Arc<Self> {
+        Self::with(config, headers, outer, None)
+    }
+
+    pub(super) fn with(
+        config: Arc<Config>,
+        headers: &HeaderMap,
+        outer: Option<Arc<Self>>,
+        visit: Option<Box<Visit>>,
     ) -> Arc<Self> {
         let cookies = CookieHeaders::new(headers);
         let storage = config.storage.as_ref();
@@ -66,6 +79,7 @@ impl Slot {
             config,
             cookies,
             outer,
+            visit,
             opened: OnceLock::new(),
             done: AtomicBool::new(false),
             lane: Lane::default(),
@@ -85,7 +99,8 @@ impl Slot {
         config: Arc<Config>,
         headers: &HeaderMap,
     ) -> Result<SessionView, Error> {
-        let slot = Self::new(config, headers, None);
+        let visit = Visit::of_headers(&config, headers);
+        let slot = Self::with(config, headers, None, visit);
         slot.mark_done();
         Ok(SessionView::new(slot.open().await?))
     }
@@ -130,13 +145,17 @@ impl Slot {
         }
     }
 
-    /// Opens the session, with a call to the store or the log if needed. If extractors race, it may
-    /// be called twice, and the first answer counts.
+    /// Opens the session, with a call to the store or the log and the app's check if needed. If
+    /// extractors race, the store may be called twice, and the first answer counts.
     async fn load(&self) {
         let mut reader = self.reader();
         let opened = match reader.read() {
             Ok(arrival) => self.load_arrival(&mut reader, arrival).await,
             Err(error) => Err(error),
+        };
+        let opened = match self.config.check.is_some() {
+            true => Box::pin(self.admit(opened, &mut reader.events)).await,
+            false => opened,
         };
         match self.opened.set(opened) {
             Ok(()) => self.emit(&reader.events),
@@ -234,7 +253,7 @@ impl Slot {
 
     /// Notes that the request sets no cookie any more, so that this process may forget the end of
     /// its session.
-    fn land(&self, state: &State) {
+    pub(super) fn land(&self, state: &State) {
         if let Some(flight) = state.flight() {
             self.config.rules.ended.leave(flight);
         }

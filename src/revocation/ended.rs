@@ -149,6 +149,13 @@ impl EndedSessions {
         }
     }
 
+    /// The number of requests in flight.
+    #[cfg(test)]
+    pub(crate) fn in_flight(&self) -> usize {
+        let open = &self.flights.open;
+        open.iter().map(|epoch| epoch.load(SeqCst)).sum()
+    }
+
     /// The end of a session by a login of that owner.
     pub(crate) fn login_of(&self, owner: &str) -> Why {
         Why::LoggedIn(self.hasher.hash_one(owner))

@@ -19,6 +19,8 @@ pub(crate) trait RequestContext: Send + Sync {
     fn reads_legacy(&self) -> bool;
     fn commit(&self) -> Answer<'_, ()>;
     fn still_valid(&self) -> Answer<'_, bool>;
+    /// Whether the app's check still admits the owner.
+    fn still_admitted(&self) -> Answer<'_, bool>;
 }
 
 /// An answer that is ready at once, or after a call to the store.

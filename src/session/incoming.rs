@@ -33,6 +33,20 @@ impl Arrival {
             ..Self::default()
         }
     }
+
+    /// The same without the session, which the app's check refused.
+    pub(super) fn refused(self) -> Self {
+        let stale = |incoming: Incoming| Stale {
+            family: incoming.record.head.family(),
+            changes: Fate::Refused,
+            in_store: incoming.row.is_some(),
+        };
+        Self {
+            stale: self.incoming.map(stale).map(Box::new),
+            incoming: None,
+            ..self
+        }
+    }
 }
 
 /// The session that a request brought.
@@ -104,6 +118,9 @@ pub(crate) struct Stale {
 pub(crate) enum Fate {
     /// They begin a new session.
     Begin,
+    /// They begin a new session. It takes nothing from the one that came, whose owner the app's
+    /// check refused.
+    Refused,
     /// They are dropped: the visitor logged out while the request was in flight.
     Drop,
     /// They are an error: the session has another id now, or a login continues it. The next request

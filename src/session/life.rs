@@ -41,7 +41,7 @@ impl Session {
     /// The owner that was given to [`login`](Self::login).
     #[doc(alias = "user_id")]
     pub fn owner(&self) -> Option<String> {
-        self.state().lock().owner().map(str::to_owned)
+        self.state().owner()
     }
 
     /// Whether the owner logged in at most `limit` ago: for a page that asks for the password again
@@ -250,14 +250,19 @@ impl Session {
     /// ended it by `login`, `renew` or `logout`. The process remembers that for a minute, so call
     /// this more than once a minute. It is also not valid if its own request changed it and then
     /// was cancelled or could not save it. An empty session without an owner is valid. With a
-    /// store, the store is asked.
+    /// store, the store is asked. If the layer has a check of owners (`SessionLayer::check`), it
+    /// runs again, and the session is not valid if it says no.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Clock`](crate::ErrorKind::Clock) if the clock shows a time before 1970, and
-    /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) if the store cannot be reached.
+    /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) if the store cannot be reached, or
+    /// if the check gives no answer.
     pub async fn still_valid(&self) -> Result<bool, Error> {
-        self.request.still_valid().wait().await
+        Ok(
+            self.request.still_valid().wait().await?
+                && self.request.still_admitted().wait().await?,
+        )
     }
 }
 

@@ -52,6 +52,16 @@ impl State {
         }
     }
 
+    /// The state of the same request without its session, since the app's check refused it.
+    pub(crate) fn refused(self, rules: &Rules) -> Self {
+        Self::new(rules, self.arrival.refused())
+    }
+
+    /// The owner who is logged in.
+    pub(crate) fn owner(&self) -> Option<String> {
+        self.lock().owner().map(str::to_owned)
+    }
+
     pub(crate) fn opened(&self) -> Option<Millis> {
         self.arrival.opened
     }
@@ -193,10 +203,6 @@ impl State {
         let (record, why) = self.arrival.ended.as_deref()?;
         let theirs = record.owner().is_none_or(|before| before == owner);
         (theirs && *why == rules.ended.login_of(owner)).then_some(record)
-    }
-
-    pub(crate) fn owner(&self) -> Option<String> {
-        self.lock().owner().map(str::to_owned)
     }
 
     pub(crate) fn created(&self) -> Millis {

@@ -101,7 +101,8 @@ impl SessionView {
     /// # Errors
     ///
     /// [`ErrorKind::Clock`](crate::ErrorKind::Clock) if the clock shows a time before 1970, and
-    /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) if the store cannot be reached.
+    /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) if the store cannot be reached, or
+    /// if the layer's check of owners gives no answer.
     pub async fn still_valid(&self) -> Result<bool, Error> {
         self.session.still_valid().await
     }

@@ -190,7 +190,7 @@ impl StoreCommit<'_> {
     }
 
     /// Ends a session whose cookie can no longer be used, if it is live under another serial.
-    async fn log_out_stale(&self, stale: Stale) -> Result<(), Error> {
+    pub(super) async fn log_out_stale(&self, stale: Stale) -> Result<(), Error> {
         match self.rows.follow(stale.family).await? {
             Found::Live(record, row) => {
                 let head = record.head;

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     error::{Error, ErrorKind},
     record::Record,
-    session::{Draft, RowRef},
+    session::{Draft, Fate, RowRef},
 };
 
 /// The number of logins that a login follows from a session that ended long ago.
@@ -25,9 +25,13 @@ impl StoreCommit<'_> {
             && draft.previous.is_none()
             && stale.in_store
         {
-            match self.rows.follow(stale.family).await? {
-                Found::Unreadable(family) => self.rows.delete_unreadable(family).await?,
-                found => self.take_over(draft, found).await?,
+            if stale.changes == Fate::Refused {
+                Box::pin(self.log_out_stale(stale)).await?;
+            } else {
+                match self.rows.follow(stale.family).await? {
+                    Found::Unreadable(family) => self.rows.delete_unreadable(family).await?,
+                    found => self.take_over(draft, found).await?,
+                }
             }
         }
         let mut made = None;

@@ -22,7 +22,7 @@ impl StoreCommit<'_> {
             && draft.previous.is_none()
         {
             match stale.changes {
-                Fate::Begin => {}
+                Fate::Begin | Fate::Refused => {}
                 Fate::Drop => return Ok(Kept::Dropped(DropReason::Ended)),
                 Fate::Fail => return Err(ErrorKind::Ended.into()),
                 Fate::Unreadable => return Err(unreadable()),

@@ -15,6 +15,7 @@ mod lifetimes;
 mod logout;
 mod nesting;
 mod nginx;
+mod owners;
 mod passive;
 mod processes;
 #[path = "../python/mod.rs"]

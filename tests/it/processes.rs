@@ -52,6 +52,7 @@ fn features() -> String {
         ("axum", cfg!(feature = "axum")),
         ("starlette", cfg!(feature = "starlette")),
         ("store", cfg!(feature = "store")),
+        ("check", cfg!(feature = "check")),
         ("memory", cfg!(feature = "memory")),
         ("sqlite", cfg!(feature = "sqlite")),
         ("postgres", cfg!(feature = "postgres")),

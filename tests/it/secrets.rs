@@ -6,14 +6,14 @@ use axum::{
     Router,
     body::Body,
     extract::Path,
-    http::{Request, header},
+    http::{HeaderMap, Request, header},
     routing::get,
 };
 use serde::{Serialize, Serializer, ser::Error as _};
 use tower::{Layer as _, Service as _, service_fn};
 use tower_sealed_session::{
-    Clock as _, ConfigError, EnvError, Error, Prefix, Secret, SecretError, Session, SessionLayer,
-    SystemClock, testing,
+    Clock as _, ConfigError, EnvError, Error, Owner, Prefix, Secret, SecretError, Session,
+    SessionLayer, SystemClock, require_owner, testing,
 };
 
 use crate::support::{Events, NAME, OTHER_SECRET, SECRET, keys, secret};
@@ -127,8 +127,9 @@ async fn types_errors_and_events_show_no_secret() {
     session.insert("k", VALUE).expect("small");
     output.debug(&session);
     let own = testing::cookie(&layer, &session).expect("a cookie");
-    let headers = axum::http::HeaderMap::from_iter([(header::COOKIE, own)]);
+    let headers = HeaderMap::from_iter([(header::COOKIE, own)]);
     output.debug(&layer.open(&headers).await.expect("it opens"));
+    owner_types(&mut output, &layer, headers).await;
     assert_eq!(
         format!("{session:?}"),
         "Session { entries: 1, owned: true, .. }"
@@ -253,6 +254,24 @@ async fn types_errors_and_events_show_no_secret() {
             "{public} is public, but this test does not print it"
         );
     }
+}
+
+/// Prints the types of routes for visitors who are logged in.
+async fn owner_types(output: &mut Output, layer: &SessionLayer, cookies: HeaderMap) {
+    let look = service_fn(async |request: Request<()>| {
+        let owner = Owner::from_extensions(request.extensions()).await;
+        Ok::<_, Error>(axum::http::Response::new(owner.ok()))
+    });
+    let mut guarded = require_owner().layer(look);
+    output.debug(&require_owner());
+    output.debug(&guarded);
+    output.debug(&guarded.call(Request::new(())));
+    let mut request = Request::new(());
+    *request.headers_mut() = cookies;
+    let answer = layer.layer(guarded).call(request).await.expect("no error");
+    let owner = answer.into_body().expect("logged in");
+    assert_eq!(owner.as_str(), OWNER);
+    output.debug(&owner);
 }
 
 /// The types that lib.rs exports, without traits and aliases.
