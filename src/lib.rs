@@ -42,6 +42,7 @@
 //! | change what a session holds | [`guide::shape`] |
 //! | move from Starlette or FastAPI | [`guide::starlette`] |
 //! | know whether I need a store, and what it costs | `guide::outgrowing`, with the feature `store` |
+//! | make logout final while sessions are in cookies | `guide::revoking`, with the feature `store` |
 //! | keep sessions in a store | `guide::stores`, with the feature `store` |
 //! | log, count and alert | [`guide::events`] |
 //! | test your handlers | [`testing`] |

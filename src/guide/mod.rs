@@ -19,6 +19,11 @@ pub mod stores {}
 #[doc = include_str!("outgrowing.md")]
 pub mod outgrowing {}
 
+/// How is a logout final while sessions are in cookies?
+#[cfg(feature = "store")]
+#[doc = include_str!("revoking.md")]
+pub mod revoking {}
+
 /// What is promised, what is not promised, and what do I have to do?
 #[doc = include_str!("security.md")]
 pub mod security {}

@@ -198,7 +198,7 @@ impl SessionLayerBuilder {
     }
 
     /// Ends a session when a copy of an earlier cookie of it comes, rather than only emitting the
-    /// event `reused`. Needs a store.
+    /// event `reused`. Needs a store or a log of revocations.
     ///
     /// A cookie counts as a copy if it comes more than a minute after
     /// [`renew`](crate::Session::renew) replaced it. Then either it was copied, and it is not known

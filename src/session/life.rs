@@ -120,8 +120,8 @@ impl Session {
     ///
     /// Call it on every authentication, including a step-up. It ends the session that came in, so
     /// that requests that are still in flight with its cookie can neither undo the login nor use
-    /// the new session. For a session in its cookie, this holds within this process. If another
-    /// request ended the session meanwhile, the login does not bring its entries back.
+    /// the new session. For a session in its cookie, this holds within this process, or with a log
+    /// on every instance. If another request ended the session meanwhile, the login does not bring its entries back.
     ///
     /// A visitor who did not get the answer of a login, or who sent it twice, finds the cart again:
     /// a repeated login of the same owner with the same cookie keeps the entries. With a store, it
@@ -137,8 +137,8 @@ impl Session {
     /// [`ErrorKind::Ended`](crate::ErrorKind::Ended), which is a 503, and so does every other
     /// request in flight that changes the session. The browser has the new cookie then, so a retry
     /// succeeds. If the response with the new cookie is lost, a visitor with a session in its
-    /// cookie can use the old one again after ten seconds. A visitor with a ticket begins a new
-    /// session then.
+    /// cookie can use the old one again after ten seconds. With a ticket or a log, the visitor
+    /// begins a new session then.
     #[doc(alias = "cycle_id")]
     #[doc(alias = "regenerate")]
     pub fn renew(&self) {
@@ -207,12 +207,13 @@ impl Session {
     /// Within this process, responses to requests in flight cannot bring the session back, however
     /// long they take. Requests with its cookie that come within a minute are anonymous. After
     /// that, and on other instances, a copy of the cookie is valid until it expires, since the
-    /// server keeps no record of ended sessions. A layer that shares the cookie of a legacy app
+    /// server keeps no record of ended sessions. With a log (`Revocations`), it is refused on every
+    /// instance until it expires. A layer that shares the cookie of a legacy app
     /// (`SignedSessionLayer`) cannot recognize the ended session at all.
     ///
-    /// With a store, a logout is final on every instance. It ends the session under all ids that it
-    /// had since its login. If the store cannot be reached, the response is a 503. If the client
-    /// disconnects before the response, a task of its own tells the store.
+    /// With a store or a log, a logout is final on every instance. It ends the session under all ids
+    /// that it had since its login. If the store or the log cannot be reached, the response is a
+    /// 503. If the client disconnects before the response, a task of its own tells them.
     #[doc(alias = "flush")]
     #[doc(alias = "purge")]
     #[doc(alias = "destroy")]
@@ -248,16 +249,17 @@ impl Session {
     /// It is not valid after it has expired; the traffic of a socket does not extend it. It is not
     /// valid after its own request called `logout`, or after another request of this process has
     /// ended it by `login`, `renew` or `logout`. The process remembers that for a minute, so call
-    /// this more than once a minute. It is also not valid if its own request changed it and then
-    /// was cancelled or could not save it. An empty session without an owner is valid. With a
-    /// store, the store is asked. If the layer has a check of owners (`SessionLayer::check`), it
+    /// this more than once a minute. With a log of revocations (`Revocations`), it is not valid after
+    /// a request on any instance has ended it, or all sessions of its owner. It is also not valid if
+    /// its own request changed it and then was cancelled or could not save it. An empty session
+    /// without an owner is valid. With a store, the store is asked. If the layer has a check of owners (`SessionLayer::check`), it
     /// runs again, and the session is not valid if it says no.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Clock`](crate::ErrorKind::Clock) if the clock shows a time before 1970, and
-    /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) if the store cannot be reached, or
-    /// if the check gives no answer.
+    /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) if the store cannot be reached, if
+    /// the log was not read for too long, or if the check gives no answer.
     pub async fn still_valid(&self) -> Result<bool, Error> {
         Ok(
             self.request.still_valid().wait().await?

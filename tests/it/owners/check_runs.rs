@@ -278,7 +278,7 @@ async fn inner_layer_of_the_same_name_with_another_check_is_an_event() {
         (one.clone(), plain.clone(), true),
     ] {
         get_with(&app(inner).layer(outer), "/unused", &[]).await;
-        let expected: &[&str] = if warned { &["nested"] } else { &[] };
-        assert_eq!(events.drain(), expected);
+        let warning = events.drain().contains(&"nested".to_owned());
+        assert_eq!(warning, warned);
     }
 }

@@ -247,7 +247,7 @@ async fn inner_layer_of_the_same_name_with_another_login_page_is_an_event() {
     ] {
         let app = app(inner).layer(outer);
         get_with(&app, "/me", &[]).await;
-        let expected: &[&str] = if warned { &["nested"] } else { &[] };
-        assert_eq!(events.drain(), expected);
+        let warning = events.drain().contains(&"nested".to_owned());
+        assert_eq!(warning, warned);
     }
 }
