@@ -232,7 +232,7 @@ impl Slot {
                 } else if self.has_to_revoke(state, outcome) {
                     let revoked = self.clone().revoke_and_save(outcome, public());
                     return Committed::Later(Box::pin(revoked));
-                } else if self.has_to_save(state, outcome, &public) {
+                } else if self.has_to_save(state, outcome, public) {
                     return Committed::Later(Box::pin(self.clone().save(public())));
                 } else {
                     self.commit_of(state).reply(outcome, public)

@@ -41,8 +41,10 @@ pub(super) struct Shared {
     lenient: AtomicBool,
     /// What this instance added and has not read in the log yet, by key. With the time at which it
     /// was added; `None` if it still has to be.
-    unread: Mutex<HashMap<Vec<u8>, (Option<Instant>, Entry)>>,
+    unread: Mutex<Unread>,
 }
+
+type Unread = HashMap<Vec<u8>, (Option<Instant>, Entry)>;
 
 impl Shared {
     pub(super) fn new(log: AnyLog) -> Self {
