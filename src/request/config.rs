@@ -1,7 +1,7 @@
 use std::sync::{Arc, Once};
 
 use super::{
-    check::Check, codec::Codec, login_page::LoginPage, revoke::Revoking, strangers::Strangers,
+    check::Check, codec::Codec, login_page::LoginPage, revoking::Revoking, strangers::Strangers,
 };
 use crate::{
     clock,

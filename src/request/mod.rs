@@ -12,12 +12,14 @@ mod commit;
 mod companion;
 mod config;
 mod context;
+mod finish;
 mod login_page;
 mod names;
 mod nesting;
 mod open;
 mod respond;
 mod revoke;
+mod revoking;
 mod slot;
 mod strangers;
 mod visit;
@@ -26,8 +28,9 @@ pub(crate) use self::{
     check::Check,
     codec::{Codec, Value},
     config::Config,
+    finish::Committed,
     login_page::LoginPage,
     respond::Reply,
-    revoke::Revoking,
-    slot::{Committed, Slot},
+    revoking::Revoking,
+    slot::Slot,
 };

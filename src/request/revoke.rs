@@ -1,192 +1,25 @@
-//! The log of revocations: checks what a request brought, and adds what its response ends.
+//! What the log of revocations means for a request: it refuses what came in, and is told what the
+//! response ends.
 
-use super::{names::Names, open::Reader, slot::Slot};
+use super::{
+    open::Reader,
+    revoking::{Ending, Revoking},
+    slot::Slot,
+};
 use crate::{
-    clock::{self, Millis},
+    clock::Millis,
     error::{Error, ErrorKind},
     event::{Event, Reason},
-    expiry::Timeouts,
-    id::{Family, Serial},
+    id::Family,
     record::Head,
-    revocation::{IN_FLIGHT, Revocations},
+    revocation::IN_FLIGHT,
     session::{Arrival, Change, Fate, Outcome, Stale, State},
-    store::log::{Entry, Name, Revoked, Subject, seconds},
-    stored::Vault,
+    store::log::Revoked,
 };
-
-/// How far apart the clocks of instances may be. An owner's sessions are ended up to this time
-/// from now, since an instance whose clock is ahead may have begun one.
-const AHEAD: Millis = 30_000;
 
 /// A cookie that comes so long after `renew` replaced it is a copy, or the response with the new one
 /// was lost.
 const COPIED: Millis = 60_000;
-
-/// The log of a layer.
-#[derive(Clone)]
-pub(crate) struct Revoking {
-    log: Revocations,
-    names: Names,
-    /// How long a session of the layer can live.
-    life: Millis,
-}
-
-/// What ends with a response.
-#[derive(Clone, Copy)]
-struct Ending {
-    subject: Subject,
-    created: Millis,
-}
-
-impl Revoking {
-    pub(crate) fn new(
-        log: Revocations,
-        vault: &Vault,
-        clock: &clock::Source,
-        timeouts: &Timeouts,
-    ) -> Self {
-        log.use_clock(clock);
-        Self {
-            log,
-            names: Names::new(vault),
-            life: timeouts.absolute.max(timeouts.max_remember),
-        }
-    }
-
-    /// The number of entries for owners that this instance has read, for [`earliest`](Self::earliest).
-    pub(super) fn added(&self) -> u64 {
-        self.log.set().added()
-    }
-
-    /// Fails if this instance has not read the log for too long.
-    #[inline]
-    fn check_current(&self) -> Result<(), Error> {
-        match self.log.refuses() {
-            true => Err(Error::stale_log()),
-            false => Ok(()),
-        }
-    }
-
-    /// Whether a session in a cookie, or its id, was revoked, and when.
-    #[inline]
-    fn find(&self, head: Head) -> Option<(Revoked, Millis)> {
-        let set = self.log.set();
-        if !set.has_sessions() {
-            return None;
-        }
-        let (session, id) = self.names.session(head.family(), head.id.serial());
-        set.find(session, id)
-    }
-
-    /// Whether the sessions of that owner, or all of the layer, were revoked that were created then.
-    #[inline]
-    fn has_revoked(&self, created: Millis, owner: Option<&str>) -> bool {
-        self.log.set().concerns(created)
-            && self
-                .before(owner)
-                .is_some_and(|(before, _)| created < before)
-    }
-
-    /// Why a session that was opened can no longer be used.
-    ///
-    /// # Errors
-    ///
-    /// If this instance has not read the log for too long.
-    pub(super) fn ended(
-        &self,
-        head: Head,
-        owner: Option<&str>,
-        in_cookie: bool,
-    ) -> Result<Option<Revoked>, Error> {
-        self.check_current()?;
-        let found = self.find(head).filter(|_| in_cookie);
-        let revoked = || {
-            let revoked = self.has_revoked(head.times.created, owner);
-            revoked.then_some(Revoked::LoggedOut)
-        };
-        Ok(found.map(|(revoked, _)| revoked).or_else(revoked))
-    }
-
-    fn before(&self, owner: Option<&str>) -> Option<(Millis, u64)> {
-        let owners = owner.into_iter().flat_map(|owner| self.names.owner(owner));
-        self.log.set().before(owners.chain([self.names.layer()]))
-    }
-
-    /// When a session of that owner has to begin at the earliest, so that it is not revoked. `seen`
-    /// is what [`added`](Self::added) was when the request came.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::Ended`] if the owner's sessions were revoked while the request of a login was in
-    /// flight: it may have checked a password that is no longer valid.
-    fn earliest(&self, owner: Option<&str>, created: Millis, seen: u64) -> Result<Millis, Error> {
-        if !self.log.set().concerns(created) {
-            return Ok(created);
-        }
-        match self.before(owner) {
-            Some((before, _)) if before <= created => Ok(created),
-            Some((_, number)) if owner.is_some() && number > seen => Err(ErrorKind::Ended.into()),
-            Some((before, _)) => Ok(before),
-            None => Ok(created),
-        }
-    }
-
-    fn family(&self, family: Family, revoked: Revoked) -> Ending {
-        let (name, _) = self.names.session(family, Serial::default());
-        Ending {
-            subject: Subject::Session(name, revoked),
-            created: family.created,
-        }
-    }
-
-    fn id(&self, head: Head) -> Ending {
-        let (_, name) = self.names.session(head.family(), head.id.serial());
-        Ending {
-            subject: Subject::Session(name, Revoked::Renewed),
-            created: head.times.created,
-        }
-    }
-
-    fn entry(&self, ending: Ending, now: Millis) -> Entry {
-        Entry {
-            subject: ending.subject,
-            at: seconds(now),
-            until: seconds(ending.created.saturating_add(self.life)),
-        }
-    }
-
-    async fn append(&self, entries: &[Entry]) -> Result<u64, Error> {
-        self.log.append(entries).await.map_err(Error::store)
-    }
-
-    /// Ends the sessions of an owner on every instance.
-    #[cfg(feature = "store")]
-    pub(crate) async fn revoke_owner(&self, owner: &str, now: Millis) -> Result<(), Error> {
-        self.revoke(self.names.owner(owner), now).await
-    }
-
-    /// Ends all sessions of the layer on every instance.
-    #[cfg(feature = "store")]
-    pub(crate) async fn revoke_everything(&self, now: Millis) -> Result<(), Error> {
-        self.revoke([self.names.layer()], now).await
-    }
-
-    #[cfg(feature = "store")]
-    async fn revoke(
-        &self,
-        names: impl IntoIterator<Item = Name>,
-        now: Millis,
-    ) -> Result<(), Error> {
-        let before = now.saturating_add(AHEAD);
-        let entries = names.into_iter().map(|name| Entry {
-            subject: Subject::Before(name, before),
-            at: seconds(now),
-            until: seconds(before.saturating_add(self.life)),
-        });
-        let entries: Vec<_> = entries.collect();
-        self.append(&entries).await.map(drop)
-    }
-}
 
 impl Reader<'_> {
     /// The same arrival, without its session if the log says that it ended.
@@ -253,7 +86,7 @@ impl Slot {
         if let Some(revoking) = &self.config.revoking {
             let now = self.config.clock.now().ok_or(ErrorKind::Clock)?;
             let ending = revoking.family(family, Revoked::LoggedOut);
-            revoking.append(&[revoking.entry(ending, now)]).await?;
+            revoking.append(ending, now).await?;
         }
         Ok(())
     }
@@ -294,15 +127,13 @@ impl Slot {
         };
         let now = self.config.clock.now().ok_or(ErrorKind::Clock)?;
         if let Some(ending) = self.log_out_of(revoking, state) {
-            let entry = revoking.entry(ending, now);
-            revoking.append(&[entry]).await.inspect_err(|_| {
-                revoking.log.append_later(entry);
-            })?;
+            let appended = revoking.append(ending, now).await;
+            appended.inspect_err(|_| revoking.append_later(ending, now))?;
         }
         let Some(ending) = next_of(revoking, state, outcome) else {
             return Ok(());
         };
-        let is_new = revoking.append(&[revoking.entry(ending, now)]).await? > 0;
+        let is_new = revoking.append(ending, now).await?;
         match outcome {
             _ if is_new => {}
             Outcome::Write(Change::LoggedIn) => {
@@ -322,7 +153,7 @@ impl Slot {
             && let Some(ending) = self.log_out_of(revoking, state)
             && let Some(now) = self.config.clock.now()
         {
-            revoking.log.append_later(revoking.entry(ending, now));
+            revoking.append_later(ending, now);
         }
     }
 
@@ -337,10 +168,7 @@ impl Slot {
         }
         let now = self.config.clock.now().ok_or(ErrorKind::Clock)?;
         let ending = revoking.family(head.family(), Revoked::Continued);
-        revoking
-            .append(&[revoking.entry(ending, now)])
-            .await
-            .map(drop)
+        revoking.append(ending, now).await.map(drop)
     }
 
     /// The session that a logout of this request ends, or that the legacy app ended.

@@ -1,38 +1,30 @@
 //! The session of a request, closed until a handler asks for it.
 
-use std::{
-    pin::Pin,
-    sync::{
-        Arc, OnceLock,
-        atomic::{AtomicBool, Ordering},
-    },
+use std::sync::{
+    Arc, OnceLock,
+    atomic::{AtomicBool, Ordering},
 };
 
-use http::{HeaderMap, Response};
+use http::HeaderMap;
 
 use super::{
-    commit::Commit,
     config::Config,
     open::{CookieHeaders, Reader},
-    respond::Reply,
-    revoke::Revoking,
+    revoking::Revoking,
     visit::Visit,
 };
 use crate::{
     clock::Millis,
-    cookie::cache,
     error::Error,
-    event::{DropReason, Event},
-    revocation::Why,
-    session::{Arrival, Outcome, RequestContext, Session, SessionView, State},
+    event::Event,
+    session::{Arrival, Session, SessionView, State},
     store::Lane,
-    stored::Saved,
 };
 
 /// The session of one request and one layer.
 pub(crate) struct Slot {
     pub(super) config: Arc<Config>,
-    cookies: CookieHeaders,
+    pub(super) cookies: CookieHeaders,
     /// The slot of the layer around this one, which has another cookie name.
     pub(super) outer: Option<Arc<Slot>>,
     /// When the request came, if there is a store.
@@ -46,13 +38,6 @@ pub(crate) struct Slot {
     done: AtomicBool,
     /// Orders the commits of this request, so that no change is saved twice.
     pub(super) lane: Lane,
-}
-
-/// Whether the response is ready.
-pub(crate) enum Committed {
-    Now,
-    /// After the store was called; [`Slot::finish`] takes the reply.
-    Later(Pin<Box<dyn Future<Output = Reply> + Send>>),
 }
 
 impl Slot {
@@ -217,40 +202,6 @@ impl Slot {
         Ok(State::new(&self.config.rules, arrival))
     }
 
-    /// Decides what the response has to do about the session, and does it. If a call to the store
-    /// is needed, the result is a future.
-    pub(crate) fn commit<B: Default>(self: &Arc<Self>, response: &mut Response<B>) -> Committed {
-        self.mark_done();
-        let reply = match self.opened.get() {
-            None => return Committed::Now,
-            Some(Err(_)) => Reply::Unchanged,
-            Some(Ok(state)) => {
-                let outcome = state.settle();
-                let public = || cache::is_public(response.headers());
-                if let Err(error) = self.begin_unrevoked(state, outcome) {
-                    self.commit_of(state).reply_failed(error)
-                } else if self.has_to_revoke(state, outcome) {
-                    let revoked = self.clone().revoke_and_save(outcome, public());
-                    return Committed::Later(Box::pin(revoked));
-                } else if self.has_to_save(state, outcome, public) {
-                    return Committed::Later(Box::pin(self.clone().save(public())));
-                } else {
-                    self.commit_of(state).reply(outcome, public)
-                }
-            }
-        };
-        self.finish(response, reply);
-        Committed::Now
-    }
-
-    /// Writes the reply into the response.
-    pub(crate) fn finish<B: Default>(&self, response: &mut Response<B>, reply: Reply) {
-        if let Some(Ok(state)) = self.opened.get() {
-            self.land(state);
-        }
-        reply.write(response, self.outer.is_some());
-    }
-
     /// Notes that the request sets no cookie any more, so that this process may forget the end of
     /// its session.
     pub(super) fn land(&self, state: &State) {
@@ -259,88 +210,12 @@ impl Slot {
         }
     }
 
-    /// Drops the changes of a request that ended without a response. Later changes have no effect.
-    /// A logout reaches the store all the same: the visitor has asked for it.
-    pub(crate) fn abandon(self: &Arc<Self>) {
-        self.mark_done();
-        let Some(Ok(state)) = self.opened.get() else {
-            return;
-        };
-        if state.settle() != Outcome::NoChange || state.logged_out() {
-            state.lose();
-            Event::Dropped(DropReason::Unanswered).emit();
-        }
-        if !state.logged_out() {
-            return;
-        }
-        if let Some(incoming) = state.incoming() {
-            let family = incoming.record.head.family();
-            self.config.rules.ended.end(family, Why::LoggedOut);
-        }
-        self.log_out_later(state);
-        if let Some(rows) = self.config.rows()
-            && !state.left().is_empty()
-        {
-            rows.spawn(self.clone().log_out());
-        }
-    }
-
-    async fn log_out(self: Arc<Self>) {
-        let (state, clock) = (self.state(), &self.config.clock);
-        if let Some(rows) = self.config.rows()
-            && rows.log_out(state, &self.lane, clock).await.is_err()
-        {
-            Event::LogoutIncomplete.emit();
-        }
-    }
-
-    fn has_to_save(&self, state: &State, outcome: Outcome, public: impl Fn() -> bool) -> bool {
-        let rows = self.config.rows();
-        rows.is_some_and(|rows| rows.has_to_save(state, outcome, public()))
-    }
-
-    async fn revoke_and_save(self: Arc<Self>, outcome: Outcome, public: bool) -> Reply {
-        let state = self.state();
-        if let Err(error) = self.revoke(state, outcome).await {
-            return self.commit_of(state).reply_failed(error);
-        }
-        match self.has_to_save(state, outcome, || public) {
-            true => Box::pin(self.save(public)).await,
-            false => self.commit_of(state).reply(outcome, || public),
-        }
-    }
-
-    async fn save(self: Arc<Self>, public: bool) -> Reply {
-        let (state, clock) = (self.state(), &self.config.clock);
-        let commit = self.commit_of(state);
-        let saved = match self.config.rows() {
-            Some(rows) => rows.commit(state, &self.lane, clock, public).await,
-            None => Err(Error::no_store()),
-        };
-        if let Ok((Saved::Ticket(..), _)) = saved
-            && let Err(error) = Box::pin(self.revoke_moved(state)).await
-        {
-            return commit.reply_failed(error);
-        }
-        saved
-            .and_then(|(saved, now)| commit.reply_saved(saved, now))
-            .unwrap_or_else(|error| commit.reply_failed(error))
-    }
-
-    fn commit_of<'a>(&'a self, state: &'a State) -> Commit<'a> {
-        Commit {
-            config: &self.config,
-            cookies: &self.cookies,
-            state,
-        }
-    }
-
     /// Notes that the response was sent, or that the request ended without one.
     ///
     /// If a task opens the session at the same time, one of the two comes first in the order of all
     /// writes of `done`: either the task sees `done`, or this call sees the session. For that,
     /// [`open_now`](Self::open_now) does not only read `done`. It writes it too, unchanged.
-    fn mark_done(&self) {
+    pub(super) fn mark_done(&self) {
         self.done.swap(true, Ordering::AcqRel);
     }
 }

@@ -46,11 +46,11 @@ pub trait RevocationLog: Send + Sync + 'static {
         async { Ok(()) }
     }
 
-    /// Adds at most [`BATCH`] entries, unless there are entries with their keys. Returns how many
+    /// Adds at most 500 entries, unless there are entries with their keys. Returns how many
     /// were added. When this returns, [`read`](Self::read) returns the entries.
     fn append(&self, entries: &[Entry]) -> impl Future<Output = Result<u64, StoreError>> + Send;
 
-    /// Reads at most [`BATCH`] entries in order, beginning with the one at `from` or else with the
+    /// Reads at most 500 entries in order, beginning with the one at `from` or else with the
     /// next one. What is none of our entries is `None`.
     fn read(
         &self,
