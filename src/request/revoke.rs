@@ -175,25 +175,33 @@ impl Revoking {
     /// Ends the sessions of an owner on every instance.
     #[cfg(feature = "store")]
     pub(crate) async fn revoke_owner(&self, owner: &str, now: Millis) -> Result<(), Error> {
-        self.revoke(self.vault.tags(owner), Subject::Owner, now)
+        let known = self.before(Some(owner)).map_or(0, |(before, _)| before);
+        self.revoke(self.vault.tags(owner), Subject::Owner, now, known)
             .await
     }
 
     /// Ends all sessions of the layer on every instance.
     #[cfg(feature = "store")]
     pub(crate) async fn revoke_everything(&self, now: Millis) -> Result<(), Error> {
-        self.revoke([self.vault.layer_tag()], Subject::Layer, now)
+        let known = self.log.set().latest();
+        self.revoke([self.vault.layer_tag()], Subject::Layer, now, known)
             .await
     }
 
+    /// `known` is the time of earlier entries. A later login begins at that time, see
+    /// [`earliest`](Self::earliest), and it may be after the new one if a clock is behind.
     #[cfg(feature = "store")]
     async fn revoke(
         &self,
         tags: impl IntoIterator<Item = OwnerTag>,
         subject: fn(OwnerTag, Millis) -> Subject,
         now: Millis,
+        known: Millis,
     ) -> Result<(), Error> {
-        let before = now.saturating_add(AHEAD);
+        let before = match now.saturating_add(AHEAD) {
+            before if before < known => known.saturating_add(1),
+            before => before,
+        };
         let entries = tags.into_iter().map(|tag| Entry {
             subject: subject(tag, before),
             at: seconds(now),
