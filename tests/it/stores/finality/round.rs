@@ -59,9 +59,11 @@ impl Round {
                 )
             })
             .collect();
-        let end = match plan.random_ratio(1, 4) {
-            true => ALL,
-            false => "logout",
+        let end = match plan.random_range(0..4) {
+            0 => ALL,
+            // which of several renewals succeeds shows only if the session goes on
+            1 if place == Place::Cookies => "renew",
+            _ => "logout",
         };
         let at = plan.random_range(0..=requests.len());
         requests.insert(at, (end, plan.random_ratio(1, 4)));
