@@ -168,22 +168,27 @@ impl Revoking {
     /// Ends the sessions of an owner on every instance.
     #[cfg(feature = "store")]
     pub(crate) async fn revoke_owner(&self, owner: &str, now: Millis) -> Result<(), Error> {
-        self.revoke(self.names.owner(owner), now).await
+        let known = self.before(Some(owner)).map_or(0, |(before, _)| before);
+        self.revoke(self.names.owner(owner), now, known).await
     }
 
     /// Ends all sessions of the layer on every instance.
     #[cfg(feature = "store")]
     pub(crate) async fn revoke_everything(&self, now: Millis) -> Result<(), Error> {
-        self.revoke([self.names.layer()], now).await
+        let known = self.log.set().latest();
+        self.revoke([self.names.layer()], now, known).await
     }
 
+    /// `known` is the time of earlier entries. A later login begins at that time, see
+    /// [`earliest`](Self::earliest), and it may be after the new one if a clock is behind.
     #[cfg(feature = "store")]
     async fn revoke(
         &self,
         names: impl IntoIterator<Item = Name>,
         now: Millis,
+        known: Millis,
     ) -> Result<(), Error> {
-        let before = now.saturating_add(AHEAD);
+        let before = now.saturating_add(AHEAD).max(known.saturating_add(1));
         let entries = names.into_iter().map(|name| Entry {
             subject: Subject::Before(name, before),
             at: seconds(now),

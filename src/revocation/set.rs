@@ -124,7 +124,13 @@ impl Set {
     /// Whether an entry for owners or layers may concern a session that was created then.
     #[inline]
     pub(crate) fn concerns(&self, created: Millis) -> bool {
-        created < self.latest.load(SeqCst)
+        created < self.latest()
+    }
+
+    /// The latest time of all entries for owners and layers, or 0.
+    #[inline]
+    pub(crate) fn latest(&self) -> Millis {
+        self.latest.load(SeqCst)
     }
 
     /// The latest time of the entries with these names, and the number of the newest one.

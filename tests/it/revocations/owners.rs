@@ -94,6 +94,35 @@ async fn clocks_may_differ_by_thirty_seconds() {
     }
 }
 
+/// The second end comes from an instance whose clock is behind. The login in between begins later
+/// than that instance's time.
+#[tokio::test(start_paused = true)]
+async fn sessions_end_again_by_a_clock_that_is_behind() {
+    for ends in [[false; 3], [true; 3], [false, true, false]] {
+        let instances = Instances::new();
+        let ahead = Instances {
+            store: instances.store.clone(),
+            clock: Instances::new().clock,
+        };
+        ahead.clock.advance(Duration::from_secs(10));
+        let (here, there) = (ahead.start().await, instances.start().await);
+        for (instance, ends_all) in [&here, &there, &there].into_iter().zip(ends) {
+            let session = logged_in(&here, "/login").await;
+            assert_eq!(there.sees(&session).await, ADA);
+            match ends_all {
+                true => instance.layer.revoke_everything().await.expect("a log"),
+                false => instance.layer.revoke_owner("ada").await.expect("a log"),
+            }
+            tokio::time::sleep(READ).await;
+            for instance in [&here, &there, &instances.start().await] {
+                assert_eq!(instance.sees(&session).await, NOBODY, "{ends:?}");
+            }
+        }
+        let session = logged_in(&there, "/login").await;
+        assert_eq!(here.sees(&session).await, ADA);
+    }
+}
+
 /// It may have checked the password that was changed since.
 #[tokio::test(start_paused = true)]
 async fn login_in_flight_is_refused() {

@@ -22,6 +22,7 @@ mod redis_cluster;
 mod redis_server;
 mod revocations;
 mod revocations_sql;
+mod revocations_sql_outage;
 mod round_trips;
 mod sql;
 mod sql_outage;

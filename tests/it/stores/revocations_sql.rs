@@ -66,20 +66,29 @@ async fn empty(engine: Option<Engine>) -> Backend {
 }
 
 /// An instance of an app whose sessions are in cookies.
-struct Instance {
-    app: Router,
-    layer: SessionLayer,
-    log: Revocations,
+pub(super) struct Instance {
+    pub(super) app: Router,
+    pub(super) layer: SessionLayer,
+    pub(super) log: Revocations,
 }
 
 impl Instance {
     async fn start(database: &Backend) -> Self {
-        Self::with(database, SessionLayer::builder(keys())).await
+        Self::at(&database.url()).await
     }
 
     /// Each instance has its own connections.
     async fn with(database: &Backend, builder: SessionLayerBuilder) -> Self {
         let log = Revocations::connect(&database.url()).await.expect("a log");
+        Self::over(log, builder)
+    }
+
+    pub(super) async fn at(url: &str) -> Self {
+        let log = Revocations::connect(url).await.expect("a log");
+        Self::over(log, SessionLayer::builder(keys()))
+    }
+
+    pub(super) fn over(log: Revocations, builder: SessionLayerBuilder) -> Self {
         let layer = built(testing::as_another_process(builder).revocations(log.clone()));
         Self {
             app: app(layer.clone()),
@@ -88,14 +97,14 @@ impl Instance {
         }
     }
 
-    async fn login(&self) -> Visitor {
+    pub(super) async fn login(&self) -> Visitor {
         let mut visitor = Visitor::default();
         visitor.get(&self.app, "/login/ada").await;
         visitor
     }
 
     /// Whose session a visitor with a copy of these cookies has.
-    async fn owner(&self, copy: &Visitor) -> String {
+    pub(super) async fn owner(&self, copy: &Visitor) -> String {
         copy.clone().get(&self.app, "/who").await.body
     }
 
