@@ -2,6 +2,8 @@
 
 use axum::body::Bytes;
 use http::{Method, Request, header::COOKIE};
+#[cfg(feature = "store")]
+use http::{header::LOCATION, request::Builder};
 use http_body_util::{BodyExt as _, Full};
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
@@ -50,6 +52,18 @@ impl Http {
             .header("content-type", "application/x-www-form-urlencoded");
         let form = Full::from(form.to_owned());
         self.answer(request.body(form).expect("a request")).await
+    }
+
+    /// Sends a request with headers. Returns the status, and the page to which the response leads.
+    #[cfg(feature = "store")]
+    #[allow(dead_code, reason = "tests of several stores use it")]
+    pub(crate) async fn leads_to(&self, request: Builder, body: &str) -> (u16, Option<String>) {
+        let request = request.body(Full::from(body.to_owned()));
+        let response = self.0.request(request.expect("a request")).await;
+        let (head, _) = response.expect("it answers").into_parts();
+        let page = head.headers.get(LOCATION);
+        let page = page.map(|page| page.to_str().expect("ASCII").to_owned());
+        (head.status.as_u16(), page)
     }
 
     async fn answer(&self, request: Request<Full<Bytes>>) -> (u16, String, Vec<Cookie<'static>>) {

@@ -2,6 +2,7 @@
 
 mod ends;
 mod owners;
+mod socket;
 
 use std::time::Duration;
 

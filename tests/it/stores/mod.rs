@@ -20,6 +20,7 @@ mod redis_checks;
 mod redis_client;
 mod redis_cluster;
 mod redis_server;
+mod revocation_example;
 mod revocations;
 mod revocations_sql;
 mod revocations_sql_outage;
