@@ -54,7 +54,8 @@ async fn main() -> ExitCode {
     match serve().await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error}");
+            // `Debug` shows the causes as well, and no password
+            eprintln!("error: {error:?}");
             ExitCode::FAILURE
         }
     }
@@ -62,7 +63,7 @@ async fn main() -> ExitCode {
 
 async fn serve() -> Result<(), Box<dyn std::error::Error>> {
     let sessions = SessionLayer::from_env_or_ephemeral()?
-        .revocations(log().await?)
+        .revocations(Revocations::from_env().await?)
         .login_page("/login");
 
     let port = env::var("PORT").map_or(Ok(3000), |port| port.parse())?;
@@ -70,17 +71,6 @@ async fn serve() -> Result<(), Box<dyn std::error::Error>> {
     println!("listening on http://{}", listener.local_addr()?);
     axum::serve(listener, app(sessions)).await?;
     Ok(())
-}
-
-/// The log of ended sessions.
-async fn log() -> Result<Revocations, String> {
-    let url = env::var("REVOCATIONS_URL").map_err(|_| {
-        "REVOCATIONS_URL is not set: set it to the URL of the log that all instances read, such as \
-         redis://localhost:6379/0"
-    })?;
-    let log = Revocations::connect(&url).await;
-    // `Debug` shows the causes as well, and no password
-    log.map_err(|error| format!("REVOCATIONS_URL cannot be used: {error:?}"))
 }
 
 fn app(sessions: SessionLayer) -> Router {

@@ -102,7 +102,8 @@ pub enum ErrorKind {
     /// The clock shows a time before 1970.
     Clock,
     /// The session is in a store that cannot be reached, or that this layer does not have. Or the
-    /// app's own check of the owner failed (`SessionLayer::check`).
+    /// log of revocations cannot be reached, or was not read for too long. Or the app's own check of
+    /// the owner failed (`SessionLayer::check`).
     Unavailable,
     /// The request has no session with an owner, and the route needs one: see
     /// [`Owner`](crate::Owner) and [`require_owner`](crate::require_owner()).
@@ -124,6 +125,8 @@ enum Detail {
     NoStore,
     NoLog,
     Stale,
+    /// The log of revocations failed.
+    Log(Box<dyn std::error::Error + Send + Sync>),
     /// The login page.
     Login(HeaderValue),
     /// The reason why the app's check gave no answer.
@@ -189,6 +192,11 @@ impl Error {
         Self::with(ErrorKind::Unavailable, Detail::NoLog)
     }
 
+    /// The error of a call to the log of revocations.
+    pub(crate) fn log(source: impl std::error::Error + Send + Sync + 'static) -> Self {
+        Self::with(ErrorKind::Unavailable, Detail::Log(Box::new(source)))
+    }
+
     /// The error of a layer whose log of revocations was not read for too long.
     pub(crate) fn stale_log() -> Self {
         Self::with(ErrorKind::Unavailable, Detail::Stale)
@@ -218,7 +226,7 @@ impl Error {
     /// The source, if it is of that type.
     pub(crate) fn source_of<T: std::error::Error + 'static>(&self) -> Option<&T> {
         match self.detail.as_deref() {
-            Some(Detail::Source(source)) => source.downcast_ref(),
+            Some(Detail::Source(source) | Detail::Log(source)) => source.downcast_ref(),
             _ => None,
         }
     }
@@ -286,6 +294,7 @@ impl fmt::Display for Error {
             Some(Detail::NoLog) => {
                 f.write_str("this layer has no log of revocations: set `revocations`")
             }
+            Some(Detail::Log(_)) => f.write_str("the log of revocations cannot be reached"),
             Some(Detail::Stale) => f.write_str(
                 "the log of revocations was not read for too long, so the session may have ended: \
                  check the server of the log",
@@ -335,7 +344,9 @@ impl fmt::Debug for Error {
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self.detail.as_deref() {
-            Some(Detail::Source(source) | Detail::Check(source)) => Some(&**source),
+            Some(Detail::Source(source) | Detail::Check(source) | Detail::Log(source)) => {
+                Some(&**source)
+            }
             _ => None,
         }
     }

@@ -254,7 +254,8 @@ impl Event<'_> {
             Self::LogoutIncomplete => emit!(
                 error,
                 "logout_incomplete",
-                "logout did not reach the session store: a copy of the cookie is still valid"
+                "logout did not reach the session store or the log of revocations: a copy of the cookie \
+                 is still valid"
             ),
             Self::StoreFailed { call, kind, error } => {
                 let error = Chain(error);

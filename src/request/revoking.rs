@@ -157,7 +157,7 @@ impl Revoking {
     /// Adds an ending, and waits for the answer. Returns whether it was new.
     pub(super) async fn append(&self, ending: Ending, now: Millis) -> Result<bool, Error> {
         let added = self.log.append(&[self.entry(ending, now)]).await;
-        Ok(added.map_err(Error::store)? > 0)
+        Ok(added.map_err(Error::log)? > 0)
     }
 
     /// Adds an ending in the background.
@@ -196,6 +196,6 @@ impl Revoking {
         });
         let entries: Vec<_> = entries.collect();
         let added = self.log.append(&entries).await;
-        added.map(drop).map_err(Error::store)
+        added.map(drop).map_err(Error::log)
     }
 }

@@ -168,7 +168,7 @@ async fn empty_name_is_refused() {
 fn missing_or_unusable_log_ends_the_program_with_the_reason() {
     for (url, wanted) in [
         (None, "REVOCATIONS_URL is not set"),
-        (Some(""), "no store has the scheme"),
+        (Some(""), "REVOCATIONS_URL is not set"),
         (Some("postgre://u:hunter2@h/d"), "no store has the scheme"),
         (Some("redis://:hunter2@127.0.0.1:1/0"), "no redis answers"),
         (

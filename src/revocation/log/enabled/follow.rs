@@ -205,7 +205,7 @@ impl Follower {
     async fn add_overdue(&self) -> Result<(), StoreError> {
         let to_add = self.shared.to_add();
         if !to_add.is_empty() {
-            self.shared.append(&to_add).await?;
+            self.shared.add(&to_add).await?;
         }
         let since = Instant::now().checked_sub(OVERDUE + self.shared.log.overlap);
         let overdue = since.map(|since| self.shared.overdue(since));

@@ -86,6 +86,26 @@ impl Revocations {
         Self::sharing(&store::connect(url).await?).await
     }
 
+    /// Connects to the URL in the environment variable `REVOCATIONS_URL`.
+    ///
+    /// # Errors
+    ///
+    /// The same as for [`connect`](Self::connect), and if the variable is not set.
+    pub async fn from_env() -> Result<Self, StoreError> {
+        let Some(url) = std::env::var_os("REVOCATIONS_URL").filter(|url| !url.is_empty()) else {
+            return Err(StoreError::new(StoreErrorKind::Config).message(
+                "REVOCATIONS_URL is not set: set it to the URL of the log that all instances read, \
+                 such as `redis://localhost:6379/0`",
+            ));
+        };
+        // a value that is not UTF-8 is not a valid URL either
+        let connected = Self::connect(url.to_str().unwrap_or_default()).await;
+        connected.map_err(|error| {
+            let told = StoreError::new(error.kind()).message("REVOCATIONS_URL cannot be used");
+            told.because(error)
+        })
+    }
+
     /// The log in a store, over the connections of that store. Otherwise the same as
     /// [`connect`](Self::connect).
     ///
@@ -188,8 +208,8 @@ impl Revocations {
         self.shared.note(&entry);
         if let Ok(runtime) = Handle::try_current() {
             let shared = self.shared.clone();
-            // if that fails, the task that reads the log goes on
-            runtime.spawn(async move { shared.append(&[entry]).await });
+            // if that fails, the task that reads the log tries again
+            runtime.spawn(async move { shared.add(&[entry]).await });
         }
     }
 }

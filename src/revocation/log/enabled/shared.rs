@@ -102,10 +102,18 @@ impl Shared {
         }
     }
 
+    /// Adds entries. An error is also an event.
     pub(super) async fn append(&self, entries: &[Entry]) -> Result<u64, StoreError> {
+        self.add(entries).await.inspect_err(|error| {
+            let (call, kind) = ("append", error.kind().name());
+            Event::RevocationsFailed { call, kind, error }.emit();
+        })
+    }
+
+    pub(super) async fn add(&self, entries: &[Entry]) -> Result<u64, StoreError> {
         let mut added = 0;
         for batch in entries.chunks(BATCH) {
-            added += call("append", self.log.append(batch)).await?;
+            added += within(TIMEOUT, self.log.append(batch)).await?;
             let now = Instant::now();
             for entry in batch {
                 self.set.add(entry);
@@ -143,17 +151,6 @@ impl Shared {
         let lives = |entry: &Entry| now < Millis::from(entry.until) * 1000;
         lock(&self.unread).retain(|_, (_, entry)| lives(entry));
     }
-}
-
-/// Waits for an answer until the time limit. An error is also an event.
-pub(super) async fn call<T>(
-    call: &'static str,
-    answer: impl Future<Output = Result<T, StoreError>>,
-) -> Result<T, StoreError> {
-    within(TIMEOUT, answer).await.inspect_err(|error| {
-        let kind = error.kind().name();
-        Event::RevocationsFailed { call, kind, error }.emit();
-    })
 }
 
 /// Waits for an answer until the time limit.
