@@ -27,6 +27,9 @@ pub(crate) enum Subject {
 /// has to log in again.
 pub(crate) type Name = u64;
 
+/// The key of an entry: a name, and for an owner or a layer the time.
+pub(crate) type Key = (Name, Option<Millis>);
+
 /// The bits that are the same in the name of a session and in those of its ids.
 pub(crate) const SHARD: Name = 0x3f << 32;
 
@@ -51,11 +54,19 @@ impl Entry {
     const TIMES: usize = 8;
 
     /// What makes two entries the same one. They may differ in the rest.
-    pub(crate) fn key(&self) -> Vec<u8> {
-        match &self.subject {
-            Subject::Session(name, _) => name.to_be_bytes().to_vec(),
-            Subject::Before(name, before) => [name.to_be_bytes(), before.to_be_bytes()].concat(),
+    pub(crate) fn key(&self) -> Key {
+        match self.subject {
+            Subject::Session(name, _) => (name, None),
+            Subject::Before(name, before) => (name, Some(before)),
         }
+    }
+
+    /// The bytes of the [`key`](Self::key).
+    pub(crate) fn key_bytes(&self) -> Vec<u8> {
+        let (name, before) = self.key();
+        let mut bytes = name.to_be_bytes().to_vec();
+        bytes.extend(before.map(Millis::to_be_bytes).iter().flatten());
+        bytes
     }
 
     pub(crate) fn encode(&self) -> Vec<u8> {
@@ -66,7 +77,7 @@ impl Entry {
             Subject::Before(..) => 4,
         };
         let times = [self.at.to_be_bytes(), self.until.to_be_bytes()];
-        [&[kind], &self.key()[..], times.as_flattened()].concat()
+        [&[kind], &self.key_bytes()[..], times.as_flattened()].concat()
     }
 
     pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {

@@ -4,7 +4,7 @@ use std::{
     time::Duration,
 };
 
-use super::{BATCH, Entry, Position, RevocationLog};
+use super::{BATCH, Entry, Key, Position, RevocationLog};
 use crate::{clock::Millis, store::error::StoreError};
 
 /// A log in this process's memory. Clones share it.
@@ -16,7 +16,7 @@ struct Entries {
     /// The position of the last entry.
     last: Position,
     entries: BTreeMap<Position, Entry>,
-    keys: HashSet<Vec<u8>>,
+    keys: HashSet<Key>,
 }
 
 impl MemoryLog {

@@ -12,7 +12,7 @@ pub(super) mod memory;
 #[cfg(feature = "store")]
 pub use self::any::AnyLog;
 pub use self::entry::Entry;
-pub(crate) use self::entry::{Name, Revoked, SHARD, Subject, seconds};
+pub(crate) use self::entry::{Key, Name, Revoked, SHARD, Subject, seconds};
 
 use std::{future::Future, time::Duration};
 

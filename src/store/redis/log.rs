@@ -91,7 +91,7 @@ impl RevocationLog for RedisStore {
             .arg(KEYS.as_millis() as u64)
             .arg(life);
         let append = entries.iter().fold(append, |append, entry| {
-            append.arg(entry.key()).arg(entry.encode())
+            append.arg(entry.key_bytes()).arg(entry.encode())
         });
         number(self.servers.send(&log, append).await?)
     }

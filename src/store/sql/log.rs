@@ -27,7 +27,7 @@ pub(super) struct Row {
 /// add the same rows at the same time then do not wait for each other in a circle.
 pub(super) fn rows(entries: &[Entry]) -> Vec<Row> {
     let rows = entries.iter().map(|entry| Row {
-        name: entry.key(),
+        name: entry.key_bytes(),
         entry: entry.encode(),
         expires: i64::from(entry.until) * 1000,
     });

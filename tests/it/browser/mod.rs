@@ -9,7 +9,11 @@ mod driver;
 pub(crate) mod login;
 mod network_log;
 
-use std::{error::Error, io, time::Duration};
+use std::{
+    error::Error,
+    io,
+    time::{Duration, Instant},
+};
 
 use axum::{Router, response::Html, routing::get};
 use fantoccini::{Client, Locator, cookies::Cookie, elements::Element};
@@ -330,9 +334,18 @@ impl Browser {
     }
 
     async fn wait(&self, search: Locator<'_>) -> Outcome<Element> {
-        let wait = self.client.wait().at_most(PATIENCE).every(PERIOD);
-        let found = wait.for_element(search).await;
-        Ok(found.map_err(|error| format!("{search:?}: {error}"))?)
+        let start = Instant::now();
+        loop {
+            let wait = self.client.wait().at_most(PATIENCE).every(PERIOD);
+            match wait.for_element(search).await {
+                Ok(found) => return Ok(found),
+                // the page that was searched gave way to the next one
+                Err(error)
+                    if error.to_string().contains("aborted by navigation")
+                        && start.elapsed() < PATIENCE => {}
+                Err(error) => return Err(format!("{search:?}: {error}").into()),
+            }
+        }
     }
 }
 

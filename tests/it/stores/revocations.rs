@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     logout,
-    support::{Visitor, keys},
+    support::{Events, Visitor, keys},
 };
 
 const ADA: &str = r#"Some("ada") []"#;
@@ -382,4 +382,31 @@ async fn log_shares_the_connection_of_a_store_and_holds_nothing_in_plain_text() 
     assert!(holds(b"revocations"), "the log is in the files");
     assert!(!holds(b"ada"));
     assert!(!holds(&id.as_bytes()[..8]) && !holds(&id.as_bytes()[8..]));
+}
+
+/// As one of a newer release may be.
+#[tokio::test]
+async fn entry_that_cannot_be_read_is_told_once_and_hides_none() {
+    let server = RedisServer::start(&[]);
+    let (here, there) = (
+        Instance::start(&server.url()).await,
+        Instance::start(&server.url()).await,
+    );
+    let events = Events::capture();
+    for (field, value) in [("e", "future"), ("other", "")] {
+        let mut add = cmd("XADD");
+        add.arg("session:{revocations}:log")
+            .arg("*")
+            .arg(field)
+            .arg(value);
+        let _: String = run(&server.url(), &add).await;
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        let told = events.drain();
+        // by each instance
+        assert_eq!(told, ["revocation_unreadable"; 2], "{field}");
+    }
+    let mut visitor = here.login().await;
+    let copy = visitor.clone();
+    visitor.get(&here.app, "/logout").await;
+    wait_until(async || there.sees(&copy).await == NOBODY).await;
 }

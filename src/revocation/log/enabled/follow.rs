@@ -47,6 +47,8 @@ pub(super) struct Follower {
     trail: VecDeque<(Instant, Option<Last>)>,
     tidied: Instant,
     audited: Instant,
+    /// The last place of an entry that cannot be read, of which an event told.
+    unreadable: Option<Position>,
     /// Whether the event for an outdated instance was emitted.
     stale: bool,
 }
@@ -62,6 +64,7 @@ impl Follower {
             trail: VecDeque::from([(Instant::now(), None)]),
             tidied: Instant::now(),
             audited: Instant::now(),
+            unreadable: None,
             stale: false,
         };
         follower.shared.log.check().await?;
@@ -150,11 +153,16 @@ impl Follower {
         Ok(true)
     }
 
-    fn learn(&self, batch: &[(Position, Option<Entry>)]) {
-        for (_, entry) in batch {
+    fn learn(&mut self, batch: &[(Position, Option<Entry>)]) {
+        for (position, entry) in batch {
             match entry {
                 Some(entry) => self.shared.learn(entry),
-                None => Event::RevocationUnreadable.emit(),
+                // it may be read again and again
+                None if self.unreadable >= Some(*position) => {}
+                None => {
+                    self.unreadable = Some(*position);
+                    Event::RevocationUnreadable.emit();
+                }
             }
         }
     }

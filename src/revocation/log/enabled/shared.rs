@@ -18,7 +18,7 @@ use crate::{
     revocation::Set,
     store::{
         StoreError, StoreErrorKind,
-        log::{AnyLog, BATCH, Entry},
+        log::{AnyLog, BATCH, Entry, Key},
     },
 };
 
@@ -44,7 +44,7 @@ pub(super) struct Shared {
     unread: Mutex<Unread>,
 }
 
-type Unread = HashMap<Vec<u8>, (Option<Instant>, Entry)>;
+type Unread = HashMap<Key, (Option<Instant>, Entry)>;
 
 impl Shared {
     pub(super) fn new(log: AnyLog) -> Self {
