@@ -4,7 +4,7 @@ use super::names::Names;
 use crate::{
     clock::{self, Millis},
     error::{Error, ErrorKind},
-    expiry::Timeouts,
+    expiry::{SKEW, Timeouts},
     id::{Family, Serial},
     record::Head,
     revocation::Revocations,
@@ -21,7 +21,7 @@ const AHEAD: Millis = 30_000;
 pub(crate) struct Revoking {
     log: Revocations,
     names: Names,
-    /// How long a session of the layer can live.
+    /// How long a session of the layer can live, also on an instance whose clock is behind.
     life: Millis,
 }
 
@@ -43,7 +43,7 @@ impl Revoking {
         Self {
             log,
             names: Names::new(vault),
-            life: timeouts.absolute.max(timeouts.max_remember),
+            life: timeouts.absolute.max(timeouts.max_remember) + SKEW,
         }
     }
 
