@@ -82,7 +82,7 @@ pub(crate) enum Event<'a> {
     RevocationsStale { refuses: bool },
     /// The log has been read again after that.
     RevocationsRead,
-    /// The log had lost entries that this instance holds, and that it added again.
+    /// The log had lost entries. This instance added again so many that it holds.
     RevocationsLost { count: u64 },
     /// Another program wrote into the log, or a newer release.
     RevocationUnreadable,
@@ -297,7 +297,7 @@ impl Event<'_> {
                 error,
                 "revocations_lost",
                 count,
-                "the log of revocations had lost entries that this instance has now added again"
+                "the log of revocations had lost entries: this instance added again those that it holds"
             ),
             Self::RevocationUnreadable => emit!(
                 error,

@@ -72,6 +72,7 @@ impl Set {
         match entry.subject {
             Subject::Session(name, revoked) => self.mark(name, Mark::new(revoked, entry)),
             Subject::Before(name, before) => self.end_before(name, before, entry),
+            Subject::Check(_) => false,
         }
     }
 

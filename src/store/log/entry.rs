@@ -19,6 +19,8 @@ pub(crate) enum Subject {
     Session(Name, Revoked),
     /// The sessions of an owner, or all of a layer, that were created before that time.
     Before(Name, Millis),
+    /// Nothing: each instance is to add what it holds and the log does not. With a random name.
+    Check(Name),
 }
 
 /// The name of a session, of one of its ids, of an owner or of a layer: a hash.
@@ -56,7 +58,7 @@ impl Entry {
     /// What makes two entries the same one. They may differ in the rest.
     pub(crate) fn key(&self) -> Key {
         match self.subject {
-            Subject::Session(name, _) => (name, None),
+            Subject::Session(name, _) | Subject::Check(name) => (name, None),
             Subject::Before(name, before) => (name, Some(before)),
         }
     }
@@ -75,6 +77,7 @@ impl Entry {
             Subject::Session(_, Revoked::Continued) => 2,
             Subject::Session(_, Revoked::Renewed) => 3,
             Subject::Before(..) => 4,
+            Subject::Check(_) => 5,
         };
         let times = [self.at.to_be_bytes(), self.until.to_be_bytes()];
         [&[kind], &self.key_bytes()[..], times.as_flattened()].concat()
@@ -93,6 +96,7 @@ impl Entry {
                 let (name, before) = key.split_at_checked(8)?;
                 Subject::Before(number(name)?, number(before)?)
             }
+            5 => Subject::Check(number(key)?),
             _ => return None,
         };
         let (at, until) = times.split_first_chunk()?;
@@ -127,6 +131,7 @@ mod tests {
             Subject::Session(u64::MAX, Revoked::Renewed),
             Subject::Before(2, 5),
             Subject::Before(u64::MAX, u64::MAX),
+            Subject::Check(7),
         ];
         for subject in subjects {
             let entry = Entry {
@@ -140,7 +145,7 @@ mod tests {
                 assert!(Entry::decode(&bytes[..len]).is_none(), "{len}");
             }
             assert!(Entry::decode(&[&bytes[..], b"x"].concat()).is_none());
-            for kind in [0, 5, 255] {
+            for kind in [0, 6, 255] {
                 let other = [&[kind], &bytes[1..]].concat();
                 assert!(Entry::decode(&other).is_none());
             }

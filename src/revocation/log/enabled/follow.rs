@@ -3,7 +3,8 @@
 //! Each read begins with an entry that was read before, the anchor. If it is not the first entry
 //! that comes, the log has lost entries, or the anchor has expired. Then the task reads all of the
 //! log, and adds what it holds and the log does not. So what a server lost comes back from the
-//! instances that had read it. What this instance adds must come back to it too; otherwise it adds
+//! instances that had read it. If the anchor has not expired, the other instances are asked to do
+//! the same, since the log may have lost entries that this one has not read. What this instance adds must come back to it too; otherwise it adds
 //! that again.
 
 use std::{
@@ -21,7 +22,7 @@ use crate::{
     random,
     store::{
         StoreError, StoreErrorKind,
-        log::{BATCH, Entry, Position},
+        log::{BATCH, Entry, Name, Position, Subject, seconds},
     },
 };
 
@@ -37,6 +38,9 @@ const TIDY: Duration = Duration::from_secs(30);
 /// How often all of a log is read in which entries can appear late: a server may have committed one
 /// long after the call timed out.
 const AUDIT: Duration = Duration::from_secs(300);
+
+/// How long an entry stays that asks for a check, in seconds.
+const CHECK: u32 = 600;
 
 /// The longest pause after errors. The pause doubles each time.
 const LONGEST: Duration = Duration::from_secs(1);
@@ -109,7 +113,7 @@ impl Follower {
     async fn step(&mut self) -> Result<(), StoreError> {
         let overlaps = !self.shared.log.overlap.is_zero();
         let is_due = overlaps && self.audited.elapsed() >= AUDIT;
-        if is_due || !self.read().await? {
+        if is_due || self.shared.has_to_check() || !self.read().await? {
             self.repair().await?;
             self.audited = Instant::now();
         }
@@ -170,6 +174,8 @@ impl Follower {
     /// Reads all of the log, and adds what this instance holds and the log does not.
     async fn repair(&mut self) -> Result<(), StoreError> {
         let start = Instant::now();
+        let anchor = self.trail.front().and_then(|(_, last)| last.as_ref());
+        let anchor = anchor.and_then(|(_, entry)| *entry);
         let (mut there, mut from, mut last) = (HashSet::new(), 0, None);
         loop {
             let batch = within(READ, self.shared.log.read(from)).await?;
@@ -191,14 +197,35 @@ impl Follower {
             self.begin_anew(start, last);
             return Ok(());
         };
+        let lives = |entry: &Entry| now < Millis::from(entry.until) * 1000;
         let held = self.shared.set.entries();
-        let missing = held.iter().filter(|entry| {
-            now < Millis::from(entry.until) * 1000 && !there.contains(&entry.key())
-        });
+        let missing = held
+            .iter()
+            .filter(|entry| lives(entry) && !there.contains(&entry.key()));
         let missing: Vec<_> = missing.copied().collect();
-        self.add_again(&missing).await?;
+        let lost = anchor.filter(|anchor| lives(anchor) && !there.contains(&anchor.key()));
+        if let Some(lost) = lost {
+            self.ask_others(lost.key().0, now).await?;
+        }
+        let count = self.add_again(&missing).await?;
+        if lost.is_some() || count > 0 {
+            Event::RevocationsLost { count }.emit();
+        }
         self.begin_anew(start, last);
         self.shared.hear(start);
+        Ok(())
+    }
+
+    /// Asks the other instances to add what they hold, since the log has lost an entry.
+    async fn ask_others(&self, lost: Name, now: Millis) -> Result<(), StoreError> {
+        let at = seconds(now);
+        let check = Entry {
+            // another one for each loss, and the same for all instances that lost the same
+            subject: Subject::Check(lost.rotate_left(32) ^ u64::from(at / CHECK)),
+            at,
+            until: at.saturating_add(CHECK),
+        };
+        within(READ, self.shared.log.append(&[check])).await?;
         Ok(())
     }
 
@@ -217,18 +244,20 @@ impl Follower {
         }
         let since = Instant::now().checked_sub(OVERDUE + self.shared.log.overlap);
         let overdue = since.map(|since| self.shared.overdue(since));
-        self.add_again(&overdue.unwrap_or_default()).await
-    }
-
-    async fn add_again(&self, entries: &[Entry]) -> Result<(), StoreError> {
-        let mut count = 0;
-        for batch in entries.chunks(BATCH) {
-            count += within(READ, self.shared.log.append(batch)).await?;
-        }
+        let count = self.add_again(&overdue.unwrap_or_default()).await?;
         if count > 0 {
             Event::RevocationsLost { count }.emit();
         }
         Ok(())
+    }
+
+    /// Returns how many entries were not in the log.
+    async fn add_again(&self, entries: &[Entry]) -> Result<u64, StoreError> {
+        let mut count = 0;
+        for batch in entries.chunks(BATCH) {
+            count += within(READ, self.shared.log.append(batch)).await?;
+        }
+        Ok(count)
     }
 
     async fn tidy(&self) -> Result<(), StoreError> {

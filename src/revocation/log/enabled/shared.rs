@@ -1,7 +1,7 @@
 //! What the handles of a log share with the task that reads it.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     future::Future,
     sync::{
         Mutex, MutexGuard, OnceLock, PoisonError,
@@ -18,12 +18,15 @@ use crate::{
     revocation::Set,
     store::{
         StoreError, StoreErrorKind,
-        log::{AnyLog, BATCH, Entry, Key},
+        log::{AnyLog, BATCH, Entry, Key, Name, Subject},
     },
 };
 
 /// How long one call may take.
 pub(super) const TIMEOUT: Duration = Duration::from_millis(250);
+
+/// So many entries that ask for a check are remembered, so that each is followed once.
+const MOST_CHECKS: usize = 1000;
 
 /// The default of `max_staleness`.
 const STALE: Duration = Duration::from_secs(30);
@@ -42,6 +45,15 @@ pub(super) struct Shared {
     /// What this instance added and has not read in the log yet, by key. With the time at which it
     /// was added; `None` if it still has to be.
     unread: Mutex<Unread>,
+    checks: Mutex<Checks>,
+}
+
+/// The entries that ask for a check.
+#[derive(Default)]
+struct Checks {
+    known: HashSet<Name>,
+    /// Whether there is one that was not followed yet.
+    due: bool,
 }
 
 type Unread = HashMap<Key, (Option<Instant>, Entry)>;
@@ -57,6 +69,7 @@ impl Shared {
             limit: AtomicU64::new(millis(STALE)),
             lenient: AtomicBool::new(false),
             unread: Mutex::default(),
+            checks: Mutex::default(),
         }
     }
 
@@ -95,6 +108,10 @@ impl Shared {
 
     /// Notes an entry that is in the log.
     pub(super) fn learn(&self, entry: &Entry) {
+        if let Subject::Check(name) = entry.subject {
+            let mut checks = lock(&self.checks);
+            checks.due |= checks.known.insert(name);
+        }
         self.set.add(entry);
         let mut unread = lock(&self.unread);
         if !unread.is_empty() {
@@ -129,6 +146,11 @@ impl Shared {
         lock(&self.unread).insert(entry.key(), (None, *entry));
     }
 
+    /// Whether an instance asks to check the log. Tells of each time once.
+    pub(super) fn has_to_check(&self) -> bool {
+        std::mem::take(&mut lock(&self.checks).due)
+    }
+
     /// The entries that still have to be added.
     pub(super) fn to_add(&self) -> Vec<Entry> {
         self.unread(|added| added.is_none())
@@ -148,6 +170,10 @@ impl Shared {
     /// Drops what has expired.
     pub(super) fn forget(&self, now: Millis) {
         self.set.forget(now);
+        let checks = &mut lock(&self.checks).known;
+        if checks.len() > MOST_CHECKS {
+            checks.clear();
+        }
         let lives = |entry: &Entry| now < Millis::from(entry.until) * 1000;
         lock(&self.unread).retain(|_, (_, entry)| lives(entry));
     }
