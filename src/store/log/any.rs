@@ -36,6 +36,11 @@ impl AnyLog {
         self.log.append(entries).await
     }
 
+    /// See [`RevocationLog::restore`].
+    pub async fn restore(&self, entries: &[Entry]) -> Result<u64, StoreError> {
+        self.log.restore(entries).await
+    }
+
     /// See [`RevocationLog::read`].
     pub async fn read(&self, from: Position) -> Result<Vec<(Position, Option<Entry>)>, StoreError> {
         self.log.read(from).await
@@ -60,6 +65,7 @@ trait DynLog: Send + Sync {
     fn check(&self) -> Answer<'_, ()>;
     fn create(&self) -> Answer<'_, ()>;
     fn append<'a>(&'a self, entries: &'a [Entry]) -> Answer<'a, u64>;
+    fn restore<'a>(&'a self, entries: &'a [Entry]) -> Answer<'a, u64>;
     fn read(&self, from: Position) -> Answer<'_, Vec<(Position, Option<Entry>)>>;
     fn trim(&self, now: Millis) -> Answer<'_, bool>;
 }
@@ -75,6 +81,10 @@ impl<L: RevocationLog> DynLog for L {
 
     fn append<'a>(&'a self, entries: &'a [Entry]) -> Answer<'a, u64> {
         Box::pin(RevocationLog::append(self, entries))
+    }
+
+    fn restore<'a>(&'a self, entries: &'a [Entry]) -> Answer<'a, u64> {
+        Box::pin(RevocationLog::restore(self, entries))
     }
 
     fn read(&self, from: Position) -> Answer<'_, Vec<(Position, Option<Entry>)>> {

@@ -50,6 +50,11 @@ pub trait RevocationLog: Send + Sync + 'static {
     /// were added. When this returns, [`read`](Self::read) returns the entries.
     fn append(&self, entries: &[Entry]) -> impl Future<Output = Result<u64, StoreError>> + Send;
 
+    /// Adds entries that the log had and has lost, see [`append`](Self::append).
+    fn restore(&self, entries: &[Entry]) -> impl Future<Output = Result<u64, StoreError>> + Send {
+        self.append(entries)
+    }
+
     /// Reads at most 500 entries in order, beginning with the one at `from` or else with the
     /// next one. What is none of our entries is `None`.
     fn read(

@@ -24,6 +24,9 @@ const KEYS: Duration = Duration::from_secs(3600);
 /// The number of entries that one step of a trim looks at.
 const TRIMMED: usize = 100;
 
+/// An entry is restored at most once in so many seconds.
+const RESTORED: u64 = 600;
+
 /// The field of the stream's entries.
 const FIELD: &[u8] = b"e";
 
@@ -34,6 +37,27 @@ impl RedisStore {
 
     fn keys_key(&self) -> String {
         format!("{}{{revocations}}:keys", self.prefix)
+    }
+
+    /// Adds entries whose keys, followed by `mark`, are not remembered.
+    async fn add(&self, entries: &[Entry], mark: &[u8]) -> Result<u64, StoreError> {
+        let (keys, log) = (self.keys_key(), self.log_key());
+        let now = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
+        let lives = entries
+            .iter()
+            .map(|entry| entry.until.saturating_sub(entry.at));
+        let life = u64::from(lives.max().unwrap_or(0)) * 1000 + KEYS.as_millis() as u64;
+        let append = Command::script(&scripts::APPEND, &[&keys, &log])
+            .arg(now.saturating_sub(KEYS).as_millis() as u64)
+            .arg(now.as_millis() as u64)
+            .arg(KEYS.as_millis() as u64)
+            .arg(life);
+        let append = entries.iter().fold(append, |append, entry| {
+            append
+                .arg([&entry.key_bytes()[..], mark].concat())
+                .arg(entry.encode())
+        });
+        number(self.servers.send(&log, append).await?)
     }
 
     async fn range(
@@ -79,21 +103,15 @@ impl RevocationLog for RedisStore {
     }
 
     async fn append(&self, entries: &[Entry]) -> Result<u64, StoreError> {
-        let (keys, log) = (self.keys_key(), self.log_key());
+        self.add(entries, &[]).await
+    }
+
+    /// The keys of entries may still be there, as after a part of the stream was cut off. With
+    /// others, the first instance that adds an entry again is still the only one.
+    async fn restore(&self, entries: &[Entry]) -> Result<u64, StoreError> {
         let now = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
-        let lives = entries
-            .iter()
-            .map(|entry| entry.until.saturating_sub(entry.at));
-        let life = u64::from(lives.max().unwrap_or(0)) * 1000 + KEYS.as_millis() as u64;
-        let append = Command::script(&scripts::APPEND, &[&keys, &log])
-            .arg(now.saturating_sub(KEYS).as_millis() as u64)
-            .arg(now.as_millis() as u64)
-            .arg(KEYS.as_millis() as u64)
-            .arg(life);
-        let append = entries.iter().fold(append, |append, entry| {
-            append.arg(entry.key_bytes()).arg(entry.encode())
-        });
-        number(self.servers.send(&log, append).await?)
+        let period = now.as_secs() / RESTORED;
+        self.add(entries, &period.to_be_bytes()).await
     }
 
     async fn read(&self, from: Position) -> Result<Vec<(Position, Option<Entry>)>, StoreError> {

@@ -255,7 +255,7 @@ impl Follower {
     async fn add_again(&self, entries: &[Entry]) -> Result<u64, StoreError> {
         let mut count = 0;
         for batch in entries.chunks(BATCH) {
-            count += within(READ, self.shared.log.append(batch)).await?;
+            count += within(READ, self.shared.log.restore(batch)).await?;
         }
         Ok(count)
     }
