@@ -102,15 +102,15 @@ pub(crate) async fn send(
     gate: &Gate,
     cookie: &HeaderValue,
 ) -> End {
+    if has_log {
+        gate.pause().await;
+    }
     if kind == Kind::DeleteOwner {
         let deleted = match has_log {
             true => layer.revoke_owner("ada").await,
             false => layer.delete_owner("ada").await.map(drop),
         };
         return End::OwnerDeleted(deleted.is_ok());
-    }
-    if has_log {
-        gate.pause().await;
     }
     let saw_commit = Cell::new(false);
     let end = visit(layer, cookie, async |session| {
