@@ -50,7 +50,7 @@ pub(crate) fn jitter(pause: std::time::Duration) -> std::time::Duration {
 /// since a call costs as much as a seal.
 ///
 /// Processes that share a pool (after a fork, or from a restored snapshot) draw the same ids. That
-/// is harmless: an id gives no access, a process remembers only the ids that it ended itself, and a
+/// is harmless: an id gives no access, ended sessions are named by their beginning too, and a
 /// store does not create a second row with the same id.
 pub(crate) fn from_pool(bytes: &mut [u8]) -> Result<(), Error> {
     POOL.with_borrow_mut(|pool| {

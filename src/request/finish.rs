@@ -17,13 +17,13 @@ use crate::{
 /// Whether the response is ready.
 pub(crate) enum Committed {
     Now,
-    /// After the store was called; [`Slot::finish`] takes the reply.
+    /// After the store or the log was called; [`Slot::finish`] takes the reply.
     Later(Pin<Box<dyn Future<Output = Reply> + Send>>),
 }
 
 impl Slot {
-    /// Decides what the response has to do about the session, and does it. If a call to the store
-    /// is needed, the result is a future.
+    /// Decides what the response has to do about the session, and does it. If a call to the
+    /// store or the log is needed, the result is a future.
     pub(crate) fn commit<B: Default>(self: &Arc<Self>, response: &mut Response<B>) -> Committed {
         self.mark_done();
         let reply = match self.opened.get() {
@@ -57,7 +57,7 @@ impl Slot {
     }
 
     /// Drops the changes of a request that ended without a response. Later changes have no effect.
-    /// A logout reaches the store all the same: the visitor has asked for it.
+    /// A logout reaches store and log all the same: the visitor has asked for it.
     pub(crate) fn abandon(self: &Arc<Self>) {
         self.mark_done();
         let Some(Ok(state)) = self.opened.get() else {

@@ -224,7 +224,8 @@ impl Session {
 
     /// Saves the changes to the store before the handler continues.
     ///
-    /// Without a store this does nothing, since the response carries the session. With a store, the
+    /// Without a store this does nothing, since the response carries the session; but with a log of
+    /// revocations, a `logout` is added to it now. With a store, the
     /// changes so far are saved now and later ones with the response. After a `logout`, the session
     /// before it is ended first. If the session is empty but not logged out, that is saved with the
     /// response.
