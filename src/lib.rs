@@ -62,6 +62,7 @@
 //! | `sql-tls` | no | TLS for `postgres` and `mysql` (needs a C compiler) | 8 |
 //! | `sqlite` | no | a store in an SQLite file (needs a C compiler and Rust 1.94) | 75 |
 //! | `store` | no | support for a store of your own | 1 |
+//! | `tools` | no | `tools`: look at cookies and rows from outside an app | 1 |
 //! | `conformance` | no | the tests that every store must pass | 1 |
 //!
 //! Without features, this is a layer for any `http::Request<B>`; use [`Session::from_extensions`].
@@ -76,7 +77,7 @@
 //! layer: move it outside, or box the response body of the service inside.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(
-    not(all(feature = "starlette", feature = "store", feature = "check")),
+    not(all(feature = "starlette", feature = "tools", feature = "check")),
     allow(
         dead_code,
         unreachable_pub,
@@ -126,6 +127,8 @@ pub mod store;
 mod stored;
 pub mod testing;
 mod text;
+#[cfg(feature = "tools")]
+pub mod tools;
 
 /// The examples of the README compile.
 #[cfg(all(doctest, feature = "axum", feature = "store"))]

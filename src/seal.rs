@@ -162,6 +162,12 @@ pub(crate) fn open_bytes(keys: &Keys, aad: &[u8], mut bytes: Vec<u8>) -> Result<
     Err(reason)
 }
 
+/// The id of the key that a token names, if it has the form of a token.
+pub(crate) fn key_id(token: &[u8]) -> Option<KeyId> {
+    let bytes = parse_text(token).filter(|bytes| bytes.len() >= OVERHEAD && bytes[0] == VERSION)?;
+    bytes[1..].first_chunk().copied().map(KeyId)
+}
+
 /// Appends the token as text to `out`.
 pub(crate) fn append_text(sealed: &[u8], out: &mut Vec<u8>) {
     let start = out.len();

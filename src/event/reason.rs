@@ -52,7 +52,7 @@ impl Reason {
         }
     }
 
-    pub(super) fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Garbage => "garbage",
             Self::Version => "version",

@@ -12,9 +12,7 @@ mod ring;
 mod secret;
 mod weak;
 
-#[cfg(test)]
-pub(crate) use self::derive::RawKey;
-pub(crate) use self::derive::{Context, Key, KeyId, Purpose};
+pub(crate) use self::derive::{Context, Key, KeyId, Purpose, RawKey};
 #[cfg(any(test, fuzzing))]
 pub(crate) use self::env::key_ring;
 pub(crate) use self::env::{flag, is_silent};

@@ -1,7 +1,7 @@
 use std::{fmt, sync::Arc};
 
 use super::{
-    derive::{Context, Key, KeyId, Purpose},
+    derive::{Context, Key, KeyId, Purpose, RawKey},
     secret::Secret,
 };
 use crate::error::Error;
@@ -72,6 +72,13 @@ impl KeyRing {
         let secrets = self.secrets();
         let keys = secrets.flat_map(|secret| contexts.iter().map(|&c| Key::derive(secret, c)));
         Keys(keys.collect())
+    }
+
+    /// The bytes of the keys for one context, those of the current secret first.
+    pub(crate) fn derive_raw(&self, context: Context<'_>) -> Vec<RawKey> {
+        self.secrets()
+            .map(|secret| RawKey::derive(secret, context))
+            .collect()
     }
 
     fn secrets(&self) -> impl Iterator<Item = &Secret> {

@@ -50,6 +50,11 @@ impl SessionLayer {
         &self.config
     }
 
+    /// The keys of the rows in a store.
+    pub(crate) fn vault(&self) -> &Vault {
+        &self.vault
+    }
+
     /// The configuration, for a change. A changed layer emits its own warning if it is nested.
     pub(crate) fn config_mut(&mut self) -> &mut Config {
         let config = Arc::make_mut(&mut self.config);

@@ -11,7 +11,7 @@ use crate::{
     error::{Error, ErrorKind},
     event::Reason,
     expiry::Untimely,
-    key::{Key, KeyId, Keys, Purpose},
+    key::{Age, Key, KeyId, Keys, Purpose},
     record::{self, Head, Record},
     seal::{self, Sealed},
     session::{Incoming, Origin, Rules, State},
@@ -25,6 +25,13 @@ pub(crate) struct Codec {
     /// Whether the cookie has no `Max-Age`, unless the session is remembered.
     pub(crate) browser_session: bool,
     pub(crate) value: Value,
+}
+
+/// What [`Codec::examine`] finds in a value.
+pub(crate) struct Opened {
+    /// The id of the key that the value names, and the key's age if it is on the ring.
+    pub(crate) key: Option<(KeyId, Option<Age>)>,
+    pub(crate) result: Result<Incoming, Reason>,
 }
 
 /// The format of the cookie's value.
@@ -63,6 +70,22 @@ impl Codec {
             },
             row: None,
         })
+    }
+
+    /// What a value is: the key that it names, and what opening it gives. This is not for requests.
+    pub(crate) fn examine(&self, value: &[u8]) -> Opened {
+        let Value::Sealed { keys, .. } = &self.value else {
+            return Opened {
+                key: None,
+                result: Err(Reason::Garbage),
+            };
+        };
+        let key = seal::key_id(value).map(|id| {
+            let age = keys.by_id(id).next().map(|(age, _)| age);
+            (id, age)
+        });
+        let result = self.open(keys, value);
+        Opened { key, result }
     }
 
     /// The `Set-Cookie` header with the session. `used` is sealed as the time of the last use.

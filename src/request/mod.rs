@@ -26,7 +26,7 @@ mod visit;
 
 pub(crate) use self::{
     check::Check,
-    codec::{Codec, Value},
+    codec::{Codec, Opened, Value},
     config::Config,
     finish::Committed,
     login_page::LoginPage,

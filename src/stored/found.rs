@@ -23,6 +23,26 @@ pub(super) enum Found {
     Absent,
 }
 
+/// What a row holds whose family is not known.
+pub(crate) enum Kind {
+    Live,
+    Ended,
+    Moved,
+}
+
+impl Kind {
+    /// Opens a row to tell its kind.
+    pub(crate) fn of(vault: &Vault, key: StoreKey, stored: Stored) -> Result<Self, Unreadable> {
+        let at = |record: &Record| vault.key(record.head.family()) == key;
+        Ok(match Found::open(vault, key, (Place::Store, stored), at)? {
+            Found::Live(..) => Self::Live,
+            Found::Ended(_) => Self::Ended,
+            Found::Moved(_) => Self::Moved,
+            Found::Unreadable(_) | Found::Absent => return Err(Unreadable(Reason::Malformed)),
+        })
+    }
+}
+
 impl Found {
     /// Opens the row of that family. One that does not open is an event.
     pub(super) fn read(vault: &Vault, family: Family, (place, stored): (Place, Stored)) -> Self {

@@ -31,6 +31,7 @@ mod vault;
 pub(crate) use self::content::Content;
 pub(crate) use self::{
     commit::Saved,
+    found::Kind,
     rows::Rows,
     storage::{Mode, Storage},
     vault::Vault,

@@ -60,6 +60,7 @@ fn features() -> String {
         ("sql-tls", cfg!(feature = "sql-tls")),
         ("redis", cfg!(feature = "redis")),
         ("redis-tls", cfg!(feature = "redis-tls")),
+        ("tools", cfg!(feature = "tools")),
         ("conformance", cfg!(feature = "conformance")),
     ];
     let on = all.into_iter().filter(|(_, on)| *on);

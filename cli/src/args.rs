@@ -1,0 +1,60 @@
+//! The arguments.
+
+use clap::{CommandFactory as _, Parser, Subcommand};
+
+use crate::{
+    commands::{completions, inspect, keygen, keyset, man, prune, revoke, schema, sessions, stats},
+    exit::{self, Outcome},
+};
+
+/// Secrets, cookies and stores of tower-sealed-session
+///
+/// The secrets come from SESSION_SECRET and SESSION_SECRET_FALLBACKS (or a file), as in the app.
+/// No id, owner or value is printed unless you ask for it, and never a secret.
+#[derive(Parser)]
+#[command(name = "sealed-session", version, after_long_help = exit::HELP, max_term_width = 80)]
+#[command(arg_required_else_help = true, infer_long_args = false)]
+pub(crate) struct Arguments {
+    /// Print the result as one line of JSON
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    Keygen(keygen::Keygen),
+    Inspect(inspect::Inspect),
+    Keyset(keyset::Keyset),
+    Sessions(sessions::Sessions),
+    Revoke(revoke::Revoke),
+    Prune(prune::Prune),
+    Stats(stats::Stats),
+    Schema(schema::Schema),
+    Completions(completions::Completions),
+    Man(man::Man),
+}
+
+impl Command {
+    pub(crate) async fn run(self, json: bool) -> Outcome {
+        match self {
+            Self::Keygen(keygen) => keygen.run(json),
+            Self::Inspect(inspect) => inspect.run(json).await,
+            Self::Keyset(keyset) => keyset.run(),
+            Self::Sessions(sessions) => sessions.run(json).await,
+            Self::Revoke(revoke) => revoke.run(json).await,
+            Self::Prune(prune) => prune.run(json).await,
+            Self::Stats(stats) => stats.run(json).await,
+            Self::Schema(schema) => schema.run(json),
+            Self::Completions(completions) => completions.run(),
+            Self::Man(man) => man.run(),
+        }
+    }
+}
+
+/// The program's description, for completions and the man page.
+pub(crate) fn description() -> clap::Command {
+    Arguments::command()
+}

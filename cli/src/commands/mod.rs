@@ -1,0 +1,12 @@
+//! The commands, one file each: its arguments, and what it does.
+
+pub(crate) mod completions;
+pub(crate) mod inspect;
+pub(crate) mod keygen;
+pub(crate) mod keyset;
+pub(crate) mod man;
+pub(crate) mod prune;
+pub(crate) mod revoke;
+pub(crate) mod schema;
+pub(crate) mod sessions;
+pub(crate) mod stats;

@@ -1,0 +1,31 @@
+//! What stdin brings.
+
+use std::io::{self, Read as _};
+
+use zeroize::Zeroizing;
+
+use crate::exit::{Failure, Outcome};
+
+/// The largest text that is read: more than a browser sends.
+const MAX: u64 = 1024 * 1024;
+
+pub(crate) fn stdin() -> Outcome<Zeroizing<String>> {
+    let mut text = Zeroizing::new(String::new());
+    let read = io::stdin().take(MAX).read_to_string(&mut text);
+    read.map_err(|error| Failure::input(format!("cannot read stdin: {error}")))?;
+    Ok(text)
+}
+
+/// The owner, or what stdin has if it is `-`.
+pub(crate) fn owner(argument: &str) -> Outcome<String> {
+    let owner = match argument {
+        "-" => stdin()?.trim_end_matches(['\n', '\r']).to_owned(),
+        argument => argument.to_owned(),
+    };
+    match owner.len() {
+        1..=255 => Ok(owner),
+        len => Err(Failure::usage(format!(
+            "an owner has 1 to 255 bytes, this one has {len}"
+        ))),
+    }
+}
