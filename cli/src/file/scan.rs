@@ -114,7 +114,7 @@ mod tests {
     #[test]
     fn only_brackets_outside_strings_count_as_levels() {
         let mut scan = Scan::default();
-        scan.run(br#"{"[[[": [["\"["]]}"#);
+        scan.run(br#"{"[[[": [["\"["]], "a": []}"#);
         assert_eq!(scan.deepest(), 3);
     }
 }

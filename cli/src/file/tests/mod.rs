@@ -252,6 +252,8 @@ fn the_error_of_the_disk_is_kept_with_its_place() {
     );
     let source = std::error::Error::source(&error).expect("a source");
     assert_eq!(source.to_string(), "disk");
+    let (_, error) = end(b"{\"".chain(Failing));
+    assert_eq!((error.name(), error.offset()), ("read-failed", 2));
 }
 
 #[test]
@@ -321,18 +323,19 @@ fn an_entry_is_too_large_from_one_byte_over_the_limit() {
     let limit = entry.len();
     // White space around the key and the value does not count.
     let file = format!("{{ {} \n, {entry} \n}}", entry.replace("\":{", "\"  :  {"));
-    let is_bad = |limit| {
-        let entries = Entries::new(file.as_bytes()).max_entry(limit).map(item);
-        entries
-            .map(|item| match item {
-                Item::Bad(bad) => bad.reason == Reason::TooLarge,
-                _ => false,
-            })
-            .collect::<Vec<_>>()
+    assert_eq!(faults(&file), [""; 0]);
+    let with_limit = |limit| -> Vec<_> {
+        let entries = Entries::new(file.as_bytes()).max_entry(limit);
+        entries.map(item).collect()
     };
-    assert_eq!(is_bad(limit), [false; 2]);
-    assert_eq!(is_bad(limit - 1), [true; 2]);
-    assert_eq!(is_bad(0), [true; 2]);
+    assert_eq!(with_limit(limit), items(&file));
+    for limit in [limit - 1, 0] {
+        let items = with_limit(limit);
+        assert_eq!(items.len(), 2);
+        for item in items {
+            assert!(matches!(item, Item::Bad(bad) if bad.reason == Reason::TooLarge));
+        }
+    }
 }
 
 #[test]
