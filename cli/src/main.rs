@@ -7,6 +7,8 @@ mod args;
 mod commands;
 mod cookie;
 mod exit;
+#[allow(dead_code, unused_imports, reason = "its command is not written yet")]
+mod file;
 mod input;
 mod keys;
 mod output;

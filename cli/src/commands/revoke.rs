@@ -83,14 +83,12 @@ impl Revoke {
                 layer.revoke_everything().await?;
                 (true, None)
             }
-            (Some(owner_), Some(session)) => (
-                layer
-                    .delete_session(&input::owner(owner_)?, session)
-                    .await?,
+            (Some(owner), Some(session)) => (
+                layer.delete_session(&input::owner(owner)?, session).await?,
                 None,
             ),
-            (Some(owner_), None) => {
-                let owner = input::owner(owner_)?;
+            (Some(owner), None) => {
+                let owner = input::owner(owner)?;
                 match has_log {
                     true => {
                         layer.revoke_owner(&owner).await?;
