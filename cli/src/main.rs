@@ -1,1 +1,5 @@
+//! The command line of tower-sealed-session.
+
+mod scan;
+
 fn main() {}
