@@ -3,7 +3,10 @@
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::{
-    commands::{completions, inspect, keygen, keyset, man, prune, revoke, schema, sessions, stats},
+    commands::{
+        completions, import, inspect, keygen, keyset, man, prune, revoke, scan, schema, sessions,
+        stats,
+    },
     exit::{self, Outcome},
 };
 
@@ -28,6 +31,9 @@ pub(crate) enum Command {
     Keygen(keygen::Keygen),
     Inspect(inspect::Inspect),
     Keyset(keyset::Keyset),
+    Scan(scan::Scan),
+    Import(import::Import),
+    Verify(import::Verify),
     Sessions(sessions::Sessions),
     Revoke(revoke::Revoke),
     Prune(prune::Prune),
@@ -43,6 +49,9 @@ impl Command {
             Self::Keygen(keygen) => keygen.run(json),
             Self::Inspect(inspect) => inspect.run(json).await,
             Self::Keyset(keyset) => keyset.run(),
+            Self::Scan(scan) => scan.run(json),
+            Self::Import(import) => import.run(json).await,
+            Self::Verify(verify) => verify.run(json).await,
             Self::Sessions(sessions) => sessions.run(json).await,
             Self::Revoke(revoke) => revoke.run(json).await,
             Self::Prune(prune) => prune.run(json).await,

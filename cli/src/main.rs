@@ -7,11 +7,13 @@ mod args;
 mod commands;
 mod cookie;
 mod exit;
-#[allow(dead_code, unused_imports, reason = "its command is not written yet")]
 mod file;
+mod importing;
 mod input;
 mod keys;
 mod output;
+mod progress;
+mod scan;
 mod stores;
 
 use std::process::ExitCode;

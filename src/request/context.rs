@@ -5,7 +5,7 @@ use crate::{
     clock::Millis,
     error::{Error, ErrorKind},
     record::Head,
-    session::{Answer, Outcome, RequestContext, Rules, State},
+    session::{Answer, Claim, Outcome, RequestContext, Rules, State},
 };
 
 impl RequestContext for Slot {
@@ -70,6 +70,26 @@ impl RequestContext for Slot {
                 Some(valid) => Ok(valid && !self.is_revoked(previous.head, false)?),
                 None => self.is_valid_here(),
             }
+        }))
+    }
+
+    fn claim_import(&self, owner: String) -> Answer<'_, Option<Claim>> {
+        let Some(rows) = self.config.rows() else {
+            return Answer::Ready(Err(Error::no_store()));
+        };
+        Answer::Later(Box::pin(async move {
+            let now = self.config.clock.now().ok_or(ErrorKind::Clock)?;
+            rows.claim_import(&owner, now).await
+        }))
+    }
+
+    fn finish_import(&self, claim: Claim) -> Answer<'_, ()> {
+        let Some(rows) = self.config.rows() else {
+            return Answer::Ready(Err(Error::no_store()));
+        };
+        Answer::Later(Box::pin(async move {
+            let now = self.config.clock.now().ok_or(ErrorKind::Clock)?;
+            rows.finish_import(&claim, now).await
         }))
     }
 

@@ -262,7 +262,7 @@ fn computed<T: Serialize + DeserializeOwned>(
     Ok((value, json))
 }
 
-fn check_key(key: &str) -> Result<(), Error> {
+pub(crate) fn check_key(key: &str) -> Result<(), Error> {
     match key.len() {
         1..=255 => Ok(()),
         _ => Err(ErrorKind::InvalidKey.into()),

@@ -2,7 +2,7 @@
 
 use std::{fmt, pin::Pin, sync::Arc};
 
-use super::{edit::Refused, rules::Rules, state::State};
+use super::{edit::Refused, imported::Claim, rules::Rules, state::State};
 use crate::{
     clock::Millis,
     error::{Error, ErrorKind},
@@ -19,6 +19,10 @@ pub(crate) trait RequestContext: Send + Sync {
     fn reads_legacy(&self) -> bool;
     fn commit(&self) -> Answer<'_, ()>;
     fn still_valid(&self) -> Answer<'_, bool>;
+    /// Claims the entries that were imported for an owner.
+    fn claim_import(&self, owner: String) -> Answer<'_, Option<Claim>>;
+    /// Notes that the claimed entries are saved.
+    fn finish_import(&self, claim: Claim) -> Answer<'_, ()>;
     /// Whether the app's check still admits the owner.
     fn still_admitted(&self) -> Answer<'_, bool>;
 }

@@ -81,7 +81,7 @@ impl Limits {
 
 /// Whether a row with that many bytes of owner and entries fits.
 #[inline]
-fn check_row(
+pub(crate) fn check_row(
     owner: Option<usize>,
     entries: usize,
     sizes: impl FnOnce() -> Vec<(String, usize)>,

@@ -9,6 +9,7 @@ mod fields;
 mod handle;
 #[cfg(feature = "store")]
 mod heads;
+mod imported;
 mod incoming;
 mod journal;
 mod json;
@@ -22,10 +23,12 @@ mod state;
 mod view;
 
 pub(crate) use self::{
+    access::check_key,
     draft::Draft,
     handle::{Answer, RequestContext},
+    imported::Claim,
     incoming::{Arrival, Fate, Incoming, Origin, Place, RowRef, Stale},
-    limits::{Limits, Measure},
+    limits::{Limits, Measure, check_row},
     outcome::{Change, Outcome},
     progress::{Left, Previous},
     rules::Rules,

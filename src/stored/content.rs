@@ -6,6 +6,7 @@
 //! 2 ended   : replaced serials ‖ at u48 ‖ ending u8 (1 logout, 2 login, 3 moved)
 //!             ‖ next u8 (0 none, 1) ‖ [created u48 ‖ family 8]
 //! 3 moved   : created u48 ‖ family 8
+//! 4 imported: see `imported`
 //! ```
 //!
 //! The serial that an ended session had last is in its list too. All numbers are big-endian, times
@@ -13,6 +14,7 @@
 
 use std::ops::Range;
 
+use super::imported::Imported;
 use crate::{
     clock::Millis,
     entries::Malformed,
@@ -25,6 +27,7 @@ use crate::{
 const LIVE: u8 = 1;
 const ENDED: u8 = 2;
 const MOVED: u8 = 3;
+pub(super) const IMPORTED: u8 = 4;
 
 /// The content of a row.
 #[derive(Debug)]
@@ -33,6 +36,7 @@ pub(crate) enum Content {
     Ended(Tombstone),
     /// The session has moved to the row of that family, out of its cookie or of another store.
     Moved(Family),
+    Imported(Imported),
 }
 
 /// What is left of a session that ended.
@@ -126,6 +130,10 @@ impl Content {
                     false => Err(Malformed),
                 }
             }
+            IMPORTED => {
+                let start = plaintext.end - rest.len();
+                Imported::parse(bytes, start..plaintext.end).map(Self::Imported)
+            }
             _ => Err(Malformed),
         }
     }
@@ -170,7 +178,7 @@ fn split_family(bytes: &[u8]) -> Option<(Family, &[u8])> {
     Some((Family { created, random }, rest))
 }
 
-fn padded(mut out: Vec<u8>) -> Vec<u8> {
+pub(super) fn padded(mut out: Vec<u8>) -> Vec<u8> {
     let len = (out.len() - seal::HEADROOM).next_multiple_of(BLOCK);
     out.resize(seal::HEADROOM + len, 0);
     out

@@ -28,18 +28,23 @@ pub(crate) enum Kind {
     Live,
     Ended,
     Moved,
+    Imported,
 }
 
 impl Kind {
     /// Opens a row to tell its kind.
-    pub(crate) fn of(vault: &Vault, key: StoreKey, stored: Stored) -> Result<Self, Unreadable> {
+    pub(crate) fn of(vault: &Vault, key: StoreKey, mut stored: Stored) -> Result<Self, Unreadable> {
+        let content = vault.open(key, std::mem::take(&mut stored.bytes))?;
+        if let Content::Imported(_) = content {
+            return Ok(Self::Imported);
+        }
         let at = |record: &Record| vault.key(record.head.family()) == key;
-        Ok(match Found::open(vault, key, (Place::Store, stored), at)? {
-            Found::Live(..) => Self::Live,
-            Found::Ended(_) => Self::Ended,
-            Found::Moved(_) => Self::Moved,
-            Found::Unreadable(_) | Found::Absent => return Err(Unreadable(Reason::Malformed)),
-        })
+        match Found::of(vault, content, (Place::Store, stored), at)? {
+            Found::Live(..) => Ok(Self::Live),
+            Found::Ended(_) => Ok(Self::Ended),
+            Found::Moved(_) => Ok(Self::Moved),
+            Found::Unreadable(_) | Found::Absent => Err(Unreadable(Reason::Malformed)),
+        }
     }
 }
 
@@ -60,16 +65,29 @@ impl Found {
     pub(super) fn open(
         vault: &Vault,
         key: StoreKey,
+        (place, mut stored): (Place, Stored),
+        at: impl FnOnce(&Record) -> bool,
+    ) -> Result<Self, Unreadable> {
+        let content = vault.open(key, std::mem::take(&mut stored.bytes))?;
+        Self::of(vault, content, (place, stored), at)
+    }
+
+    /// The same for a row whose bytes were opened.
+    fn of(
+        vault: &Vault,
+        content: Content,
         (place, stored): (Place, Stored),
         at: impl FnOnce(&Record) -> bool,
     ) -> Result<Self, Unreadable> {
         let Stored {
             version,
-            bytes,
             expires,
             owner,
+            ..
         } = stored;
-        Ok(match vault.open(key, bytes)? {
+        Ok(match content {
+            // its key is not that of a family
+            Content::Imported(_) => Self::Absent,
             Content::Ended(tombstone) => Self::Ended(tombstone),
             Content::Moved(to) => Self::Moved(to),
             Content::Live(_, record) if !at(&record) => {

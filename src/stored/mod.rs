@@ -15,6 +15,7 @@ mod end;
 mod errors;
 mod find;
 mod found;
+mod imported;
 mod load;
 mod login;
 mod moves;
@@ -32,6 +33,7 @@ pub(crate) use self::content::Content;
 pub(crate) use self::{
     commit::Saved,
     found::Kind,
+    imported::{Found as FoundImport, NewImport, Source},
     rows::Rows,
     storage::{Mode, Storage},
     vault::Vault,

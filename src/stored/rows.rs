@@ -25,7 +25,7 @@ const MEMORY: Millis = 10 * 60_000;
 
 /// How long the row stays that guards the cookie of a session after its creation. Longer than any
 /// configuration accepts the cookie, so that a longer `absolute_timeout` does not revive it.
-const GUARD: Millis = 400 * 24 * 3600 * 1000;
+pub(super) const GUARD: Millis = 400 * 24 * 3600 * 1000;
 
 /// The rows of a layer.
 #[derive(Clone, Copy)]
@@ -74,7 +74,9 @@ impl Rows<'_> {
             place: Place::Store,
         };
         let buffer = content::encode_live(&row.replaced, draft);
-        let inserted = self.insert(draft.head.family(), row, buffer).await?;
+        let inserted = self
+            .insert(self.key(draft.head.family()), row, buffer)
+            .await?;
         Ok(inserted.then_some(row))
     }
 
@@ -154,7 +156,7 @@ impl Rows<'_> {
             ticket: false,
             place: Place::Store,
         };
-        self.insert(cookie.family(), row, buffer).await
+        self.insert(self.key(cookie.family()), row, buffer).await
     }
 
     /// Moves the end of a session that did not change. Returns whether its row still has that
@@ -197,7 +199,7 @@ impl Rows<'_> {
     }
 
     /// A random version, so that none repeats under a key, even after a row was deleted.
-    fn first_version(&self) -> Result<Version, Error> {
+    pub(super) fn first_version(&self) -> Result<Version, Error> {
         let random = self.rules.draw_hedge()?;
         let number = u64::from_be_bytes(*random.first_chunk().expect("it is longer"));
         Ok(Version::new(number >> 12))
@@ -207,9 +209,14 @@ impl Rows<'_> {
         draft.owner.as_deref().map(|owner| self.vault().tag(owner))
     }
 
-    /// `buffer`: the content of the row, after [`seal::HEADROOM`] bytes.
-    async fn insert(&self, family: Family, row: RowRef, buffer: Vec<u8>) -> Result<bool, Error> {
-        let key = self.key(family);
+    /// Inserts a row. `buffer`: its content, after [`seal::HEADROOM`] bytes. Returns `false` if the
+    /// key has one already.
+    pub(super) async fn insert(
+        &self,
+        key: StoreKey,
+        row: RowRef,
+        buffer: Vec<u8>,
+    ) -> Result<bool, Error> {
         let sealed = self.seal(key, buffer)?;
         let row = stored_row(row, &sealed);
         match self.backend().create(key, &row).await {
@@ -228,23 +235,32 @@ impl Rows<'_> {
         after: RowRef,
         buffer: Vec<u8>,
     ) -> Result<Replacing, Error> {
-        let key = self.key(family);
+        let found = match self.write(self.key(family), before, after, buffer).await? {
+            Saving::Saved => return Ok(Replacing::Done(after)),
+            Saving::Conflict(stored) => Found::read(self.vault(), family, (before.place, stored)),
+            Saving::Gone => Found::Absent,
+        };
+        Ok(Replacing::Conflict(Box::new(found)))
+    }
+
+    /// Saves over a row that was read. `buffer`: its content, after [`seal::HEADROOM`] bytes.
+    pub(super) async fn write(
+        &self,
+        key: StoreKey,
+        before: RowRef,
+        after: RowRef,
+        buffer: Vec<u8>,
+    ) -> Result<Saving, Error> {
         let sealed = self.seal(key, buffer)?;
         let row = stored_row(after, &sealed);
         let store = self.storage.at(before.place);
-        let saving = store.save(key, before.version, &row, before.owner);
-        let found = match saving.await {
-            Ok(Saving::Saved) => return Ok(Replacing::Done(after)),
-            Ok(Saving::Conflict(stored)) => {
-                Found::read(self.vault(), family, (before.place, stored))
-            }
-            Ok(Saving::Gone) => Found::Absent,
+        match store.save(key, before.version, &row, before.owner).await {
+            Ok(saving) => Ok(saving),
             Err(error) => {
                 Box::pin(look(store, key, &row, error)).await?;
-                return Ok(Replacing::Done(after));
+                Ok(Saving::Saved)
             }
-        };
-        Ok(Replacing::Conflict(Box::new(found)))
+        }
     }
 
     fn seal(&self, key: StoreKey, buffer: Vec<u8>) -> Result<seal::Sealed, Error> {

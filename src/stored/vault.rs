@@ -55,6 +55,16 @@ impl Vault {
         StoreKey::new(*hash.first_chunk().expect("a hash is longer than a key"))
     }
 
+    /// The key of the row with the imported entries of an owner.
+    pub(super) fn imported_key(&self, tag: OwnerTag) -> StoreKey {
+        let names = self.names.clone();
+        let hash = names
+            .chain_update(b"imported")
+            .chain_update(tag.as_bytes())
+            .finalize();
+        StoreKey::new(*hash.first_chunk().expect("a hash is longer than a key"))
+    }
+
     pub(crate) fn tag(&self, owner: &str) -> OwnerTag {
         tag(self.owners.current(), owner)
     }

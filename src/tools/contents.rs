@@ -16,6 +16,8 @@ pub enum Contents {
     Ended,
     /// A pointer to the row that the session moved to.
     Moved,
+    /// Imported entries that wait for the next login of their owner, or that were taken by it.
+    Imported,
     /// The keys of the layer do not open it: another app, cookie name or audience has it, its secret
     /// is not on the ring, or it was changed.
     Unreadable,
@@ -49,6 +51,7 @@ pub fn contents(layer: &SessionLayer, key: StoreKey, row: &Stored) -> Contents {
         Ok(Kind::Live) => Contents::Session,
         Ok(Kind::Ended) => Contents::Ended,
         Ok(Kind::Moved) => Contents::Moved,
+        Ok(Kind::Imported) => Contents::Imported,
         Err(_) => Contents::Unreadable,
     }
 }

@@ -23,11 +23,13 @@
 //! ```
 
 mod contents;
+mod import;
 mod inspect;
 mod keyset;
 
 pub use self::{
     contents::{Contents, contents},
+    import::{Import, ImportFound, find_import, import},
     inspect::{InspectedKey, InspectedSession, Inspection, inspect},
     keyset::{KeyPurpose, tink_keyset},
 };

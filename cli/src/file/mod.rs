@@ -40,8 +40,8 @@ mod tests;
 
 pub(crate) use self::{
     entries::Entries,
-    entry::{Entry, Id, Owner},
+    entry::Entry,
     error::FileError,
-    reason::{BadEntry, Reason},
+    reason::BadEntry,
     survey::{Survey, survey},
 };

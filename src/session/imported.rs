@@ -1,0 +1,64 @@
+//! Taking over what was imported for the owner.
+
+#[cfg(feature = "store")]
+use super::handle::Session;
+#[cfg(feature = "store")]
+use crate::error::{Error, ErrorKind};
+use crate::{record::Record, session::RowRef, store::StoreKey};
+
+/// Imported entries that this request has claimed.
+pub(crate) struct Claim {
+    pub(crate) key: StoreKey,
+    pub(crate) row: RowRef,
+    pub(crate) source: [u8; 16],
+    pub(crate) record: Record,
+}
+
+#[cfg(feature = "store")]
+impl Session {
+    /// Takes over the entries that were imported for the owner, from a file of sessions. Call it in
+    /// the handler of the login, after [`login`](Self::login). Returns whether there were any.
+    ///
+    /// Each import is taken once, by the first login of its owner. An entry that the session has
+    /// already stays as it is. The session is [committed](Self::commit).
+    ///
+    /// The command `sealed-session import` makes the imports, and so does `tools::import` with the
+    /// feature `tools`.
+    ///
+    /// ```
+    /// use tower_sealed_session::{Error, Session};
+    ///
+    /// async fn logged_in(session: &Session, user: &str) -> Result<(), Error> {
+    ///     session.login(user)?;
+    ///     if session.adopt_imported().await? {
+    ///         session.insert("notice", "Your settings were moved.")?;
+    ///     }
+    ///     Ok(())
+    /// }
+    /// ```
+    ///
+    /// If a request breaks off after it has claimed the entries, a login that comes a minute later
+    /// takes them. Two logins at the same time do not both take them. If the response is lost and
+    /// the session is in its cookie, the entries are lost with it.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NoOwner`] if nobody is logged in. [`ErrorKind::Unavailable`] if the layer has no
+    /// store, if it cannot be reached, or if it holds an import that was sealed with another secret.
+    /// The errors of [`insert`](Self::insert) if the entries do not fit, and of
+    /// [`commit`](Self::commit). After an error, a later login can take the entries.
+    pub async fn adopt_imported(&self) -> Result<bool, Error> {
+        let owner = self.owner().ok_or(ErrorKind::NoOwner)?;
+        let Some(claim) = self.request.claim_import(owner).wait().await? else {
+            return Ok(false);
+        };
+        let entries = claim.record.entries();
+        let absent = entries.iter().filter(|(key, _)| !self.contains_key(key));
+        let absent = absent.map(|(key, json)| (key, Some(json))).collect();
+        self.change("adopt_imported", self.state().set_all(self.rules(), absent))?;
+        self.commit().await?;
+        // the entries are saved; without this, a login a minute later would take them again
+        let _ = self.request.finish_import(claim).wait().await;
+        Ok(true)
+    }
+}
