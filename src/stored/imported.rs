@@ -26,7 +26,7 @@ use crate::{
     record::{self, Head, Record, Times},
     seal,
     session::{Claim, Place, RowRef},
-    store::{OwnerTag, Saving, StoreKey, Stored, Version},
+    store::{OwnerTag, Saving, StoreKey, Stored},
 };
 
 /// How long a login has to finish.

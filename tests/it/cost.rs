@@ -164,7 +164,7 @@ fn revoked_session_takes_at_most_forty_bytes() {
     use tower_sealed_session::{Revocations, store::MemoryStore};
 
     let count =
-        env::var("REVOKED_SESSIONS").map_or(50_000, |count| count.parse().expect("a number"));
+        std::env::var("REVOKED_SESSIONS").map_or(50_000, |count| count.parse().expect("a number"));
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .build()

@@ -3,6 +3,16 @@
 mod bad_input;
 mod browser;
 mod caching;
+#[cfg(all(
+    feature = "conformance",
+    feature = "memory",
+    feature = "mysql",
+    feature = "postgres",
+    feature = "redis",
+    feature = "sqlite",
+    feature = "tools"
+))]
+mod cli;
 mod clients;
 mod clock;
 #[cfg(feature = "starlette")]
@@ -43,5 +53,7 @@ mod starlette;
 mod stores;
 mod support;
 mod tink;
+#[cfg(all(feature = "memory", feature = "tools"))]
+mod tools;
 mod unknown_keys;
 mod view;

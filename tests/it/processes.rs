@@ -20,9 +20,14 @@ pub(crate) struct Server {
 }
 
 /// The folder of the examples. Cargo does not build them when it runs one test binary only.
-fn examples() -> &'static Path {
-    static EXAMPLES: OnceLock<PathBuf> = OnceLock::new();
-    EXAMPLES.get_or_init(|| {
+fn examples() -> PathBuf {
+    programs().join("examples")
+}
+
+/// The folder of the examples' folder and of the command line.
+pub(crate) fn programs() -> &'static Path {
+    static PROGRAMS: OnceLock<PathBuf> = OnceLock::new();
+    PROGRAMS.get_or_init(|| {
         let binary = std::env::current_exe().expect("a path");
         let profile = binary
             .parent()
@@ -34,14 +39,21 @@ fn examples() -> &'static Path {
         // as this test was built, so that most of it is there
         build.args(["--profile", if released { "release" } else { "test" }]);
         build.args(["--no-default-features", "--features", &features()]);
+        if cfg!(feature = "tools") {
+            let packages = ["", "-examples", "-tests"];
+            for package in packages.map(|end| format!("tower-sealed-session{end}")) {
+                build.args(["--package", &package]);
+            }
+            build.args(["--package", "sealed-session", "--bins"]);
+        }
         build.arg("--target-dir");
         build.arg(profile.parent().expect("target"));
         let status = build
             .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
             .status()
             .expect("cargo runs");
-        assert!(status.success(), "the examples do not build");
-        profile.join("examples")
+        assert!(status.success(), "the programs do not build");
+        profile.to_owned()
     })
 }
 

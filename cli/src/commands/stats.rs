@@ -43,6 +43,8 @@ struct Rows {
     ended: u64,
     /// Pointers to where a session moved.
     moved: u64,
+    /// Imported entries that wait for their owner, or that were taken.
+    imported: u64,
     /// Rows that these secrets do not open, and that have not expired.
     unreadable: u64,
     /// Expired, and not deleted yet.
@@ -99,6 +101,7 @@ impl Stats {
         lines.push("  with an owner", rows.with_owner);
         lines.push("ended recently", rows.ended);
         lines.push("moved", rows.moved);
+        lines.push("imported", rows.imported);
         lines.push("of other secrets", rows.unreadable);
         lines.push("expired", format!("{}, not deleted yet", rows.expired));
         lines.push("bytes", rows.bytes);
@@ -133,6 +136,7 @@ async fn count(layer: &SessionLayer, store: &AnyStore, now: OffsetDateTime) -> O
                 }
                 Contents::Ended => rows.ended += 1,
                 Contents::Moved => rows.moved += 1,
+                Contents::Imported => rows.imported += 1,
                 _ => rows.unreadable += 1,
             }
         }

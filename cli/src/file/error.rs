@@ -34,6 +34,7 @@ pub(crate) enum FileError {
 }
 
 impl FileError {
+    #[cfg(test)]
     /// The place of the fault. For a file that ends in an entry, the first byte of the entry.
     pub(crate) fn offset(&self) -> u64 {
         match *self {
@@ -45,7 +46,8 @@ impl FileError {
         }
     }
 
-    /// A name for programs. It does not change.
+    #[cfg(test)]
+    /// A name that tests compare.
     pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::Read { .. } => "read-failed",

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use redis::{Cmd, FromRedisValue, cmd};
 
 /// Sends one command to the server at a URL, over a connection of its own.
-pub(super) async fn run<T: FromRedisValue>(url: &str, command: &Cmd) -> T {
+pub(crate) async fn run<T: FromRedisValue>(url: &str, command: &Cmd) -> T {
     let client = redis::Client::open(url).expect("a URL");
     let connection = client.get_multiplexed_async_connection().await;
     let mut connection = connection.expect("a server");
@@ -14,7 +14,7 @@ pub(super) async fn run<T: FromRedisValue>(url: &str, command: &Cmd) -> T {
 
 /// Waits until a replica has all that its primary has now. (`WAIT` waits only for what was written
 /// over the same connection.)
-pub(super) async fn catches_up(replica: &str, primary: &str) {
+pub(crate) async fn catches_up(replica: &str, primary: &str) {
     let written = replication(primary, "master_repl_offset").await;
     wait_until(async || {
         replication(replica, "master_link_status").await == "up"
@@ -28,7 +28,7 @@ fn number(text: &str) -> u64 {
 }
 
 /// A value in `INFO replication`. It is empty if there is none of that name.
-pub(super) async fn replication(url: &str, name: &str) -> String {
+pub(crate) async fn replication(url: &str, name: &str) -> String {
     let info: String = run(url, cmd("INFO").arg("replication")).await;
     let mut lines = info.lines().filter_map(|line| line.split_once(':'));
     let found = lines.find(|line| line.0 == name);
@@ -36,7 +36,7 @@ pub(super) async fn replication(url: &str, name: &str) -> String {
 }
 
 /// Asks again until the answer is yes.
-pub(super) async fn wait_until(mut holds: impl AsyncFnMut() -> bool) {
+pub(crate) async fn wait_until(mut holds: impl AsyncFnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(20);
     while !holds().await {
         assert!(Instant::now() < deadline, "it takes too long");

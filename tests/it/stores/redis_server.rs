@@ -11,15 +11,15 @@ use std::{
 use crate::processes::{Folder, free_port};
 
 /// A server with its own port and folder. It is killed when this value is dropped.
-pub(super) struct RedisServer {
+pub(crate) struct RedisServer {
     folder: Folder,
-    pub(super) port: u16,
+    pub(crate) port: u16,
     arguments: Vec<String>,
     child: Option<Child>,
 }
 
 impl RedisServer {
-    pub(super) fn start(arguments: &[&str]) -> Self {
+    pub(crate) fn start(arguments: &[&str]) -> Self {
         let mut server = Self::stopped(arguments);
         server.restart();
         server
@@ -38,7 +38,7 @@ impl RedisServer {
     }
 
     /// A server that watches other servers.
-    pub(super) fn sentinel() -> Self {
+    pub(crate) fn sentinel() -> Self {
         let mut server = Self::stopped(&[]);
         let config = server.folder.0.join("sentinel.conf");
         std::fs::write(&config, format!("port {}\nbind 127.0.0.1\n", server.port))
@@ -48,7 +48,7 @@ impl RedisServer {
     }
 
     /// Starts the server again on the same port and with the same files.
-    pub(super) fn restart(&mut self) {
+    pub(crate) fn restart(&mut self) {
         let (port, arguments) = (self.port.to_string(), self.arguments.clone());
         let folder = self.folder.0.clone();
         self.run(|command| {
@@ -83,12 +83,12 @@ impl RedisServer {
         }
     }
 
-    pub(super) fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("redis://127.0.0.1:{}/0", self.port)
     }
 
     /// Kills the server with `kill -9`.
-    pub(super) fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
             child.kill().expect("it runs");
             child.wait().expect("it ran");
@@ -96,16 +96,16 @@ impl RedisServer {
     }
 
     /// Stops the process with SIGSTOP. Its sockets stay open.
-    pub(super) fn stop(&self) {
+    pub(crate) fn stop(&self) {
         self.signal("-STOP");
     }
 
-    pub(super) fn go_on(&self) {
+    pub(crate) fn go_on(&self) {
         self.signal("-CONT");
     }
 
     /// The contents of all its files.
-    pub(super) fn files(&self) -> Vec<u8> {
+    pub(crate) fn files(&self) -> Vec<u8> {
         let mut all = Vec::new();
         let mut folders = vec![self.folder.0.clone()];
         while let Some(folder) = folders.pop() {
@@ -130,15 +130,15 @@ impl RedisServer {
 }
 
 /// Redis, or Valkey if the environment names it.
-pub(super) fn program() -> String {
+pub(crate) fn program() -> String {
     std::env::var("REDIS_SERVER_BIN").unwrap_or_else(|_| "redis-server".into())
 }
 
 /// The file in the folder of a server that has its output.
-pub(super) const LOG: &str = "server.log";
+pub(crate) const LOG: &str = "server.log";
 
 /// Shows the output of a server if the test fails.
-pub(super) fn show_log(folder: &Path) {
+pub(crate) fn show_log(folder: &Path) {
     if std::thread::panicking() {
         let log = std::fs::read(folder.join(LOG)).unwrap_or_default();
         eprintln!("{}: {}", folder.display(), String::from_utf8_lossy(&log));

@@ -16,17 +16,17 @@ use sqlx::{AssertSqlSafe, Connection as _, Executor as _};
 use crate::processes::{Folder, free_port};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Engine {
+pub(crate) enum Engine {
     Postgres,
     MariaDb,
 }
 
 /// A server with its own port and folder. It is killed when this value is dropped, and when the
 /// tests end.
-pub(super) struct SqlServer {
-    pub(super) engine: Engine,
+pub(crate) struct SqlServer {
+    pub(crate) engine: Engine,
     folder: Folder,
-    pub(super) port: u16,
+    pub(crate) port: u16,
     options: Vec<String>,
     /// Kills the server when the test process ends. Its input is a pipe of this process.
     keeper: Option<Child>,
@@ -46,7 +46,7 @@ wait $pid
 "#;
 
 /// The server that all tests share which do not disturb it.
-pub(super) fn shared(engine: Engine) -> &'static SqlServer {
+pub(crate) fn shared(engine: Engine) -> &'static SqlServer {
     static POSTGRES: LazyLock<SqlServer> =
         LazyLock::new(|| SqlServer::start(Engine::Postgres, &[]));
     static MARIADB: LazyLock<SqlServer> = LazyLock::new(|| SqlServer::start(Engine::MariaDb, &[]));
@@ -57,7 +57,7 @@ pub(super) fn shared(engine: Engine) -> &'static SqlServer {
 }
 
 impl SqlServer {
-    pub(super) fn start(engine: Engine, options: &[&str]) -> Self {
+    pub(crate) fn start(engine: Engine, options: &[&str]) -> Self {
         let mut server = Self::stopped(engine, options);
         server.initialize();
         server.restart();
@@ -111,7 +111,7 @@ impl SqlServer {
     }
 
     /// Starts the server again on the same port and with the same files.
-    pub(super) fn restart(&mut self) {
+    pub(crate) fn restart(&mut self) {
         let (data, port) = (self.data(), self.port.to_string());
         let mut command = Command::new("sh");
         command.args(["-c", KEEPER, "keeper"]);
@@ -189,12 +189,12 @@ impl SqlServer {
     }
 
     /// The URL of a database.
-    pub(super) fn url(&self, database: &str) -> String {
+    pub(crate) fn url(&self, database: &str) -> String {
         self.url_at(&format!("127.0.0.1:{}", self.port), database)
     }
 
     /// The URL of a database behind that address.
-    pub(super) fn url_at(&self, address: &str, database: &str) -> String {
+    pub(crate) fn url_at(&self, address: &str, database: &str) -> String {
         match self.engine {
             Engine::Postgres => format!("postgres://postgres@{address}/{database}?sslmode=disable"),
             Engine::MariaDb => format!("mysql://root@{address}/{database}?ssl-mode=DISABLED"),
@@ -202,7 +202,7 @@ impl SqlServer {
     }
 
     /// A database that every new server has.
-    pub(super) fn first_database(&self) -> &'static str {
+    pub(crate) fn first_database(&self) -> &'static str {
         match self.engine {
             Engine::Postgres => "postgres",
             Engine::MariaDb => "mysql",
@@ -210,7 +210,7 @@ impl SqlServer {
     }
 
     /// Creates a new database, and returns its name.
-    pub(super) async fn database(&self) -> String {
+    pub(crate) async fn database(&self) -> String {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!("test_{}", COUNT.fetch_add(1, Ordering::Relaxed));
         self.execute(self.first_database(), &format!("create database {name}"))
@@ -219,7 +219,7 @@ impl SqlServer {
     }
 
     /// Runs statements in a database, as an administrator.
-    pub(super) async fn execute(&self, database: &str, sql: &str) {
+    pub(crate) async fn execute(&self, database: &str, sql: &str) {
         let sql = sqlx::raw_sql(AssertSqlSafe(sql.to_owned()));
         let url = self.url(database);
         match self.engine {
@@ -237,7 +237,7 @@ impl SqlServer {
     }
 
     /// The first column of the first row.
-    pub(super) async fn number(&self, database: &str, sql: &str) -> i64 {
+    pub(crate) async fn number(&self, database: &str, sql: &str) -> i64 {
         let url = self.url(database);
         let found = match self.engine {
             Engine::Postgres => {
@@ -257,7 +257,7 @@ impl SqlServer {
     }
 
     /// A standby of this PostgreSQL server.
-    pub(super) fn standby(&self) -> Self {
+    pub(crate) fn standby(&self) -> Self {
         let mut standby = Self::stopped(self.engine, &[]);
         let mut copy = standby.unprivileged();
         copy.arg(program(self.engine, "pg_basebackup"))
@@ -280,7 +280,7 @@ impl SqlServer {
     }
 
     /// Waits until a standby has all that is on its primary now.
-    pub(super) async fn catch_up_with(&self, primary: &Self) {
+    pub(crate) async fn catch_up_with(&self, primary: &Self) {
         let sent = "select (pg_current_wal_lsn() - '0/0')::bigint";
         let sent = primary.number("postgres", sent).await;
         let replayed = "select (pg_last_wal_replay_lsn() - '0/0')::bigint";
@@ -292,7 +292,7 @@ impl SqlServer {
     }
 
     /// A folder that the server may write to.
-    pub(super) fn folder(&self, name: &str) -> PathBuf {
+    pub(crate) fn folder(&self, name: &str) -> PathBuf {
         let folder = self.folder.0.join(name);
         if !folder.exists() {
             std::fs::create_dir(&folder).expect("a folder");
@@ -302,7 +302,7 @@ impl SqlServer {
     }
 
     /// Kills the server with `kill -9`.
-    pub(super) fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         if let Some(mut keeper) = self.keeper.take() {
             let mut input = keeper.stdin.take().expect("a pipe");
             input.write_all(b"kill\n").expect("the keeper reads");
@@ -311,11 +311,11 @@ impl SqlServer {
     }
 
     /// Stops all processes of the server with SIGSTOP. Its sockets stay open.
-    pub(super) fn stop(&self) {
+    pub(crate) fn stop(&self) {
         self.signal("-STOP");
     }
 
-    pub(super) fn go_on(&self) {
+    pub(crate) fn go_on(&self) {
         self.signal("-CONT");
     }
 
@@ -328,7 +328,7 @@ impl SqlServer {
     }
 
     /// The contents of all its files.
-    pub(super) fn files(&self) -> Vec<u8> {
+    pub(crate) fn files(&self) -> Vec<u8> {
         let mut all = Vec::new();
         let mut folders = vec![self.data()];
         while let Some(folder) = folders.pop() {

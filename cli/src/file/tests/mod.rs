@@ -9,7 +9,7 @@ use std::{
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
-use super::*;
+use super::{entry::Owner, reason::Reason, *};
 
 /// What one item tells, in a form that can be compared.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,7 +30,7 @@ fn item(item: Result<Result<Entry, BadEntry>, FileError>) -> Item {
         Ok(Ok(entry)) => Item::Good {
             position: entry.position,
             offset: entry.offset,
-            id: entry.id.into_string(),
+            id: entry.id.as_str().to_owned(),
             owner: entry.owner.map(Owner::into_string),
             fields: texts(&entry.fields),
         },

@@ -6,7 +6,7 @@ use proptest::{
 };
 use serde_json::{Value, value::RawValue};
 
-use super::*;
+use super::{super::reason::Reason, *};
 
 /// What must be true of each file.
 fn holds(file: &[u8]) -> Result<Vec<Item>, TestCaseError> {

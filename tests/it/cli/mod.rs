@@ -1,0 +1,164 @@
+//! The command line, as a real program.
+
+mod import;
+
+use std::{
+    io::Write as _,
+    path::Path,
+    process::{Command, Stdio},
+};
+
+use serde_json::Value;
+use tower_sealed_session::store::{self, AnyStore};
+
+use crate::{
+    processes::{Folder, programs},
+    stores::{
+        redis_server::RedisServer,
+        sql_server::{Engine, shared},
+    },
+    support::SECRET,
+};
+
+/// A run of the program that has ended.
+struct Run {
+    code: i32,
+    stdout: String,
+    stderr: String,
+}
+
+impl Run {
+    /// The one line of JSON on stdout.
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|_| panic!("no JSON: {self:?}"))
+    }
+
+    /// Fails unless the exit code is this one.
+    #[track_caller]
+    fn exits(self, code: i32) -> Self {
+        assert_eq!(self.code, code, "{self:?}");
+        self
+    }
+}
+
+impl std::fmt::Debug for Run {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self {
+            code,
+            stdout,
+            stderr,
+        } = self;
+        write!(f, "exit code {code}\n{stdout}\n{stderr}")
+    }
+}
+
+/// The program with the tests' secret, and with no other setting.
+fn program(arguments: &[&str]) -> Command {
+    let mut command = Command::new(programs().join("sealed-session"));
+    for name in ["REDIS_URL", "REVOCATIONS_URL"] {
+        command.env_remove(name);
+    }
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("SESSION_") {
+            command.env_remove(name);
+        }
+    }
+    command.env("SESSION_SECRET", SECRET).args(arguments);
+    command
+}
+
+/// Runs the program to its end.
+fn run(arguments: &[&str]) -> Run {
+    run_with(arguments, b"", |command| command)
+}
+
+/// Runs the program with that stdin, and with changes of the command.
+fn run_with(
+    arguments: &[&str],
+    stdin: &[u8],
+    change: impl FnOnce(&mut Command) -> &mut Command,
+) -> Run {
+    let mut command = program(arguments);
+    let command = change(&mut command)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = command.spawn().expect("the program starts");
+    let mut input = child.stdin.take().expect("piped");
+    // it may not read it
+    let _ = input.write_all(stdin);
+    drop(input);
+    let output = child.wait_with_output().expect("it ends");
+    Run {
+        code: output.status.code().expect("no signal"),
+        stdout: String::from_utf8(output.stdout).expect("UTF-8"),
+        stderr: String::from_utf8(output.stderr).expect("UTF-8"),
+    }
+}
+
+/// A kind of store that the program reaches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Sqlite,
+    Postgres,
+    MariaDb,
+    Redis,
+}
+
+/// A new, empty store of a kind.
+struct TestStore {
+    url: String,
+    store: AnyStore,
+    redis: Option<RedisServer>,
+    folder: Folder,
+}
+
+impl TestStore {
+    async fn new(kind: Kind) -> Self {
+        let folder = Folder::new();
+        let mut redis = None;
+        let url = match kind {
+            Kind::Sqlite => format!("sqlite:{}", folder.0.join("sessions.db").display()),
+            Kind::Postgres | Kind::MariaDb => {
+                let server = shared(match kind {
+                    Kind::Postgres => Engine::Postgres,
+                    _ => Engine::MariaDb,
+                });
+                server.url(&server.database().await)
+            }
+            Kind::Redis => redis.insert(RedisServer::start(&[])).url(),
+        };
+        let store = store::connect(&url).await.expect("a server");
+        store.create_schema().await.expect("a schema");
+        Self {
+            url,
+            store,
+            redis,
+            folder,
+        }
+    }
+
+    /// All bytes that the store keeps.
+    async fn bytes(&self) -> Vec<u8> {
+        use tower_sealed_session::store::Operate as _;
+        let (mut bytes, mut from) = (Vec::new(), None);
+        loop {
+            let part = self.store.scan(from).await.expect("a store");
+            for (key, row) in part.sessions {
+                bytes.extend_from_slice(key.as_bytes());
+                bytes.extend_from_slice(&row.bytes);
+            }
+            from = part.next;
+            if from.is_none() {
+                return bytes;
+            }
+        }
+    }
+}
+
+/// Writes a file to a folder, and returns its path.
+fn write(folder: &Path, name: &str, content: impl AsRef<[u8]>) -> String {
+    let path = folder.join(name);
+    std::fs::write(&path, content).expect("a file");
+    path.into_os_string().into_string().expect("UTF-8")
+}
