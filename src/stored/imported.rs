@@ -157,6 +157,11 @@ fn encode(progress: Progress, source: Source, owner: &str, entries: Entries<'_>)
 }
 
 impl Source {
+    /// The row of entries that wait, after [`seal::HEADROOM`] bytes.
+    pub(crate) fn encode_waiting(self, owner: &str, entries: Entries<'_>) -> Vec<u8> {
+        encode(Progress::Waits, self, owner, entries)
+    }
+
     pub(crate) fn to_bytes(self) -> [u8; SOURCE_LEN] {
         let mut bytes = [0; SOURCE_LEN];
         bytes[..8].copy_from_slice(&self.file);
@@ -178,7 +183,7 @@ impl Rows<'_> {
     /// what was there.
     pub(crate) async fn import(&self, new: NewImport<'_>) -> Result<Found, Error> {
         let tag = self.vault().tag(new.owner);
-        let buffer = || encode(Progress::Waits, new.source, new.owner, new.entries);
+        let buffer = || new.source.encode_waiting(new.owner, new.entries);
         let row = self.row(Some(tag), new.expires)?;
         let key = self.vault().imported_key(tag);
         // with one secret, a row that is there makes the insert fail

@@ -56,7 +56,7 @@ impl Vault {
     }
 
     /// The key of the row with the imported entries of an owner.
-    pub(super) fn imported_key(&self, tag: OwnerTag) -> StoreKey {
+    pub(crate) fn imported_key(&self, tag: OwnerTag) -> StoreKey {
         let names = self.names.clone();
         let hash = names
             .chain_update(b"imported")

@@ -328,6 +328,7 @@ fn rows_match_the_vectors() {
                 assert_ne!(to, family);
                 3
             }
+            Content::Imported(_) => unreachable!("its key is not that of a family"),
         };
         let plaintext = row.hex("plaintext");
         assert_eq!(kind, plaintext[0], "{comment}");
@@ -341,6 +342,29 @@ fn rows_match_the_vectors() {
             "a row opens only under its own key"
         );
     }
+}
+
+#[test]
+fn imported_row_matches_the_vector() {
+    use crate::{entries::Entries, stored::Source};
+
+    let [row] = &vectors("imported")[..] else {
+        panic!("one");
+    };
+    let (vault, owner) = (vault(row), row.str("owner"));
+    let key = vault.imported_key(vault.tag(owner));
+    assert_eq!(key.as_bytes()[..], row.hex("store_key"));
+    let entries = Entries::parse(b"\x03uid\x0242").expect("well-formed");
+    let source = Source {
+        file: *b"the file",
+        position: 17,
+    };
+    let buffer = source.encode_waiting(owner, entries);
+    assert_eq!(buffer[crate::seal::HEADROOM..], row.hex("plaintext"));
+    let random = row.hex("random").try_into().expect("32 bytes");
+    let bytes = URL_SAFE_NO_PAD.decode(row.str("token")).expect("base64");
+    assert_eq!(vault.seal(key, &random, buffer)[..], bytes);
+    assert!(vault.open(key, bytes).is_ok());
 }
 
 #[test]
