@@ -4,8 +4,8 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::{
     commands::{
-        completions, import, inspect, keygen, keyset, man, prune, revoke, scan, schema, sessions,
-        stats,
+        completions, import, inspect, keygen, keyset, man, prune, relocate, revoke, scan, schema,
+        sessions, stats,
     },
     exit::{self, Outcome},
 };
@@ -34,6 +34,7 @@ pub(crate) enum Command {
     Scan(scan::Scan),
     Import(import::Import),
     Verify(import::Verify),
+    Move(relocate::Move),
     Sessions(sessions::Sessions),
     Revoke(revoke::Revoke),
     Prune(prune::Prune),
@@ -52,6 +53,7 @@ impl Command {
             Self::Scan(scan) => scan.run(json),
             Self::Import(import) => import.run(json).await,
             Self::Verify(verify) => verify.run(json).await,
+            Self::Move(relocate) => relocate.run(json).await,
             Self::Sessions(sessions) => sessions.run(json).await,
             Self::Revoke(revoke) => revoke.run(json).await,
             Self::Prune(prune) => prune.run(json).await,

@@ -113,7 +113,7 @@ impl Rows<'_> {
 }
 
 impl<'a> StoreCommit<'a> {
-    fn new(
+    pub(super) fn new(
         rows: Rows<'a>,
         state: &'a State,
         clock: &clock::Source,

@@ -14,6 +14,7 @@ use std::ops::Range;
 use super::{
     content::{Content, IMPORTED, padded},
     errors::{contended, unreadable},
+    relocate::Relocated,
     rows::{GUARD, Rows},
     vault::Unreadable,
 };
@@ -228,9 +229,18 @@ impl Rows<'_> {
         owner: &str,
         now: Millis,
     ) -> Result<Option<Claim>, Error> {
-        let Some(Loaded { key, row, content }) = self.imported(owner).await? else {
-            return Ok(None);
-        };
+        match self.imported(owner).await? {
+            Some(there) => self.claim(owner, there, now).await,
+            None => Ok(None),
+        }
+    }
+
+    async fn claim(
+        &self,
+        owner: &str,
+        Loaded { key, row, content }: Loaded,
+        now: Millis,
+    ) -> Result<Option<Claim>, Error> {
         match content.progress {
             Progress::Taken(_) => return Ok(None),
             Progress::Claimed(at) if now.abs_diff(at) < CLAIM => return Ok(None),
@@ -272,6 +282,51 @@ impl Rows<'_> {
         // if another login has claimed it meanwhile, that one finishes
         self.write(claim.key, claim.row, after, buffer).await?;
         Ok(())
+    }
+
+    /// Moves imported entries from the old store. They are claimed there first, so that no login
+    /// takes them meanwhile.
+    pub(super) async fn relocate_import(
+        &self,
+        key: StoreKey,
+        stored: Stored,
+        imported: Imported,
+        now: Millis,
+    ) -> Result<Relocated, Error> {
+        if let Progress::Taken(_) = imported.progress {
+            return self.copy(key, &stored).await;
+        }
+        let owner = imported
+            .record
+            .owner()
+            .expect("`parse` has checked it")
+            .to_owned();
+        let Some(tag) = self
+            .vault()
+            .tags(&owner)
+            .find(|&tag| self.vault().imported_key(tag) == key)
+        else {
+            return Ok(Relocated::Unreadable);
+        };
+        let there = self.read(&owner, tag, key, (Place::Old, stored.clone()))?;
+        let Some(claim) = self.claim(&owner, there, now).await? else {
+            return Ok(Relocated::Changed);
+        };
+        let waiting = imported
+            .source
+            .encode_waiting(&owner, imported.record.entries());
+        let row = RowRef {
+            place: Place::Store,
+            version: self.first_version()?,
+            ..claim.row
+        };
+        let new = self.insert(key, row, waiting).await?;
+        self.finish_import(&claim, now).await?;
+        Ok(if new {
+            Relocated::Copied
+        } else {
+            Relocated::Known
+        })
     }
 
     /// The row of an owner, with any of the secrets.

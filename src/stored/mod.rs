@@ -22,6 +22,7 @@ mod moves;
 mod needs;
 #[cfg(feature = "store")]
 mod owners;
+mod relocate;
 mod rows;
 mod save;
 mod storage;
@@ -34,6 +35,7 @@ pub(crate) use self::{
     commit::Saved,
     found::Kind,
     imported::{Found as FoundImport, NewImport, Source},
+    relocate::Relocated,
     rows::Rows,
     storage::{Mode, Storage},
     vault::Vault,

@@ -126,15 +126,20 @@ impl Rows<'_> {
         to: Family,
         now: Millis,
     ) -> Result<Replacing, Error> {
-        let last = self.rules.timeouts.last(head.times);
         let after = RowRef {
             version: row.version.next(),
-            expires: last.max(now.saturating_add(MEMORY)),
+            expires: self.pointer_end(head, now),
             owner: None,
             ..row
         };
         let buffer = content::encode_pointer(to);
         self.replace(head.family(), row, after, buffer).await
+    }
+
+    /// When the pointer of a session that moved to another store expires.
+    pub(super) fn pointer_end(&self, head: Head, now: Millis) -> Millis {
+        let last = self.rules.timeouts.last(head.times);
+        last.max(now.saturating_add(MEMORY))
     }
 
     /// Inserts a row that keeps the cookie of a session from being used. Returns `false` if the
@@ -218,11 +223,19 @@ impl Rows<'_> {
         buffer: Vec<u8>,
     ) -> Result<bool, Error> {
         let sealed = self.seal(key, buffer)?;
-        let row = stored_row(row, &sealed);
-        match self.backend().create(key, &row).await {
+        self.create_row(key, &stored_row(row, &sealed)).await
+    }
+
+    /// Inserts a sealed row. Returns `false` if the key has one already.
+    pub(super) async fn create_row(
+        &self,
+        key: StoreKey,
+        row: &store::Row<'_>,
+    ) -> Result<bool, Error> {
+        match self.backend().create(key, row).await {
             Ok(creation) => Ok(creation == Creation::Created),
             Err(error) => {
-                let found = Box::pin(look(self.backend(), key, &row, error)).await;
+                let found = Box::pin(look(self.backend(), key, row, error)).await;
                 found.map(|()| true)
             }
         }

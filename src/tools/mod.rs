@@ -26,10 +26,12 @@ mod contents;
 mod import;
 mod inspect;
 mod keyset;
+mod relocate;
 
 pub use self::{
     contents::{Contents, contents},
     import::{Import, ImportFound, find_import, import},
     inspect::{InspectedKey, InspectedSession, Inspection, inspect},
     keyset::{KeyPurpose, tink_keyset},
+    relocate::{Relocated, relocate},
 };

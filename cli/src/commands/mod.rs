@@ -7,6 +7,7 @@ pub(crate) mod keygen;
 pub(crate) mod keyset;
 pub(crate) mod man;
 pub(crate) mod prune;
+pub(crate) mod relocate;
 pub(crate) mod revoke;
 pub(crate) mod scan;
 pub(crate) mod schema;

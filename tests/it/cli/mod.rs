@@ -1,6 +1,7 @@
 //! The command line, as a real program.
 
 mod import;
+mod relocate;
 
 use std::{
     io::Write as _,
