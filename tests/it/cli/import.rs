@@ -90,6 +90,13 @@ fn counted(run: &Run) -> [u64; 7] {
     counts.map(|name| json[name].as_u64().expect("a number"))
 }
 
+/// No request fails because the machine is busy.
+fn layer(store: &TestStore) -> SessionLayer {
+    let builder = SessionLayer::builder(keys()).store(store.store.clone());
+    let builder = builder.store_timeout(Duration::from_secs(10));
+    builder.build().expect("valid settings")
+}
+
 fn app(store: &TestStore) -> Router {
     async fn login(session: Session, Path(user): Path<String>) -> Result<String, Error> {
         session.login(&user)?;
@@ -108,7 +115,7 @@ fn app(store: &TestStore) -> Router {
         .route("/login/{user}", get(login))
         .route("/show", get(show))
         .route("/logout", get(logout))
-        .layer(SessionLayer::new(keys()).store(store.store.clone()))
+        .layer(layer(store))
 }
 
 async fn sessions_of_a_file_are_taken_over_by_their_owners_next_login(kind: Kind) {
@@ -190,7 +197,7 @@ async fn what_the_app_has_used_since_is_not_imported_again(kind: Kind) {
         "true"
     );
     // what a user brings is deleted with the user's sessions
-    let layer = SessionLayer::new(keys()).store(store.store.clone());
+    let layer = layer(&store);
     assert_eq!(layer.delete_owner("user-3").await.expect("a store"), 1);
     assert_eq!(
         Visitor::default().get(&app, "/login/user-3").await.body,

@@ -1,13 +1,16 @@
 //! `move`: from one kind of store to another, while visitors use the app.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
 use axum::{Router, extract::Path, routing::get};
 use serde_json::json;
-use tower_sealed_session::{Error, Session, SessionLayer};
+use tower_sealed_session::{Error, Session, SessionLayer, SessionLayerBuilder};
 
 use super::{Kind, TestStore, run, write};
 use crate::support::{Visitor, keys};
@@ -42,10 +45,13 @@ fn app(layer: SessionLayer) -> Router {
 /// Moves under load, and then uses the new store alone.
 async fn moves(from: Kind, to: Kind) {
     let (old, new) = (TestStore::new(from).await, TestStore::new(to).await);
-    let only_old = app(SessionLayer::new(keys()).store(old.store.clone()));
-    let both = SessionLayer::new(keys()).store(new.store.clone());
-    let both = app(both.read_from(old.store.clone()));
-    let only_new = app(SessionLayer::new(keys()).store(new.store.clone()));
+    // no request fails because the machine is busy
+    let builder = || SessionLayer::builder(keys()).store_timeout(Duration::from_secs(10));
+    let built = |builder: SessionLayerBuilder| app(builder.build().expect("valid settings"));
+    let only_old = built(builder().store(old.store.clone()));
+    let both = builder().store(new.store.clone());
+    let both = built(both.read_from(old.store.clone()));
+    let only_new = built(builder().store(new.store.clone()));
 
     let mut idle = Vec::new();
     for n in 0..300 {
