@@ -175,6 +175,12 @@ pub(crate) fn encode(
     out
 }
 
+/// Pads what follows `headroom` bytes with zeros to a multiple of [`BLOCK`].
+pub(crate) fn pad(out: &mut Vec<u8>, headroom: usize) {
+    let len = (out.len() - headroom).next_multiple_of(BLOCK);
+    out.resize(headroom + len, 0);
+}
+
 /// The bytes of a ticket: owner and entries are in the store, under this id.
 pub(crate) fn encode_ticket(head: Head, headroom: usize, tail: usize) -> Vec<u8> {
     let mut out = encode(head, None, Entries::default(), headroom, tail);

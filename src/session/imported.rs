@@ -20,7 +20,8 @@ impl Session {
     /// the handler of the login, after [`login`](Self::login). Returns whether there were any.
     ///
     /// Each import is taken once, by the first login of its owner. An entry that the session has
-    /// already stays as it is. The session is [committed](Self::commit).
+    /// already stays as it is. If there are any, the session is [committed](Self::commit); otherwise
+    /// this costs one call to the store, and one more for each fallback of the secret.
     ///
     /// The command `sealed-session import` makes the imports, and so does `tools::import` with the
     /// feature `tools`.

@@ -14,12 +14,12 @@
 
 use std::ops::Range;
 
-use super::imported::Imported;
+use super::imported::{IMPORTED, Imported};
 use crate::{
     clock::Millis,
     entries::Malformed,
     id::{Family, Replaced, Serial, millis},
-    record::{BLOCK, Record},
+    record::{self, BLOCK, Record},
     seal,
     session::Draft,
 };
@@ -27,7 +27,6 @@ use crate::{
 const LIVE: u8 = 1;
 const ENDED: u8 = 2;
 const MOVED: u8 = 3;
-pub(super) const IMPORTED: u8 = 4;
 
 /// The content of a row.
 #[derive(Debug)]
@@ -85,7 +84,8 @@ pub(super) fn encode_live(replaced: &Replaced, draft: &Draft) -> Vec<u8> {
     let start = seal::HEADROOM;
     let mut out = draft.encode(start + head.len(), BLOCK + seal::TAG_LEN);
     out[start..][..head.len()].copy_from_slice(&head);
-    padded(out)
+    record::pad(&mut out, seal::HEADROOM);
+    out
 }
 
 /// The row of a tombstone or pointer, after [`seal::HEADROOM`] bytes.
@@ -98,14 +98,16 @@ pub(super) fn encode_tombstone(tombstone: &Tombstone) -> Vec<u8> {
     if let Some(next) = tombstone.next {
         push_family(&mut out, next);
     }
-    padded(out)
+    record::pad(&mut out, seal::HEADROOM);
+    out
 }
 
 /// The row of a pointer, after [`seal::HEADROOM`] bytes.
 pub(super) fn encode_pointer(to: Family) -> Vec<u8> {
     let mut out = buffer(MOVED);
     push_family(&mut out, to);
-    padded(out)
+    record::pad(&mut out, seal::HEADROOM);
+    out
 }
 
 impl Content {
@@ -176,12 +178,6 @@ fn split_family(bytes: &[u8]) -> Option<(Family, &[u8])> {
     let created = millis(created);
     let random = *random;
     Some((Family { created, random }, rest))
-}
-
-pub(super) fn padded(mut out: Vec<u8>) -> Vec<u8> {
-    let len = (out.len() - seal::HEADROOM).next_multiple_of(BLOCK);
-    out.resize(seal::HEADROOM + len, 0);
-    out
 }
 
 fn is_padding(bytes: &[u8]) -> bool {

@@ -16,6 +16,7 @@ mod errors;
 mod find;
 mod found;
 mod imported;
+mod imports;
 mod load;
 mod login;
 mod moves;
@@ -34,7 +35,8 @@ pub(crate) use self::content::Content;
 pub(crate) use self::{
     commit::Saved,
     found::Kind,
-    imported::{Found as FoundImport, NewImport, Source},
+    imported::Source,
+    imports::{Found as FoundImport, NewImport},
     relocate::Relocated,
     rows::Rows,
     storage::{Mode, Storage},
