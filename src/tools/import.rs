@@ -76,13 +76,12 @@ impl Import {
     /// the text is not JSON that [`Session::get`](crate::Session::get) can read.
     pub fn json(&mut self, key: &str, json: &str) -> Result<(), Error> {
         check_key(key)?;
-        let json = compact(json);
         // one level deeper, as `Session::read` has it
         let value = format!("[{json}]");
         if serde_json::from_str::<[serde_json::Value; 1]>(&value).is_err() {
             return Err(Error::encoding::<serde_json::Value>(None, None));
         }
-        self.entries.insert(key.to_owned(), json);
+        self.entries.insert(key.to_owned(), compact(json));
         Ok(())
     }
 
@@ -218,6 +217,7 @@ mod tests {
                 .json("key", " [1.50, 1e400000000000000000000]")
                 .is_err()
         );
+        import.json("key", &deep[1..253]).expect("126 levels");
         import
             .json("key", " [1.50, 12345678901234567890123]")
             .expect("JSON");
