@@ -4,8 +4,8 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::{
     commands::{
-        completions, import, inspect, keygen, keyset, man, prune, relocate, revoke, scan, schema,
-        sessions, stats,
+        completions, doctor, import, inspect, keygen, keyset, man, prune, relocate, revoke, scan,
+        schema, sessions, stats,
     },
     exit::{self, Outcome},
 };
@@ -40,6 +40,7 @@ pub(crate) enum Command {
     Prune(prune::Prune),
     Stats(stats::Stats),
     Schema(schema::Schema),
+    Doctor(doctor::Doctor),
     Completions(completions::Completions),
     Man(man::Man),
 }
@@ -58,6 +59,7 @@ impl Command {
             Self::Revoke(revoke) => revoke.run(json).await,
             Self::Prune(prune) => prune.run(json).await,
             Self::Stats(stats) => stats.run(json).await,
+            Self::Doctor(doctor) => doctor.run(json).await,
             Self::Schema(schema) => schema.run(json),
             Self::Completions(completions) => completions.run(),
             Self::Man(man) => man.run(),

@@ -15,6 +15,7 @@ mod output;
 mod progress;
 mod scan;
 mod stores;
+mod warnings;
 
 use std::process::ExitCode;
 

@@ -1,5 +1,6 @@
 //! The command line, as a real program.
 
+mod doctor;
 mod import;
 mod relocate;
 
