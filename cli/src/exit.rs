@@ -66,6 +66,21 @@ impl Failure {
     }
 }
 
+/// An error and its causes in one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let next = error.to_string();
+        if !text.contains(&next) {
+            text.push_str(": ");
+            text.push_str(&next);
+        }
+        cause = error.source();
+    }
+    text
+}
+
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
@@ -84,7 +99,7 @@ impl From<StoreError> for Failure {
             StoreErrorKind::Config => Exit::Usage,
             _ => Exit::Store,
         };
-        Self::new(exit, error.to_string())
+        Self::new(exit, chain(&error))
     }
 }
 
@@ -94,7 +109,7 @@ impl From<Error> for Failure {
             ErrorKind::Unavailable => Exit::Store,
             _ => Exit::BadInput,
         };
-        Self::new(exit, error.to_string())
+        Self::new(exit, chain(&error))
     }
 }
 

@@ -17,9 +17,10 @@ use tower_sealed_session::{
 };
 
 use crate::{
-    exit::{Exit, Failure, Outcome},
+    exit::{Exit, Failure, Outcome, chain},
     file::{BadEntry, Entries, Entry, FileError, Survey, survey},
     progress::Progress,
+    retry::persistently,
 };
 
 /// The longest entry that is read. Its sealed entries have to fit 64 KiB.
@@ -216,9 +217,12 @@ impl<'a> Importing<'a> {
                 }
                 Ok(import)
             };
+            let call = async |import| match work {
+                Work::Import => tools::import(&layer, import).await,
+                Work::Look | Work::Verify => tools::find_import(&layer, import).await,
+            };
             let answer = match prepared() {
-                Ok(import) if work == Work::Import => tools::import(&layer, &import).await,
-                Ok(import) => tools::find_import(&layer, &import).await,
+                Ok(import) => persistently(async || call(&import).await).await,
                 Err(error) => Err(error),
             };
             let (name, reason) = match answer {

@@ -13,6 +13,7 @@ mod input;
 mod keys;
 mod output;
 mod progress;
+mod retry;
 mod scan;
 mod stores;
 mod warnings;

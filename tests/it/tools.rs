@@ -59,7 +59,7 @@ fn inspection_names_the_key_and_the_reason() {
         seen(&other, &value, now),
         (Some("unknown_key"), Some(None), false)
     );
-    let hour = Duration::from_secs(3600);
+    let hour = Duration::from_secs(3601);
     assert_eq!(
         seen(&own, &value, now + hour),
         (Some("expired"), Some(Some(true)), true)

@@ -10,10 +10,11 @@ use tower_sealed_session::{
 };
 
 use crate::{
-    exit::{Exit, Failure, Outcome},
+    exit::{Exit, Failure, Outcome, chain},
     keys::App,
     output::{self, Lines},
     progress::Progress,
+    retry::persistently,
     stores::{Location, PATIENCE},
 };
 
@@ -140,7 +141,9 @@ async fn pass(layer: &SessionLayer, old: &AnyStore, jobs: usize) -> Outcome<Coun
                 () = std::future::ready(()) => {}
             }
             let layer = layer.clone();
-            tasks.spawn(async move { tools::relocate(&layer, key, row).await });
+            tasks.spawn(async move {
+                persistently(async || tools::relocate(&layer, key, row.clone()).await).await
+            });
             done += 1;
             progress.set(done);
         }
@@ -162,7 +165,8 @@ impl Counts {
             return Ok(());
         };
         let relocated = answer.expect("the task does not panic").map_err(|error| {
-            let text = format!("stopped, run the same command again to go on: {error}");
+            let text = chain(&error);
+            let text = format!("stopped, run the same command again to go on: {text}");
             Failure::new(Exit::Store, text)
         })?;
         match relocated {
