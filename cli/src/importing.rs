@@ -217,12 +217,11 @@ impl<'a> Importing<'a> {
                 }
                 Ok(import)
             };
-            let call = async |import| match work {
-                Work::Import => tools::import(&layer, import).await,
-                Work::Look | Work::Verify => tools::find_import(&layer, import).await,
-            };
             let answer = match prepared() {
-                Ok(import) => persistently(async || call(&import).await).await,
+                Ok(import) if work == Work::Import => {
+                    persistently(|| tools::import(&layer, &import)).await
+                }
+                Ok(import) => persistently(|| tools::find_import(&layer, &import)).await,
                 Err(error) => Err(error),
             };
             let (name, reason) = match answer {
@@ -255,7 +254,8 @@ impl<'a> Importing<'a> {
             Err(error) => Err(Failure::new(
                 Exit::Store,
                 format!(
-                    "stopped near session {last}, run the same command again to go on: {error}"
+                    "stopped near session {last}, run the same command again to go on: {}",
+                    chain(&error)
                 ),
             )),
         }

@@ -9,9 +9,10 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const MOST_PAUSE: Duration = Duration::from_secs(2);
 
 /// Repeats a call that may be repeated, while the store fails.
-pub(crate) async fn persistently<T>(
-    mut call: impl AsyncFnMut() -> Result<T, Error>,
-) -> Result<T, Error> {
+pub(crate) async fn persistently<T, F>(call: impl Fn() -> F) -> Result<T, Error>
+where
+    F: Future<Output = Result<T, Error>>,
+{
     let start = Instant::now();
     let mut pause = Duration::from_millis(50);
     loop {

@@ -141,9 +141,9 @@ async fn pass(layer: &SessionLayer, old: &AnyStore, jobs: usize) -> Outcome<Coun
                 () = std::future::ready(()) => {}
             }
             let layer = layer.clone();
-            tasks.spawn(async move {
-                persistently(async || tools::relocate(&layer, key, row.clone()).await).await
-            });
+            tasks.spawn(
+                async move { persistently(|| tools::relocate(&layer, key, row.clone())).await },
+            );
             done += 1;
             progress.set(done);
         }
