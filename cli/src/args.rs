@@ -61,13 +61,8 @@ impl Command {
             Self::Stats(stats) => stats.run(json).await,
             Self::Doctor(doctor) => doctor.run(json).await,
             Self::Schema(schema) => schema.run(json),
-            Self::Completions(completions) => completions.run(),
-            Self::Man(man) => man.run(),
+            Self::Completions(completions) => completions.run(Arguments::command()),
+            Self::Man(man) => man.run(Arguments::command()),
         }
     }
-}
-
-/// The program's description, for completions and the man page.
-pub(crate) fn description() -> clap::Command {
-    Arguments::command()
 }

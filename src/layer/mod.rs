@@ -7,6 +7,7 @@ mod constructors;
 mod error;
 #[cfg(feature = "starlette")]
 mod legacy;
+mod login_page;
 mod open;
 #[cfg(feature = "check")]
 mod owner_check;

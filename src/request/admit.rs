@@ -62,7 +62,7 @@ impl Slot {
     /// The error of a request without an owner.
     fn no_owner(&self) -> Error {
         let page = self.config.login_page.as_ref().zip(self.visit.as_deref());
-        Error::no_owner(page.and_then(|(page, visit)| page.location(visit)))
+        Error::no_owner(page.and_then(|(page, visit)| visit.to_login(page)))
     }
 }
 

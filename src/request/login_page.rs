@@ -2,7 +2,6 @@
 
 use http::HeaderValue;
 
-use super::visit::Visit;
 use crate::same_site::same_site_path;
 
 /// A longer `next` is left out, since proxies refuse responses with long headers.
@@ -19,15 +18,15 @@ impl LoginPage {
         Some(Self(path.into()))
     }
 
-    /// The value of `Location` for a visit. `None` if it is not a navigation, or if it asks for the
-    /// login page itself, which would lead there forever.
-    pub(super) fn location(&self, visit: &Visit) -> Option<HeaderValue> {
-        let path = self.0.split('?').next().unwrap_or_default();
-        if !visit.navigates() || visit.parts.uri.path() == path {
-            return None;
-        }
+    /// Whether that path leads to it.
+    pub(super) fn is_at(&self, path: &str) -> bool {
+        self.0.split('?').next() == Some(path)
+    }
+
+    /// The value of `Location`, for a visitor who wants to return to that path and query.
+    pub(super) fn location(&self, wanted: Option<&str>) -> Option<HeaderValue> {
         let mut location = self.0.to_string();
-        let next = visit.wanted().map(encode);
+        let next = wanted.map(encode);
         if let Some(next) = next.filter(|next| next.len() <= LONGEST) {
             location.push(if location.contains('?') { '&' } else { '?' });
             location += "next=";

@@ -1,12 +1,12 @@
 //! What a layer with a check or a login page keeps of a request.
 
 use http::{
-    HeaderMap, Method, Request,
+    HeaderMap, HeaderValue, Method, Request,
     header::{ACCEPT, HeaderName},
     request::Parts,
 };
 
-use super::{check::Verdict, config::Config};
+use super::{check::Verdict, config::Config, login_page::LoginPage};
 use crate::same_site::same_site_path;
 
 /// Browsers say in it what they need the response for (Fetch Metadata).
@@ -58,13 +58,17 @@ impl Visit {
         })
     }
 
-    /// Whether a browser asks for a page to show.
-    pub(super) fn navigates(&self) -> bool {
-        self.navigates
+    /// The value of `Location` that sends the visitor to the login page. `None` if it is not a
+    /// navigation, or if it asks for the login page itself, which would lead there forever.
+    pub(super) fn to_login(&self, page: &LoginPage) -> Option<HeaderValue> {
+        if !self.navigates || page.is_at(self.parts.uri.path()) {
+            return None;
+        }
+        page.location(self.wanted())
     }
 
     /// The path and query to which the visitor can return after a login.
-    pub(super) fn wanted(&self) -> Option<&str> {
+    fn wanted(&self) -> Option<&str> {
         let reads = matches!(self.parts.method, Method::GET | Method::HEAD);
         let path = self.parts.uri.path_and_query().filter(|_| reads)?;
         same_site_path(path.as_str())

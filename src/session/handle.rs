@@ -2,7 +2,7 @@
 
 use std::{fmt, pin::Pin, sync::Arc};
 
-use super::{edit::Refused, imported::Claim, rules::Rules, state::State};
+use super::{claim::Claim, edit::Refused, rules::Rules, state::State};
 use crate::{
     clock::Millis,
     error::{Error, ErrorKind},

@@ -1,20 +1,8 @@
 //! Taking over what was imported for the owner.
 
-#[cfg(feature = "store")]
 use super::handle::Session;
-#[cfg(feature = "store")]
 use crate::error::{Error, ErrorKind};
-use crate::{record::Record, session::RowRef, store::StoreKey};
 
-/// Imported entries that this request has claimed.
-pub(crate) struct Claim {
-    pub(crate) key: StoreKey,
-    pub(crate) row: RowRef,
-    pub(crate) source: [u8; 16],
-    pub(crate) record: Record,
-}
-
-#[cfg(feature = "store")]
 impl Session {
     /// Takes over the entries that were imported for the owner, from a file of sessions. Call it in
     /// the handler of the login, after [`login`](Self::login). Returns whether there were any.

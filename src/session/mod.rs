@@ -3,12 +3,14 @@
 
 mod access;
 mod changes;
+mod claim;
 mod draft;
 mod edit;
 mod fields;
 mod handle;
 #[cfg(feature = "store")]
 mod heads;
+#[cfg(feature = "store")]
 mod imported;
 mod incoming;
 mod journal;
@@ -24,9 +26,9 @@ mod view;
 
 pub(crate) use self::{
     access::check_key,
+    claim::Claim,
     draft::Draft,
     handle::{Answer, RequestContext},
-    imported::Claim,
     incoming::{Arrival, Fate, Incoming, Origin, Place, RowRef, Stale},
     limits::{Limits, Measure, check_row},
     outcome::{Change, Outcome},

@@ -4,7 +4,6 @@ use clap::Args;
 use clap_complete::Shell;
 
 use crate::{
-    args,
     exit::{Exit, Outcome},
     output,
 };
@@ -18,10 +17,10 @@ pub(crate) struct Completions {
 }
 
 impl Completions {
-    pub(crate) fn run(self) -> Outcome {
+    /// `program` is the description of the whole program.
+    pub(crate) fn run(self, mut program: clap::Command) -> Outcome {
         let mut text = Vec::new();
-        let mut command = args::description();
-        clap_complete::generate(self.shell, &mut command, "sealed-session", &mut text);
+        clap_complete::generate(self.shell, &mut program, "sealed-session", &mut text);
         let text = String::from_utf8(text).map_err(io::Error::other)?;
         output::print(&text)?;
         Ok(Exit::Done)

@@ -4,7 +4,6 @@ use clap::Args;
 use clap_mangen::Man as Page;
 
 use crate::{
-    args,
     exit::{Exit, Failure, Outcome},
     output,
 };
@@ -18,11 +17,11 @@ pub(crate) struct Man {
 }
 
 impl Man {
-    pub(crate) fn run(self) -> Outcome {
-        let mut command = args::description();
-        command.build();
+    /// `program` is the description of the whole program.
+    pub(crate) fn run(self, mut program: clap::Command) -> Outcome {
+        program.build();
         let Some(folder) = self.all else {
-            output::print(&page(command)?)?;
+            output::print(&page(program)?)?;
             return Ok(Exit::Done);
         };
         let write = |name: String, text: String| {
@@ -31,14 +30,14 @@ impl Man {
             let path = path.display();
             written.map_err(|error| Failure::usage(format!("cannot write {path}: {error}")))
         };
-        for subcommand in command.get_subcommands() {
+        for subcommand in program.get_subcommands() {
             if subcommand.get_name() == "help" {
                 continue;
             }
             let name = format!("sealed-session-{}", subcommand.get_name());
             write(format!("{name}.1"), page(subcommand.clone().name(name))?)?;
         }
-        write("sealed-session.1".to_owned(), page(command)?)?;
+        write("sealed-session.1".to_owned(), page(program)?)?;
         Ok(Exit::Done)
     }
 }

@@ -5,7 +5,8 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::git::{Failure, Input};
+use super::failure::Failure;
+use super::git::Input;
 use super::notes::Notes;
 use super::report::Reason;
 use super::repository::Repository;

@@ -1,11 +1,10 @@
 //! Runs the program `git` such that it only reads, and runs no other program.
 
-use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
+use super::failure::{Deadline, Failure};
 use super::oid::Oid;
 use super::running::{Ended, Running};
 
@@ -47,35 +46,6 @@ const ENVIRONMENT: [(&str, &str); 9] = [
     // The messages of git are read.
     ("LC_ALL", "C"),
 ];
-
-/// Why a part of a scan ended early.
-#[derive(Debug)]
-pub(super) enum Failure {
-    TimeLimit,
-    NotStarted(io::Error),
-    /// Git failed, with the first line of its complaint.
-    Git {
-        task: &'static str,
-        complaint: String,
-    },
-}
-
-/// The end of the time that a scan may take, if there is one.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Deadline(pub(super) Option<Instant>);
-
-impl Deadline {
-    pub(super) fn after(limit: Option<Duration>) -> Self {
-        Self(limit.and_then(|limit| Instant::now().checked_add(limit)))
-    }
-
-    pub(super) fn check(self) -> Result<(), Failure> {
-        match self.0 {
-            Some(end) if Instant::now() >= end => Err(Failure::TimeLimit),
-            _ => Ok(()),
-        }
-    }
-}
 
 /// Git in one folder.
 #[derive(Clone, Debug)]

@@ -3,8 +3,9 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use super::failure::Failure;
 use super::findings::{CommitList, Findings, Found};
-use super::git::{Failure, Git, Input};
+use super::git::{Git, Input};
 use super::names::Names;
 use super::notes::Notes;
 use super::oid::Oid;

@@ -17,6 +17,7 @@
 mod completeness;
 mod content;
 mod error;
+mod failure;
 mod findings;
 mod git;
 mod history;
@@ -42,8 +43,8 @@ pub(crate) use report::{
     Commit, Commits, Finding, Incomplete, Place, Reason, Report, Rule, Verdict,
 };
 
+use failure::Deadline;
 use findings::Findings;
-use git::Deadline;
 use history::History;
 use names::Names;
 use notes::Notes;

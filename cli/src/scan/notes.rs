@@ -1,6 +1,6 @@
 //! Collects what a scan could not see.
 
-use super::git::Failure;
+use super::failure::Failure;
 use super::report::{Incomplete, Reason};
 
 /// How many examples a note lists.

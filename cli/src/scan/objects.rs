@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use super::content::{is_large_file_pointer, matches};
+use super::failure::Failure;
 use super::findings::Findings;
-use super::git::{Failure, Git, Input};
+use super::git::{Git, Input};
 use super::names::Names;
 use super::notes::Notes;
 use super::oid::Oid;

@@ -4,7 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::ScanError;
-use super::git::{Deadline, Failure, Git, Input};
+use super::failure::{Deadline, Failure};
+use super::git::{Git, Input};
 use super::notes::Notes;
 use super::report::Reason;
 use super::running::Ended;

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use super::git::{Deadline, Failure};
+use super::failure::{Deadline, Failure};
 use super::oid::Oid;
 use super::text::shown;
 

@@ -10,8 +10,9 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use super::content::{Match, matches, session_match};
+use super::failure::Failure;
 use super::findings::{self, Findings};
-use super::git::{Failure, Git, Input};
+use super::git::{Git, Input};
 use super::names::Names;
 use super::notes::Notes;
 use super::oid::Oid;
