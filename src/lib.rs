@@ -44,6 +44,7 @@
 //! | know whether I need a store, and what it costs | `guide::outgrowing`, with the feature `store` |
 //! | make logout final while sessions are in cookies | `guide::revoking`, with the feature `store` |
 //! | keep sessions in a store | `guide::stores`, with the feature `store` |
+//! | move from a JSON file of sessions | `guide::from_a_file`, with the feature `store` |
 //! | log, count and alert | [`guide::events`] |
 //! | test your handlers | [`testing`] |
 //!

@@ -14,6 +14,11 @@ pub mod starlette {}
 #[doc = include_str!("stores.md")]
 pub mod stores {}
 
+/// My app keeps its sessions in a JSON file: how do I move them to a store, and clean up?
+#[cfg(feature = "store")]
+#[doc = include_str!("from_a_file.md")]
+pub mod from_a_file {}
+
 /// Which store, how does an app move to it, and what does it cost?
 #[cfg(feature = "store")]
 #[doc = include_str!("outgrowing.md")]

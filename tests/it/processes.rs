@@ -180,8 +180,18 @@ impl Curl {
         Self(Folder::new())
     }
 
-    /// The body and all headers.
+    /// The body and all headers of the front page.
     pub(crate) fn get(&self, server: &Server, arguments: &[&str]) -> (String, String) {
+        self.get_at(server, "/", arguments)
+    }
+
+    /// The body and all headers of a path.
+    pub(crate) fn get_at(
+        &self,
+        server: &Server,
+        path: &str,
+        arguments: &[&str],
+    ) -> (String, String) {
         let jar = self.0.0.join("jar");
         let headers = self.0.0.join("headers");
         let output = Command::new("curl")
@@ -198,7 +208,7 @@ impl Curl {
             .arg("--dump-header")
             .arg(&headers)
             .args(arguments)
-            .arg(format!("http://localhost:{}/", server.port))
+            .arg(format!("http://localhost:{}{path}", server.port))
             .output()
             .expect("curl is missing: `apt-get install -y curl`");
         assert!(

@@ -1,6 +1,7 @@
 //! The command line, as a real program.
 
 mod doctor;
+mod guide;
 mod import;
 mod relocate;
 
