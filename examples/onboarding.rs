@@ -203,7 +203,7 @@ mod after {
         Form(theme): Form<Theme>,
     ) -> std::result::Result<(), Error> {
         let _ = owner;
-        session.update("env_vars", |vars: Option<Vars>| {
+        session.update("env_vars", move |vars: Option<Vars>| {
             let mut vars = vars.unwrap_or_default();
             vars.insert("THEME".to_owned(), theme.theme.clone());
             vars

@@ -390,3 +390,68 @@ fn malformed_cookies_over_a_real_socket_are_treated_as_anonymous() {
         assert!(body.starts_with("visit "), "{body}");
     }
 }
+
+/// The commands that the documentation prints for the examples.
+#[test]
+fn printed_commands_turn_on_what_their_examples_need() {
+    let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
+    let metadata = Command::new(env!("CARGO"))
+        .args([
+            "metadata",
+            "--no-deps",
+            "--offline",
+            "--format-version",
+            "1",
+        ])
+        .current_dir(root)
+        .output()
+        .expect("cargo runs");
+    let metadata: serde_json::Value = serde_json::from_slice(&metadata.stdout).expect("JSON");
+    let packages = metadata["packages"].as_array().expect("a list");
+    let examples = packages
+        .iter()
+        .find(|it| it["name"] == "tower-sealed-session-examples");
+    let examples = examples.expect("the package");
+    let texts = |value: &serde_json::Value| -> Vec<String> {
+        let texts = value.as_array().into_iter().flatten();
+        texts
+            .filter_map(|text| text.as_str().map(str::to_owned))
+            .collect()
+    };
+    let (mut files, mut printed) = (vec![root.join("README.md"), root.join("cli/README.md")], 0);
+    for folder in ["examples", "src/guide"] {
+        let listed = std::fs::read_dir(root.join(folder)).expect("a folder");
+        files.extend(listed.map(|file| file.expect("a file").path()));
+    }
+    for file in files.iter().filter(|file| file.is_file()) {
+        let text = std::fs::read_to_string(file).expect("UTF-8");
+        for line in text.lines() {
+            let words: Vec<_> = line.split([' ', '`']).collect();
+            let after = |option| {
+                let at = words.iter().position(|word| *word == option)?;
+                words.get(at + 1).copied()
+            };
+            let Some(name) = after("--example") else {
+                continue;
+            };
+            printed += 1;
+            let targets = examples["targets"].as_array().expect("a list");
+            let target = targets.iter().find(|target| target["name"] == name);
+            let target = target.unwrap_or_else(|| panic!("no example {name}: {line}"));
+            let mut on: Vec<_> = after("--features")
+                .into_iter()
+                .flat_map(|it| it.split(','))
+                .map(str::to_owned)
+                .collect();
+            for n in 0.. {
+                let Some(feature) = on.get(n) else { break };
+                let more = texts(&examples["features"][feature]);
+                on.extend(more);
+            }
+            for needed in texts(&target["required-features"]) {
+                assert!(on.contains(&needed), "{}: {line}", file.display());
+            }
+        }
+    }
+    assert!(printed > 8, "{printed} commands");
+}
