@@ -3,7 +3,7 @@
 use std::{
     fs::File,
     io::{self, Read as _},
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::Duration,
 };
 
@@ -11,7 +11,10 @@ use clap::Args;
 use tower_sealed_session::{KeyRing, Prefix, Secret, SessionLayer, SessionLayerBuilder};
 use zeroize::Zeroizing;
 
-use crate::exit::{Failure, Outcome};
+use crate::{
+    exit::{Failure, Outcome},
+    input,
+};
 
 /// The size limit of a file of secrets.
 const MAX_FILE: u64 = 16 * 1024;
@@ -25,7 +28,12 @@ pub(crate) struct App {
     pub(crate) cookie: String,
 
     /// The audience that the app sets, if it sets one
-    #[arg(long, value_name = "TEXT", default_value = "")]
+    #[arg(
+        long,
+        value_name = "TEXT",
+        default_value = "",
+        hide_default_value = true
+    )]
     pub(crate) audience: String,
 
     /// Read the secret and its fallbacks from a file, or from stdin with "-". Default: from
@@ -76,15 +84,14 @@ impl App {
         let Some(path) = &self.key_file else {
             return Ok(KeyRing::from_env()?);
         };
-        let mut text = Zeroizing::new(String::new());
-        let read = match path.as_os_str() == "-" {
-            true => io::stdin().take(MAX_FILE).read_to_string(&mut text),
-            false => {
-                File::open(path).and_then(|file| file.take(MAX_FILE).read_to_string(&mut text))
-            }
+        let text = match path.as_os_str() == "-" {
+            true => input::stdin()?,
+            false => read(path).map_err(|error| {
+                let path = path.display();
+                Failure::usage(format!("cannot read the key file {path}: {error}"))
+            })?,
         };
         let path = path.display();
-        read.map_err(|error| Failure::usage(format!("cannot read the key file {path}: {error}")))?;
         let lines = text
             .lines()
             .filter(|line| !line.trim_start().starts_with('#'));
@@ -98,5 +105,15 @@ impl App {
             ring = ring.fallback(secret.map_err(in_file)?);
         }
         Ok(ring)
+    }
+}
+
+fn read(path: &Path) -> io::Result<Zeroizing<String>> {
+    let mut text = Zeroizing::new(String::new());
+    let len = File::open(path)?.take(MAX_FILE).read_to_string(&mut text)?;
+    match len as u64 {
+        // the last secret may be cut off
+        MAX_FILE => Err(io::Error::other("it has 16 KiB or more")),
+        _ => Ok(text),
     }
 }

@@ -1,6 +1,9 @@
 //! What the commands print: tables or JSON on stdout, and times and sizes in words.
 
-use std::io::{self, Write as _};
+use std::{
+    fmt::Display,
+    io::{self, Write as _},
+};
 
 use serde::Serialize;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339, macros::format_description};
@@ -38,6 +41,11 @@ pub(crate) fn print(text: &str) -> Outcome<()> {
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes())?;
     Ok(out.flush()?)
+}
+
+/// Writes a line to stderr. A reader that is gone is no reason to end.
+pub(crate) fn note(text: impl Display) {
+    let _ = writeln!(io::stderr(), "{text}");
 }
 
 /// A text from outside without what a terminal would obey, such as colours and cursor moves.

@@ -11,8 +11,13 @@ use crate::{
 
 /// Print the completions for a shell
 ///
-/// bash: sealed-session completions bash > /etc/bash_completion.d/sealed-session
+/// Write them to a file that the shell reads:
+///
+///   bash  /usr/share/bash-completion/completions/sealed-session
+///   zsh   _sealed-session, in a folder of $fpath
+///   fish  ~/.config/fish/completions/sealed-session.fish
 #[derive(Args)]
+#[command(verbatim_doc_comment)]
 pub(crate) struct Completions {
     shell: Shell,
 }

@@ -104,8 +104,8 @@ fn text(report: &Report) -> String {
     ));
     line(match report.verdict() {
         Verdict::Found => format!(
-            "FOUND: {} contents. First revoke the sessions and replace the secrets, then rewrite \
-             the history",
+            "FOUND: {} contents\nFirst revoke the sessions and replace the secrets. Then rewrite the \
+             history.",
             report.findings.len()
         ),
         Verdict::Incomplete => "INCOMPLETE: nothing found in what could be seen".to_owned(),

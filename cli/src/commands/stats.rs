@@ -18,7 +18,7 @@ use crate::{
 
 /// Tell how many sessions a store has
 ///
-/// Without --exact, these are estimates that cost nothing, as far as the kind of store has them.
+/// Without --exact, it prints estimates, if the kind of store has them. They cost nothing.
 #[derive(Args)]
 pub(crate) struct Stats {
     /// Read all rows: needs the secret to tell sessions from what is left of ended ones
