@@ -63,6 +63,12 @@ pub(crate) fn plain(text: &str) -> String {
     out
 }
 
+/// As in `1 session` and `2 sessions`.
+pub(crate) fn count(number: u64, what: &str) -> String {
+    let end = if number == 1 { "" } else { "s" };
+    format!("{number} {what}{end}")
+}
+
 /// As in `2026-11-25 09:30:00 UTC`.
 pub(crate) fn moment(moment: OffsetDateTime) -> String {
     let form = format_description!("[year]-[month]-[day] [hour]:[minute]:[second] UTC");

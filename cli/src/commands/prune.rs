@@ -9,7 +9,7 @@ use tower_sealed_session::store::{AnyStore, Operate as _};
 
 use crate::{
     exit::{Exit, Outcome},
-    output,
+    output::{self, count},
     stores::StoreArgs,
 };
 
@@ -31,6 +31,8 @@ pub(crate) struct Prune {
     store: StoreArgs,
 }
 
+const WHAT: &str = "expired session";
+
 #[derive(Serialize)]
 struct Report {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -50,7 +52,7 @@ impl Prune {
             };
             match json {
                 true => output::print_json(&report)?,
-                false => output::print(&format!("{expired} expired sessions would be deleted\n"))?,
+                false => output::print(&format!("{} would be deleted\n", count(expired, WHAT)))?,
             }
             return Ok(Exit::Done);
         }
@@ -63,7 +65,7 @@ impl Prune {
             };
             match json {
                 true => output::print_json(&report)?,
-                false => output::print(&format!("{deleted} expired sessions deleted\n"))?,
+                false => output::print(&format!("{} deleted\n", count(deleted, WHAT)))?,
             }
             if !whole {
                 return Ok(Exit::Interrupted);

@@ -11,7 +11,7 @@ use crate::{
     exit::{Exit, Failure, Outcome},
     input,
     keys::App,
-    output,
+    output::{self, count},
     stores::{self, Location, PATIENCE, StoreArgs},
 };
 
@@ -89,6 +89,11 @@ impl Revoke {
                 layer.revoke_everything().await?;
                 (true, None)
             }
+            (_, Some(_)) if !has_store => {
+                return Err(Failure::usage(
+                    "--session needs the store that has the session: give --store",
+                ));
+            }
             (Some(owner), Some(session)) => (
                 layer.delete_session(&input::owner(owner)?, session).await?,
                 None,
@@ -108,12 +113,12 @@ impl Revoke {
         let report = Report { revoked, deleted };
         match json {
             true => output::print_json(&report)?,
-            false => output::print(&match report {
+            false => output::print(&match &report {
                 Report { revoked: false, .. } => "no such session\n".to_owned(),
                 Report {
                     deleted: Some(deleted),
                     ..
-                } => format!("{deleted} sessions ended\n"),
+                } => format!("{} ended\n", count(*deleted, "session")),
                 Report { .. } => "ended\n".to_owned(),
             })?,
         }

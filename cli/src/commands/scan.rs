@@ -4,7 +4,7 @@ use clap::Args;
 
 use crate::{
     exit::{Exit, Failure, Outcome},
-    output,
+    output::{self, count},
     scan::{self, Commits, Finding, Options, Place, Report, ScanError, Verdict},
 };
 
@@ -120,8 +120,8 @@ fn title(finding: &Finding) -> String {
         Some(repository) => format!("{repository}: {path}"),
         None => path.to_owned(),
     };
-    let entries = finding.entries.map(|entries| format!("{entries} sessions"));
-    let size = finding.size.map(|size| format!("{size} bytes"));
+    let entries = finding.entries.map(|entries| count(entries, "session"));
+    let size = finding.size.map(|size| count(size, "byte"));
     let details: Vec<_> = entries.into_iter().chain(size).collect();
     let rule = finding.rule.name();
     match details.is_empty() {

@@ -7,7 +7,7 @@ use crate::{
     exit::{Exit, Outcome},
     input,
     keys::App,
-    output::{self, moment_from, rfc3339},
+    output::{self, count, moment_from, rfc3339},
     stores::{PATIENCE, StoreArgs},
 };
 
@@ -62,7 +62,7 @@ impl Sessions {
             ));
         }
         output::print(&text)?;
-        output::note(format_args!("{} sessions", sessions.len()));
+        output::note(count(sessions.len() as u64, "session"));
         Ok(Exit::Done)
     }
 }

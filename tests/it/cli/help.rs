@@ -101,7 +101,9 @@ fn wrong_arguments_exit_with_2_and_explain_on_stderr() {
         let refused = run(arguments).exits(2);
         assert!(refused.stdout.is_empty(), "{arguments:?}: {refused:?}");
         assert!(refused.stderr.contains(told), "{arguments:?}: {refused:?}");
-        fits_80_columns(&arguments.join(" "), &refused.stderr);
+        // clap does not break the sentence with the error
+        let (_, more) = refused.stderr.split_once('\n').expect("lines");
+        fits_80_columns(&arguments.join(" "), more);
     }
 }
 
@@ -150,18 +152,19 @@ fn bash_loads_the_completions_and_completes() {
         set -eu
         source "$1"
         complete -p sealed-session
+        function=$(complete -p sealed-session | grep -o -- '-F [^ ]*')
+        function=${function#-F }
         set +eu
         COMP_WORDS=(sealed-session key) COMP_CWORD=1
-        _sealed-session sealed-session key sealed-session
+        $function sealed-session key sealed-session
         echo "${COMPREPLY[@]}"
         COMP_WORDS=(sealed-session revoke --ev) COMP_CWORD=2
-        _sealed-session sealed-session --ev revoke
+        $function sealed-session --ev revoke
         echo "${COMPREPLY[@]}"
     "#;
     let mut bash = Command::new("bash");
     let done = ended(bash.args(["--norc", "-c", script, "bash", &file]), b"").exits(0);
     assert!(done.stderr.is_empty(), "{done:?}");
-    assert!(done.stdout.contains("-F _sealed-session"), "{done:?}");
     assert!(
         done.stdout.ends_with("keygen keyset\n--everything\n"),
         "{done:?}"

@@ -34,6 +34,7 @@ mod import;
 mod inspect;
 mod keyset;
 mod output;
+mod pasted;
 mod prune;
 mod revoke;
 mod scan;

@@ -70,7 +70,7 @@ fn session_file_is_found_and_its_content_is_not_shown() {
     let found = run(&["scan", path(&folder)]).exits(1);
     for told in [
         "session-file: parsed_sessions.json",
-        "1 sessions",
+        "1 session,",
         "in the history",
         "FOUND",
     ] {

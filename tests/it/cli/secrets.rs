@@ -161,27 +161,16 @@ fn bad_key_files_are_refused_and_not_shown() {
 
 #[test]
 fn only_one_argument_can_read_stdin() {
+    let folder = Folder::new();
+    let store = format!("sqlite:{}", write(&folder.0, "empty.db", ""));
     let commands: [&[&str]; 3] = [
-        &["inspect", "-", "--key-file", "-"],
-        &[
-            "sessions",
-            "-",
-            "--key-file",
-            "-",
-            "--store",
-            "sqlite:/dev/null",
-        ],
-        &[
-            "revoke",
-            "--owner",
-            "-",
-            "--key-file",
-            "-",
-            "--store",
-            "sqlite:/dev/null",
-        ],
+        &["inspect", "-"],
+        &["sessions", "-"],
+        &["revoke", "--owner", "-"],
     ];
-    for command in commands {
+    let key_file = ["--key-file", "-", "--store", &store];
+    let commands = commands.map(|command| [command, &key_file[..]].concat());
+    for command in &commands {
         let refused = run_with(command, SECRET.as_bytes(), |command| command).exits(2);
         assert!(refused.stderr.contains("stdin"), "{command:?}: {refused:?}");
         assert!(!refused.stderr.contains(SECRET), "{refused:?}");

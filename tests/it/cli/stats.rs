@@ -74,13 +74,13 @@ async fn exact_count_tells_what_each_row_is(kind: Kind) {
     assert_eq!(told, expected(counts, bytes, largest.expect("rows")));
     let table = run(&exact).exits(0).stdout;
     for line in [
-        "sessions           7",
-        "  with an owner    3",
-        "ended recently     5",
-        "moved              2",
-        "imported           3",
-        "of other secrets   6",
-        &format!("expired            {expired}, not deleted yet"),
+        "sessions          7",
+        "  with an owner   3",
+        "ended recently    5",
+        "moved             2",
+        "imported          3",
+        "of other secrets  6",
+        &format!("expired           {expired}, not deleted yet"),
     ] {
         assert!(table.lines().any(|it| it == line), "{line}: {table}");
     }

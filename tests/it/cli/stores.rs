@@ -6,10 +6,7 @@ use std::{
 };
 
 use serde_json::json;
-use tower_sealed_session::{
-    Revocations, SessionLayer,
-    store,
-};
+use tower_sealed_session::{Revocations, SessionLayer, store};
 
 use super::{Kind, Run, TestStore, ended, run, run_with, write};
 use crate::{
