@@ -28,6 +28,9 @@ impl Completions {
         let mut command = args::description();
         clap_complete::generate(self.shell, &mut command, "sealed-session", &mut text);
         let text = String::from_utf8(text).map_err(io::Error::other)?;
+        // clap_complete 4.6 writes the name in two ways in its script for bash, so that no command's
+        // options are completed
+        let text = text.replace("sealed__subcmd__session", "sealed__session");
         output::print(&text)?;
         Ok(Exit::Done)
     }

@@ -109,7 +109,7 @@ async fn exact_count_tells_what_each_row_is(kind: Kind) {
     if estimate["exact"] == true {
         assert_eq!(
             (&estimate["live"], &estimate["expired"]),
-            (&json!(26), &json!(expired))
+            (&json!(23), &json!(expired))
         );
     }
     let table = run(&["stats", "--store", &store.url]).exits(0).stdout;
