@@ -172,7 +172,7 @@ mod after {
         Form, Router,
         routing::{get, post},
     };
-    use tower_sealed_session::{Error, Owner, Session, SessionLayer, SessionLayerBuilder, store};
+    use tower_sealed_session::{Error, Owner, Session, SessionLayer, store};
 
     use super::{Login, Result, Theme, greeting};
 
@@ -181,9 +181,7 @@ mod after {
     pub(super) async fn app() -> Result<Router> {
         let store = store::from_env().await?;
         store.create_schema().await?;
-        // an app behind HTTPS needs no `insecure_http`
-        let sessions = SessionLayerBuilder::from_env()?.insecure_http();
-        let sessions: SessionLayer = sessions.store(store).build()?;
+        let sessions = SessionLayer::from_env()?.store(store);
         Ok(Router::new()
             .route("/", get(hello))
             .route("/login", post(log_in))

@@ -19,7 +19,7 @@ use crate::{
 #[command(arg_required_else_help = true, infer_long_args = false)]
 pub(crate) struct Arguments {
     /// Print the result as one line of JSON
-    #[arg(long, global = true)]
+    #[arg(long, global = true, display_order = 900)]
     pub(crate) json: bool,
 
     #[command(subcommand)]

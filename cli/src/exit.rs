@@ -34,13 +34,14 @@ pub(crate) enum Exit {
 pub(crate) const HELP: &str = "\
 Exit codes:
   0    done
-  1    the answer is no: a cookie is not valid, something was found or differs
+  1    no: the cookie is not valid, or something was found, or it differs
   2    wrong arguments or settings
   3    the input is not what it should be
   4    the store or the log cannot be reached, or refused
   5    some was done, some failed
   6    not everything could be seen
-  130  interrupted, after what was under way was finished";
+  130  interrupted, after what was under way was finished
+  141  the output was not read to its end";
 
 /// Why the program cannot do what it was asked. The text never has a secret, an owner or a value.
 #[derive(Debug)]

@@ -19,6 +19,7 @@ use tower_sealed_session::{
 use crate::{
     exit::{Exit, Failure, Outcome, chain},
     file::{BadEntry, Entries, Entry, FileError, Survey, survey},
+    output,
     progress::Progress,
     retry::persistently,
 };
@@ -193,7 +194,9 @@ impl<'a> Importing<'a> {
         progress.end();
         self.told = true;
         if counts.interrupted {
-            eprintln!("stopped after session {last}: run the same command again to go on");
+            output::note(format_args!(
+                "stopped after session {last}: run the same command again to go on"
+            ));
         }
         Ok(counts)
     }
@@ -274,8 +277,10 @@ impl<'a> Importing<'a> {
                 *counts.bad_by_reason.entry(name).or_default() += 1;
                 match counts.bad {
                     _ if self.told => {}
-                    ..NAMED => eprintln!("session {position} at byte {offset} is bad: {reason}"),
-                    NAMED => eprintln!("more bad sessions are counted, but not named"),
+                    ..NAMED => output::note(format_args!(
+                        "session {position} at byte {offset} is bad: {reason}"
+                    )),
+                    NAMED => output::note("more bad sessions are counted, but not named"),
                     _ => {}
                 }
             }

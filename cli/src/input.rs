@@ -1,6 +1,9 @@
 //! What stdin brings.
 
-use std::io::{self, Read as _};
+use std::{
+    io::{self, Read as _},
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 use zeroize::Zeroizing;
 
@@ -9,7 +12,14 @@ use crate::exit::{Failure, Outcome};
 /// The largest text that is read: more than a browser sends.
 const MAX: u64 = 1024 * 1024;
 
+/// All of stdin. It can be only one of the things that can come from it.
 pub(crate) fn stdin() -> Outcome<Zeroizing<String>> {
+    static READ: AtomicBool = AtomicBool::new(false);
+    if READ.swap(true, Ordering::Relaxed) {
+        return Err(Failure::usage(
+            "two arguments read stdin: give one of them in another way",
+        ));
+    }
     let mut text = Zeroizing::new(String::new());
     let read = io::stdin().take(MAX).read_to_string(&mut text);
     read.map_err(|error| Failure::input(format!("cannot read stdin: {error}")))?;

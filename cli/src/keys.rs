@@ -1,9 +1,10 @@
 //! The settings of the app whose cookies and rows are looked at.
 
 use std::{
+    env,
     fs::File,
     io::{self, Read as _},
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::Duration,
 };
 
@@ -11,7 +12,10 @@ use clap::Args;
 use tower_sealed_session::{KeyRing, Prefix, Secret, SessionLayer, SessionLayerBuilder};
 use zeroize::Zeroizing;
 
-use crate::exit::{Failure, Outcome};
+use crate::{
+    exit::{Failure, Outcome},
+    input,
+};
 
 /// The size limit of a file of secrets.
 const MAX_FILE: u64 = 16 * 1024;
@@ -20,12 +24,18 @@ const MAX_FILE: u64 = 16 * 1024;
 #[derive(Args)]
 #[command(next_help_heading = "The app's settings")]
 pub(crate) struct App {
-    /// The whole name of the cookie, with its prefix, as browsers show it
-    #[arg(long, value_name = "NAME", default_value = "__Host-Http-session")]
-    pub(crate) cookie: String,
+    /// The whole name of the cookie, with its prefix, as browsers show it. Default:
+    /// __Host-Http-session, or session if SESSION_INSECURE_HTTP is 1
+    #[arg(long, value_name = "NAME")]
+    cookie: Option<String>,
 
     /// The audience that the app sets, if it sets one
-    #[arg(long, value_name = "TEXT", default_value = "")]
+    #[arg(
+        long,
+        value_name = "TEXT",
+        default_value = "",
+        hide_default_value = true
+    )]
     pub(crate) audience: String,
 
     /// Read the secret and its fallbacks from a file, or from stdin with "-". Default: from
@@ -47,6 +57,16 @@ pub(crate) struct App {
 }
 
 impl App {
+    /// The whole name of the cookie.
+    pub(crate) fn cookie(&self) -> &str {
+        let insecure = || env::var_os("SESSION_INSECURE_HTTP").is_some_and(|flag| flag == "1");
+        match &self.cookie {
+            Some(name) => name,
+            None if insecure() => "session",
+            None => "__Host-Http-session",
+        }
+    }
+
     /// The app's layer, without a store.
     pub(crate) fn layer(&self) -> Outcome<SessionLayer> {
         Ok(self.builder()?.build()?)
@@ -59,10 +79,10 @@ impl App {
             ("__Secure-", Prefix::Secure),
         ];
         let known = prefixes.into_iter().find_map(|(text, prefix)| {
-            let name = self.cookie.strip_prefix(text)?;
+            let name = self.cookie().strip_prefix(text)?;
             Some((prefix, name))
         });
-        let (prefix, name) = known.unwrap_or((Prefix::None, &self.cookie));
+        let (prefix, name) = known.unwrap_or((Prefix::None, self.cookie()));
         Ok(SessionLayer::builder(self.key_ring()?)
             .prefix(prefix)
             .name(name)
@@ -76,15 +96,14 @@ impl App {
         let Some(path) = &self.key_file else {
             return Ok(KeyRing::from_env()?);
         };
-        let mut text = Zeroizing::new(String::new());
-        let read = match path.as_os_str() == "-" {
-            true => io::stdin().take(MAX_FILE).read_to_string(&mut text),
-            false => {
-                File::open(path).and_then(|file| file.take(MAX_FILE).read_to_string(&mut text))
-            }
+        let text = match path.as_os_str() == "-" {
+            true => input::stdin()?,
+            false => read(path).map_err(|error| {
+                let path = path.display();
+                Failure::usage(format!("cannot read the key file {path}: {error}"))
+            })?,
         };
         let path = path.display();
-        read.map_err(|error| Failure::usage(format!("cannot read the key file {path}: {error}")))?;
         let lines = text
             .lines()
             .filter(|line| !line.trim_start().starts_with('#'));
@@ -98,5 +117,15 @@ impl App {
             ring = ring.fallback(secret.map_err(in_file)?);
         }
         Ok(ring)
+    }
+}
+
+fn read(path: &Path) -> io::Result<Zeroizing<String>> {
+    let mut text = Zeroizing::new(String::new());
+    let len = File::open(path)?.take(MAX_FILE).read_to_string(&mut text)?;
+    match len as u64 {
+        // the last secret may be cut off
+        MAX_FILE => Err(io::Error::other("it has 16 KiB or more")),
+        _ => Ok(text),
     }
 }

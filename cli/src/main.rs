@@ -32,7 +32,7 @@ async fn main() -> ExitCode {
         Err(failure) => {
             // a reader of stdout that is gone, such as `head`, wants nothing more
             if failure.exit != Exit::Unheard {
-                eprintln!("sealed-session: {failure}");
+                output::note(format_args!("sealed-session: {failure}"));
             }
             failure.exit.into()
         }

@@ -1,6 +1,9 @@
 //! What the commands print: tables or JSON on stdout, and times and sizes in words.
 
-use std::io::{self, Write as _};
+use std::{
+    fmt::Display,
+    io::{self, Write as _},
+};
 
 use serde::Serialize;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339, macros::format_description};
@@ -40,6 +43,11 @@ pub(crate) fn print(text: &str) -> Outcome<()> {
     Ok(out.flush()?)
 }
 
+/// Writes a line to stderr. A reader that is gone is no reason to end.
+pub(crate) fn note(text: impl Display) {
+    let _ = writeln!(io::stderr(), "{text}");
+}
+
 /// A text from outside without what a terminal would obey, such as colours and cursor moves.
 pub(crate) fn plain(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
@@ -53,6 +61,12 @@ pub(crate) fn plain(text: &str) -> String {
         }
     }
     out
+}
+
+/// As in `1 session` and `2 sessions`.
+pub(crate) fn count(number: u64, what: &str) -> String {
+    let end = if number == 1 { "" } else { "s" };
+    format!("{number} {what}{end}")
 }
 
 /// As in `2026-11-25 09:30:00 UTC`.

@@ -8,6 +8,8 @@ use std::{
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::output;
+
 /// How often a line is printed where there is no terminal.
 const PAUSE: Duration = Duration::from_secs(10);
 
@@ -41,7 +43,7 @@ impl Progress {
             bar.set_position(done);
         } else if done.is_multiple_of(256) && self.printed.get().elapsed() >= PAUSE {
             self.printed.set(Instant::now());
-            eprintln!("{}: {done} of {}", self.what, self.total);
+            output::note(format_args!("{}: {done} of {}", self.what, self.total));
         }
     }
 

@@ -3,13 +3,19 @@
 use std::{env, fs, path::Path, time::Duration};
 
 use clap::Args;
-use tower_sealed_session::store::{self, AnyStore};
+use tower_sealed_session::{
+    Revocations,
+    store::{self, AnyStore, StoreError},
+};
 use zeroize::Zeroizing;
 
 use crate::exit::{Exit, Failure, Outcome};
 
 /// The longest time that a call to a store may take. More than an app allows, since nobody waits.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The variables that name the store, see [`store::from_env`].
+const VARIABLES: [&str; 3] = ["SESSION_STORE_URL", "SESSION_DB_URL", "REDIS_URL"];
 
 #[derive(Args)]
 pub(crate) struct StoreArgs {
@@ -21,18 +27,18 @@ pub(crate) struct StoreArgs {
 
 impl StoreArgs {
     pub(crate) fn is_given(&self) -> bool {
-        let variables = ["SESSION_STORE_URL", "SESSION_DB_URL", "REDIS_URL"];
-        let set = |name| env::var_os(name).is_some_and(|url| !url.is_empty());
-        self.store.is_some() || variables.into_iter().any(set)
+        self.store.is_some() || VARIABLES.into_iter().find_map(variable).is_some()
     }
 
     pub(crate) async fn connect(&self) -> Outcome<AnyStore> {
         match &self.store {
             Some(location) => location.connect().await,
-            None => match tokio::time::timeout(PATIENCE, store::from_env()).await {
-                Ok(store) => Ok(store?),
-                Err(_) => Err(unanswered()),
-            },
+            None => {
+                if let Some(url) = VARIABLES.into_iter().find_map(variable) {
+                    check(&url)?;
+                }
+                within_patience(store::from_env()).await
+            }
         }
     }
 }
@@ -53,11 +59,8 @@ impl Location {
     /// The URL. Other users of the machine see the arguments, so one with a password is refused.
     pub(crate) fn url(&self) -> Outcome<Zeroizing<String>> {
         let url = if let Some(name) = self.0.strip_prefix("env:") {
-            let url = env::var(name).map_err(|_| {
-                Failure::usage(format!(
-                    "the variable {name} that names the store is not set"
-                ))
-            })?;
+            let url = env::var(name)
+                .map_err(|_| Failure::usage(format!("the variable {name} is not set")))?;
             Zeroizing::new(url)
         } else if let Some(path) = self.0.strip_prefix("file:") {
             let text = fs::read_to_string(path)
@@ -75,12 +78,35 @@ impl Location {
     }
 
     pub(crate) async fn connect(&self) -> Outcome<AnyStore> {
-        connect(&self.url()?).await
+        let url = self.url()?;
+        check(&url)?;
+        within_patience(store::connect(&url)).await
     }
 }
 
-async fn connect(url: &str) -> Outcome<AnyStore> {
-    if url.starts_with("memory:") {
+/// The log of revocations that the argument or the environment names, if one of them does.
+pub(crate) async fn log(location: Option<&Location>) -> Outcome<Option<Revocations>> {
+    if let Some(location) = location {
+        let url = location.url()?;
+        check(&url)?;
+        return within_patience(Revocations::connect(&url)).await.map(Some);
+    }
+    let Some(url) = variable("REVOCATIONS_URL") else {
+        return Ok(None);
+    };
+    check(&url)?;
+    within_patience(Revocations::from_env()).await.map(Some)
+}
+
+/// The value of a variable that is set and not empty.
+fn variable(name: &str) -> Option<Zeroizing<String>> {
+    let url = env::var_os(name).filter(|url| !url.is_empty())?;
+    Some(Zeroizing::new(url.to_string_lossy().into_owned()))
+}
+
+/// Refuses what connecting to would only create: it has no session.
+fn check(url: &str) -> Outcome<()> {
+    if url.starts_with("memory:") || url.starts_with("sqlite::memory:") {
         return Err(Failure::usage(
             "a store in memory is in the process of its app only: no other program can reach it",
         ));
@@ -94,14 +120,19 @@ async fn connect(url: &str) -> Outcome<AnyStore> {
             format!("there is no file {path}"),
         ));
     }
-    match tokio::time::timeout(PATIENCE, store::connect(url)).await {
-        Ok(store) => Ok(store?),
-        Err(_) => Err(unanswered()),
-    }
+    Ok(())
 }
 
-fn unanswered() -> Failure {
-    Failure::new(Exit::Store, "the store did not answer within 10 seconds")
+pub(crate) async fn within_patience<T>(
+    call: impl Future<Output = Result<T, StoreError>>,
+) -> Outcome<T> {
+    match tokio::time::timeout(PATIENCE, call).await {
+        Ok(done) => Ok(done?),
+        Err(_) => Err(Failure::new(
+            Exit::Store,
+            "the server did not answer within 10 seconds",
+        )),
+    }
 }
 
 /// The file of an SQLite store, which connecting to it would create.
@@ -112,14 +143,17 @@ fn sqlite_file(url: &str) -> Option<&Path> {
     (!path.is_empty() && path != ":memory:").then(|| Path::new(path))
 }
 
-/// Whether a URL has a password: before the last `@` of its authority, or as a parameter.
+/// Whether a URL has a password: before its last `@`, or as a parameter such as `pass`, `password`
+/// or `sslpassword`. A `/` in a password should be escaped, but it is a password anyway.
 fn has_password(url: &str) -> bool {
     let Some((_, rest)) = url.split_once("://") else {
         return false;
     };
-    let (authority, rest) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
-    let user = authority.rsplit_once('@').map(|(user, _)| user);
-    user.is_some_and(|user| user.contains(':')) || rest.to_ascii_lowercase().contains("password=")
+    let user = rest.rsplit_once('@').map(|(user, _)| user);
+    let parameters = rest
+        .split_once('?')
+        .map_or("", |(_, parameters)| parameters);
+    user.is_some_and(|user| user.contains(':')) || parameters.to_ascii_lowercase().contains("pass")
 }
 
 #[cfg(test)]
@@ -134,6 +168,8 @@ mod tests {
             "postgres://app:hunter2@a@host",
             "postgres://host/db?password=hunter2",
             "mysql://host/db?ssl=1&PASSWORD=hunter2",
+            "postgres://app:hunter2/x@host/db",
+            "unix:///run/redis.sock?db=0&pass=hunter2",
         ] {
             let error = Location(url.to_owned())
                 .url()
@@ -142,8 +178,8 @@ mod tests {
             assert!(error.contains("env:NAME") && !error.contains("hunter2"));
         }
         for url in [
-            "redis://host/0",
-            "postgres://app@host/db",
+            "redis://host:6379,other:6380/0",
+            "postgres://app@host/db?sslmode=disable",
             "sqlite:a.db",
             "memory:",
         ] {

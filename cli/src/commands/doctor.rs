@@ -3,9 +3,8 @@ use std::{path::Path, time::Duration};
 use clap::Args;
 use serde::Serialize;
 use time::OffsetDateTime;
-use tower_sealed_session::{
-    Revocations,
-    store::{AnyStore, Creation, Row, Saving, Store as _, StoreError, StoreKey, Version},
+use tower_sealed_session::store::{
+    AnyStore, Creation, Row, Saving, Store as _, StoreError, StoreKey, Version,
 };
 
 use crate::{
@@ -13,7 +12,7 @@ use crate::{
     keys::App,
     output,
     scan::{self, Options, Rule},
-    stores::{Location, PATIENCE, StoreArgs},
+    stores::{self, Location, StoreArgs},
     warnings::Warnings,
 };
 
@@ -132,26 +131,17 @@ impl Doctor {
     }
 
     async fn check_log(&self, checks: &mut Checks) {
-        let in_env = std::env::var_os("REVOCATIONS_URL").is_some_and(|url| !url.is_empty());
-        let opening = async {
-            match &self.log {
-                Some(log) => Ok(Revocations::connect(&log.url()?).await?),
-                None => Ok::<_, Failure>(Revocations::from_env().await?),
+        match stores::log(self.log.as_ref()).await {
+            Ok(None) => {}
+            Ok(Some(log)) => {
+                let entries = log.len();
+                checks.add(
+                    "log",
+                    Verdict::Ok,
+                    format!("it can be read, and has {entries} entries"),
+                );
             }
-        };
-        if self.log.is_none() && !in_env {
-            return;
-        }
-        let opened = match tokio::time::timeout(PATIENCE, opening).await {
-            Ok(opened) => opened,
-            Err(_) => Err(Failure::new(
-                Exit::Store,
-                "the log did not answer within 10 seconds",
-            )),
-        };
-        if let Some(log) = checks.step("log", "it can be read", opened) {
-            let entries = log.len();
-            checks.add("log", Verdict::Ok, format!("it has {entries} entries"));
+            Err(error) => checks.add("log", Verdict::Fail, error.to_string()),
         }
     }
 }

@@ -75,6 +75,8 @@ pub(crate) struct Verify {
 #[derive(Serialize)]
 struct Imported {
     dry_run: bool,
+    /// Only an app with this cookie finds the entries.
+    cookie: String,
     #[serde(flatten)]
     counts: Counts,
     /// The number of owners' entries that were read back.
@@ -103,6 +105,7 @@ impl Import {
         let counts = importing.run(work).await?;
         let mut report = Imported {
             dry_run: self.dry_run,
+            cookie: layer.cookie_name().to_owned(),
             counts,
             verified: None,
             different: None,
@@ -138,6 +141,7 @@ impl Imported {
             false => ("imported", "replaced"),
         };
         let mut lines = Lines::default();
+        lines.push("for apps with the cookie", output::plain(&self.cookie));
         lines.push("sessions in the file", counts.entries);
         lines.push(new, counts.new);
         lines.push(replaced, counts.replaced);

@@ -20,9 +20,9 @@ use crate::{
     stores::{PATIENCE, StoreArgs},
 };
 
-/// Tell what a session cookie is: valid or why not, its key, its times, its sizes
+/// Check a session cookie, and show its key, its times and its sizes
 ///
-/// It exits with 0 if the cookie is valid, and with 1 if it is not.
+/// The exit code is 0 if the cookie is valid, and 1 if it is not. Of several cookies, one must be valid.
 #[derive(Args)]
 pub(crate) struct Inspect {
     /// The cookie: its value, "name=value", or a Cookie or Set-Cookie header. Default: from stdin,
@@ -74,6 +74,7 @@ struct Key {
 
 #[derive(Serialize)]
 struct Session<'a> {
+    /// `cookie` or `ticket`
     kind: &'static str,
     set_with_legacy_cookie: bool,
     remembered: bool,
@@ -81,7 +82,9 @@ struct Session<'a> {
     sealed: String,
     expires: String,
     expires_at_last: String,
-    has_owner: bool,
+    /// `None`: only the store knows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    has_owner: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     owner: Option<&'a str>,
     entries: Vec<Entry<'a>>,
@@ -154,14 +157,18 @@ impl Inspect {
 
     fn session<'a>(&self, session: &'a InspectedSession) -> Session<'a> {
         Session {
-            kind: kind(session),
+            kind: if session.is_ticket() {
+                "ticket"
+            } else {
+                "cookie"
+            },
             set_with_legacy_cookie: session.is_paired(),
             remembered: session.is_remembered(),
             created: rfc3339(session.created_at()),
             sealed: rfc3339(session.sealed_at()),
             expires: rfc3339(session.expires_at()),
             expires_at_last: rfc3339(session.expires_at_last()),
-            has_owner: session.owner().is_some(),
+            has_owner: (!session.is_ticket()).then(|| session.owner().is_some()),
             owner: session.owner().filter(|_| self.show_values),
             entries: session.keys().map(|key| self.entry(session, key)).collect(),
         }
@@ -197,11 +204,15 @@ impl Inspect {
         let whole = layer.cookie_name().len() + 1 + inspected.bytes;
         lines.push("size", format!("{whole} of 4096 bytes, with the name"));
         if let (Some(shown), Some(session)) = (&inspected.session, session) {
-            let kind = match shown.set_with_legacy_cookie {
-                true => format!("{}, set with a legacy cookie", shown.kind),
-                false => shown.kind.to_owned(),
+            let kind = match session.is_ticket() {
+                true => "ticket, the session is in a store",
+                false => "session in the cookie",
             };
-            lines.push("kind", kind);
+            let paired = match shown.set_with_legacy_cookie {
+                true => ", set with a legacy cookie",
+                false => "",
+            };
+            lines.push("kind", format!("{kind}{paired}"));
             lines.push("id", format!("{:?} (as in events)", session.id()));
             lines.push("created", moment_from(session.created_at(), now));
             lines.push("sealed", moment_from(session.sealed_at(), now));
@@ -210,12 +221,12 @@ impl Inspect {
             }
             lines.push("at last until", moment_from(session.expires_at_last(), now));
             lines.push("remembered", if shown.remembered { "yes" } else { "no" });
-            let owner = match (shown.owner, shown.has_owner) {
-                (Some(owner), _) => plain(owner),
-                (None, true) => "yes (--show-values shows it)".to_owned(),
-                (None, false) => "none".to_owned(),
-            };
-            lines.push("owner", owner);
+            match (shown.owner, shown.has_owner) {
+                (Some(owner), _) => lines.push("owner", plain(owner)),
+                (None, Some(true)) => lines.push("owner", "yes (--show-values shows it)"),
+                (None, Some(false)) => lines.push("owner", "none"),
+                (None, None) => {}
+            }
             for entry in &shown.entries {
                 let value = match entry.value {
                     Some(value) => plain(value.get()),
@@ -231,13 +242,6 @@ impl Inspect {
             );
         }
         lines.print()
-    }
-}
-
-fn kind(session: &InspectedSession) -> &'static str {
-    match session.is_ticket() {
-        true => "ticket (the entries and the owner are in a store)",
-        false => "session in the cookie",
     }
 }
 

@@ -14,7 +14,7 @@ use crate::{
 /// The random bytes of a secret: 256 bits.
 const LEN: usize = 32;
 
-/// Make a secret: 32 random bytes of the system, as 43 letters
+/// Make a secret: 32 random bytes of the system, as 43 characters
 #[derive(Args)]
 pub(crate) struct Keygen {
     /// Write it to a new file that only you can read, and print nothing. A file that exists is
@@ -52,7 +52,7 @@ impl Keygen {
                 written.map_err(|error| {
                     Failure::usage(format!("cannot write the new file {path}: {error}"))
                 })?;
-                eprintln!("a new secret is in {path}");
+                output::note(format_args!("a new secret is in {path}"));
             }
         }
         Ok(Exit::Done)

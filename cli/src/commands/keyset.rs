@@ -10,9 +10,10 @@ use crate::{
     output,
 };
 
-/// Print the derived keys as a Tink keyset in clear text, for programs in other languages
+/// Print the derived keys as a Tink keyset, for programs in other languages
 ///
-/// Who has it can read and forge every session of its purpose. Keep it as you keep the secret.
+/// The keyset is not encrypted. Anyone who has it can read and forge every session of its purpose. Keep
+/// it as you keep the secret.
 #[derive(Args)]
 pub(crate) struct Keyset {
     /// What the keys are for
@@ -41,8 +42,8 @@ impl Keyset {
     pub(crate) fn run(self) -> Outcome {
         if io::stdout().is_terminal() && !self.show {
             return Err(Failure::usage(
-                "the keyset is as secret as the secret: write it to a file that only its reader \
-                 can read, or add --show to print it here",
+                "a keyset must be kept as secret as the secret: redirect it to a file that only \
+                 its reader can read, or add --show to print it here",
             ));
         }
         self.app.layer()?; // checks the name
@@ -52,11 +53,9 @@ impl Keyset {
             Purpose::Store => KeyPurpose::Store,
         };
         let ring = self.app.key_ring()?;
-        let keyset = tools::tink_keyset(&ring, &self.app.cookie, &self.app.audience, purpose);
+        let keyset = tools::tink_keyset(&ring, self.app.cookie(), &self.app.audience, purpose);
         output::print(&Zeroizing::new(format!("{}\n", *keyset)))?;
-        eprintln!(
-            "warning: this keyset is not encrypted. Who has it can read and forge every session"
-        );
+        output::note("warning: this keyset is not encrypted. Anyone who has it can forge sessions");
         Ok(Exit::Done)
     }
 }

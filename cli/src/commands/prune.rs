@@ -1,4 +1,7 @@
-use std::time::{Duration, SystemTime};
+use std::{
+    pin::{Pin, pin},
+    time::{Duration, SystemTime},
+};
 
 use clap::Args;
 use serde::Serialize;
@@ -6,7 +9,7 @@ use tower_sealed_session::store::{AnyStore, Operate as _};
 
 use crate::{
     exit::{Exit, Outcome},
-    output,
+    output::{self, count},
     stores::StoreArgs,
 };
 
@@ -20,13 +23,15 @@ pub(crate) struct Prune {
     dry_run: bool,
 
     /// Do it again at this interval, until it is interrupted
-    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "TIME", value_parser = interval)]
     #[arg(conflicts_with = "dry_run")]
     every: Option<Duration>,
 
     #[command(flatten)]
     store: StoreArgs,
 }
+
+const WHAT: &str = "expired session";
 
 #[derive(Serialize)]
 struct Report {
@@ -47,24 +52,23 @@ impl Prune {
             };
             match json {
                 true => output::print_json(&report)?,
-                false => output::print(&format!("{expired} expired sessions would be deleted\n"))?,
+                false => output::print(&format!("{} would be deleted\n", count(expired, WHAT)))?,
             }
             return Ok(Exit::Done);
         }
-        let mut interrupted = std::pin::pin!(tokio::signal::ctrl_c());
+        let mut interrupted = pin!(tokio::signal::ctrl_c());
         loop {
-            let deleted = tokio::select! {
-                biased;
-                _ = &mut interrupted => return Ok(Exit::Interrupted),
-                deleted = prune(&store) => deleted?,
-            };
+            let (deleted, whole) = prune(&store, interrupted.as_mut()).await?;
             let report = Report {
                 deleted: Some(deleted),
                 would_delete: None,
             };
             match json {
                 true => output::print_json(&report)?,
-                false => output::print(&format!("{deleted} expired sessions deleted\n"))?,
+                false => output::print(&format!("{} deleted\n", count(deleted, WHAT)))?,
+            }
+            if !whole {
+                return Ok(Exit::Interrupted);
             }
             let Some(every) = self.every else {
                 return Ok(Exit::Done);
@@ -77,14 +81,29 @@ impl Prune {
     }
 }
 
-async fn prune(store: &AnyStore) -> Outcome<u64> {
+/// Deletes part after part. Returns how many it deleted, and whether it was not interrupted.
+async fn prune(store: &AnyStore, mut interrupted: Pin<&mut impl Future>) -> Outcome<(u64, bool)> {
     let (mut deleted, mut from) = (0, None);
     loop {
+        // a statement is finished first
+        tokio::select! {
+            biased;
+            _ = &mut interrupted => return Ok((deleted, false)),
+            () = std::future::ready(()) => {}
+        }
         let pruned = store.prune(SystemTime::now().into(), from).await?;
         deleted += pruned.deleted;
         from = pruned.next;
         if from.is_none() {
-            return Ok(deleted);
+            return Ok((deleted, true));
         }
+    }
+}
+
+fn interval(text: &str) -> Result<Duration, String> {
+    let interval = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    match interval >= Duration::from_secs(1) {
+        true => Ok(interval),
+        false => Err("at least 1s".to_owned()),
     }
 }

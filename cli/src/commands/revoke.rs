@@ -4,23 +4,28 @@ use clap::Args;
 use http::{HeaderValue, Request, Response, header::COOKIE};
 use serde::Serialize;
 use tower::{Layer as _, ServiceExt as _, service_fn};
-use tower_sealed_session::{Error, Revocations, Session, SessionLayer, SessionLayerBuilder};
+use tower_sealed_session::{Error, Session, SessionLayer, SessionLayerBuilder};
 
 use crate::{
     cookie,
     exit::{Exit, Failure, Outcome},
     input,
     keys::App,
-    output,
-    stores::{Location, PATIENCE, StoreArgs},
+    output::{self, count},
+    stores::{self, Location, PATIENCE, StoreArgs},
 };
+
+const USAGE: &str = "\
+sealed-session revoke [OPTIONS] --cookie-from-stdin
+       sealed-session revoke [OPTIONS] --owner <OWNER> [--session <NAME>]
+       sealed-session revoke [OPTIONS] --everything --log <URL>";
 
 /// End sessions on every instance: one, all of an owner, or all
 ///
 /// It needs the store that the app keeps sessions in, or the log of revocations that it follows
 /// (--log), or both if the app has both.
 #[derive(Args)]
-#[command(group = clap::ArgGroup::new("what").required(true).multiple(true))]
+#[command(group = clap::ArgGroup::new("what").required(true).multiple(true), override_usage = USAGE)]
 pub(crate) struct Revoke {
     /// The session whose cookie is read from stdin
     #[arg(long, group = "what", conflicts_with_all = ["owner", "session", "everything"])]
@@ -69,7 +74,8 @@ impl Revoke {
         let (builder, has_log, has_store) = self.connect(builder).await?;
         if !has_log && !has_store {
             return Err(Failure::usage(
-                "nothing to end sessions with: give --store, --log, or both, or set their variables",
+                "no store and no log is given: use --store, --log or both, or set SESSION_STORE_URL \
+                 or REVOCATIONS_URL",
             ));
         }
         let layer = builder.build()?;
@@ -82,6 +88,11 @@ impl Revoke {
             _ if self.everything => {
                 layer.revoke_everything().await?;
                 (true, None)
+            }
+            (_, Some(_)) if !has_store => {
+                return Err(Failure::usage(
+                    "--session needs the store that has the session: give --store",
+                ));
             }
             (Some(owner), Some(session)) => (
                 layer.delete_session(&input::owner(owner)?, session).await?,
@@ -102,12 +113,12 @@ impl Revoke {
         let report = Report { revoked, deleted };
         match json {
             true => output::print_json(&report)?,
-            false => output::print(&match report {
+            false => output::print(&match &report {
                 Report { revoked: false, .. } => "no such session\n".to_owned(),
                 Report {
                     deleted: Some(deleted),
                     ..
-                } => format!("{deleted} sessions ended\n"),
+                } => format!("{} ended\n", count(*deleted, "session")),
                 Report { .. } => "ended\n".to_owned(),
             })?,
         }
@@ -119,12 +130,7 @@ impl Revoke {
         &self,
         mut builder: SessionLayerBuilder,
     ) -> Outcome<(SessionLayerBuilder, bool, bool)> {
-        let in_env = std::env::var_os("REVOCATIONS_URL").is_some_and(|url| !url.is_empty());
-        let log = match &self.log {
-            Some(log) => Some(Revocations::connect(&log.url()?).await?),
-            None if in_env => Some(Revocations::from_env().await?),
-            None => None,
-        };
+        let log = stores::log(self.log.as_ref()).await?;
         let (has_log, has_store) = (log.is_some(), self.store.is_given());
         if let Some(log) = log {
             builder = builder.revocations(log);

@@ -4,7 +4,7 @@ use clap::Args;
 
 use crate::{
     exit::{Exit, Failure, Outcome},
-    output,
+    output::{self, count},
     scan::{self, Commits, Finding, Options, Place, Report, ScanError, Verdict},
 };
 
@@ -104,8 +104,8 @@ fn text(report: &Report) -> String {
     ));
     line(match report.verdict() {
         Verdict::Found => format!(
-            "FOUND: {} contents. First revoke the sessions and replace the secrets, then rewrite \
-             the history",
+            "FOUND: {} contents\nFirst revoke the sessions and replace the secrets. Then rewrite the \
+             history.",
             report.findings.len()
         ),
         Verdict::Incomplete => "INCOMPLETE: nothing found in what could be seen".to_owned(),
@@ -120,8 +120,8 @@ fn title(finding: &Finding) -> String {
         Some(repository) => format!("{repository}: {path}"),
         None => path.to_owned(),
     };
-    let entries = finding.entries.map(|entries| format!("{entries} sessions"));
-    let size = finding.size.map(|size| format!("{size} bytes"));
+    let entries = finding.entries.map(|entries| count(entries, "session"));
+    let size = finding.size.map(|size| count(size, "byte"));
     let details: Vec<_> = entries.into_iter().chain(size).collect();
     let rule = finding.rule.name();
     match details.is_empty() {

@@ -7,13 +7,13 @@ use crate::{
     exit::{Exit, Outcome},
     input,
     keys::App,
-    output::{self, moment_from, rfc3339},
+    output::{self, count, moment_from, rfc3339},
     stores::{PATIENCE, StoreArgs},
 };
 
 /// List the sessions of an owner in a store, at most 1000
 ///
-/// The names give no access: "revoke --session NAME --owner OWNER" takes them.
+/// Each has a name, which gives no access. To end it: revoke --owner OWNER --session NAME
 #[derive(Args)]
 pub(crate) struct Sessions {
     /// The owner, or "-" to read it from stdin
@@ -62,7 +62,7 @@ impl Sessions {
             ));
         }
         output::print(&text)?;
-        eprintln!("{} sessions", sessions.len());
+        output::note(count(sessions.len() as u64, "session"));
         Ok(Exit::Done)
     }
 }

@@ -12,13 +12,13 @@ use tower_sealed_session::{
 use crate::{
     exit::{Exit, Outcome},
     keys::App,
-    output::{self, Lines},
+    output::{self, Lines, count},
     stores::StoreArgs,
 };
 
 /// Tell how many sessions a store has
 ///
-/// Without --exact, these are estimates that cost nothing, as far as the kind of store has them.
+/// Without --exact, it prints estimates, if the kind of store has them. They cost nothing.
 #[derive(Args)]
 pub(crate) struct Stats {
     /// Read all rows: needs the secret to tell sessions from what is left of ended ones
@@ -86,12 +86,15 @@ impl Stats {
             }
             let about = if exact { "" } else { "about " };
             let mut lines = Lines::default();
-            lines.push("not expired", format!("{about}{live} rows"));
-            lines.push("expired", format!("{about}{expired} rows, not deleted yet"));
+            lines.push("not expired", format!("{about}{}", count(live, "row")));
+            lines.push(
+                "expired",
+                format!("{about}{}, not deleted yet", count(expired, "row")),
+            );
             lines.print()?;
             return Ok(Exit::Done);
         };
-        let rows = count(&layer, &store, now).await?;
+        let rows = read_all(&layer, &store, now).await?;
         if json {
             output::print_json(&rows)?;
             return Ok(Exit::Done);
@@ -104,14 +107,14 @@ impl Stats {
         lines.push("imported", rows.imported);
         lines.push("of other secrets", rows.unreadable);
         lines.push("expired", format!("{}, not deleted yet", rows.expired));
-        lines.push("bytes", rows.bytes);
-        lines.push("largest", format!("{} bytes", rows.largest_bytes));
+        lines.push("size", count(rows.bytes, "byte"));
+        lines.push("largest", count(rows.largest_bytes, "byte"));
         lines.print()?;
         Ok(Exit::Done)
     }
 }
 
-async fn count(layer: &SessionLayer, store: &AnyStore, now: OffsetDateTime) -> Outcome<Rows> {
+async fn read_all(layer: &SessionLayer, store: &AnyStore, now: OffsetDateTime) -> Outcome<Rows> {
     let mut rows = Rows::default();
     // a scan of Redis can return a row twice
     let mut seen = HashSet::new();

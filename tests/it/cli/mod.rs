@@ -1,9 +1,49 @@
 //! The command line, as a real program.
 
+/// Runs each test with each kind of store.
+macro_rules! on_each_store {
+    ($($test:ident;)*) => {
+        $(mod $test {
+            use crate::cli::Kind;
+
+            #[tokio::test(flavor = "multi_thread")]
+            async fn sqlite() {
+                super::$test(Kind::Sqlite).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread")]
+            async fn postgres() {
+                super::$test(Kind::Postgres).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread")]
+            async fn mariadb() {
+                super::$test(Kind::MariaDb).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread")]
+            async fn redis() {
+                super::$test(Kind::Redis).await;
+            }
+        })*
+    };
+}
+
 mod doctor;
 mod guide;
+mod help;
 mod import;
+mod inspect;
+mod keyset;
+mod output;
+mod pasted;
+mod prune;
 mod relocate;
+mod revoke;
+mod scan;
+mod secrets;
+mod stats;
+mod stores;
 
 use std::{
     io::Write as _,
@@ -58,7 +98,13 @@ impl std::fmt::Debug for Run {
 /// The program with the tests' secret, and with no other setting.
 fn program(arguments: &[&str]) -> Command {
     let mut command = Command::new(programs().join("sealed-session"));
-    for name in ["REDIS_URL", "REVOCATIONS_URL"] {
+    for name in [
+        "REDIS_URL",
+        "REVOCATIONS_URL",
+        "NO_COLOR",
+        "CLICOLOR_FORCE",
+        "COLUMNS",
+    ] {
         command.env_remove(name);
     }
     for (name, _) in std::env::vars_os() {
@@ -82,11 +128,19 @@ fn run_with(
     change: impl FnOnce(&mut Command) -> &mut Command,
 ) -> Run {
     let mut command = program(arguments);
-    let command = change(&mut command)
+    ended(change(&mut command), stdin)
+}
+
+/// Runs a command to its end with that stdin. An error names the package that it is in.
+fn ended(command: &mut Command, stdin: &[u8]) -> Run {
+    let command = command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
-    let mut child = command.spawn().expect("the program starts");
+    let mut child = command.spawn().unwrap_or_else(|error| {
+        let name = command.get_program().display();
+        panic!("{name} does not start ({error}): if it is missing, `apt-get install -y {name}`")
+    });
     let mut input = child.stdin.take().expect("piped");
     // it may not read it
     let _ = input.write_all(stdin);
@@ -97,6 +151,24 @@ fn run_with(
         stdout: String::from_utf8(output.stdout).expect("UTF-8"),
         stderr: String::from_utf8(output.stderr).expect("UTF-8"),
     }
+}
+
+/// Runs the program on a terminal of 80 columns. Its stdout and stderr are one there.
+fn on_a_terminal(arguments: &[&str], env: &[(&str, &str)]) -> Run {
+    let inner = program(arguments);
+    let words = std::iter::once(inner.get_program()).chain(inner.get_args());
+    let words: Vec<_> = words.map(|word| format!("'{}'", word.display())).collect();
+    let mut script = Command::new("script");
+    for (name, value) in inner.get_envs() {
+        match value {
+            Some(value) => script.env(name, value),
+            None => script.env_remove(name),
+        };
+    }
+    script.env("TERM", "xterm").envs(env.iter().copied());
+    let line = format!("stty cols 80 rows 24; exec {}", words.join(" "));
+    script.args(["--quiet", "--return", "--command", &line, "/dev/null"]);
+    ended(&mut script, b"")
 }
 
 /// A kind of store that the program reaches.
