@@ -35,7 +35,8 @@ impl Session {
     /// [`ErrorKind::NoOwner`] if nobody is logged in. [`ErrorKind::Unavailable`] if the layer has no
     /// store, if it cannot be reached, or if it holds an import that was sealed with another secret.
     /// The errors of [`insert`](Self::insert) if the entries do not fit, and of
-    /// [`commit`](Self::commit). After an error, a later login can take the entries.
+    /// [`commit`](Self::commit). After an error, a later login can take the entries. If they may not
+    /// fit, as into a cookie, let the login go on after a [`TooLarge`](ErrorKind::TooLarge) error.
     pub async fn adopt_imported(&self) -> Result<bool, Error> {
         let owner = self.owner().ok_or(ErrorKind::NoOwner)?;
         let Some(claim) = self.request.claim_import(owner).wait().await? else {
