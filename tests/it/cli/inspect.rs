@@ -12,7 +12,7 @@ use tower_sealed_session::{
 use super::{Kind, Run, TestStore, run, run_with};
 use crate::{
     logout::app,
-    support::{NAME, OTHER_SECRET, SECRET, Visitor, keys, layer},
+    support::{OTHER_SECRET, SECRET, Visitor, keys, layer},
 };
 
 /// When the cookies of these tests are sealed: 2027-01-15 08:00:00.

@@ -117,7 +117,7 @@ fn repository_that_is_not_whole_is_exit_code_6() {
     let json = run(&["scan", shallow, "--json"]).exits(6).json();
     assert_eq!(json["incomplete"][0]["reason"], "shallow");
     let hurried = run(&["scan", path(&folder), "--time-limit", "0s"]);
-    assert_eq!(hurried.exits(6).stdout.contains("clean"), false);
+    assert!(!hurried.exits(6).stdout.contains("clean"));
 }
 
 #[test]
