@@ -146,7 +146,7 @@ impl Imported {
         lines.push(new, counts.new);
         lines.push(replaced, counts.replaced);
         lines.push("unchanged", counts.unchanged);
-        lines.push("later one counts", counts.superseded);
+        lines.push("not its owner's last", counts.superseded);
         lines.push("used by the app", counts.used);
         lines.push("without an owner", counts.without_owner);
         lines.push("bad", counts.bad);
@@ -187,7 +187,7 @@ impl Verify {
         let mut lines = Lines::default();
         lines.push("sessions in the file", counts.entries);
         lines.push("the same", counts.unchanged);
-        lines.push("later one counts", counts.superseded);
+        lines.push("not its owner's last", counts.superseded);
         lines.push("used by the app", counts.used);
         lines.push("missing", counts.new);
         lines.push("different", counts.replaced);

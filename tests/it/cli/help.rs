@@ -5,18 +5,20 @@ use std::process::Command;
 use super::{Run, ended, on_a_terminal, run, run_with, write};
 use crate::processes::Folder;
 
-const COMMANDS: [&str; 13] = [
+const COMMANDS: [&str; 15] = [
     "keygen",
     "inspect",
     "keyset",
     "scan",
     "import",
     "verify",
+    "move",
     "sessions",
     "revoke",
     "prune",
     "stats",
     "schema",
+    "doctor",
     "completions",
     "man",
 ];

@@ -13,34 +13,6 @@ use crate::{
     support::{Visitor, keys},
 };
 
-macro_rules! on_each_store {
-    ($($test:ident;)*) => {
-        $(mod $test {
-            use super::Kind;
-
-            #[tokio::test(flavor = "multi_thread")]
-            async fn sqlite() {
-                super::$test(Kind::Sqlite).await;
-            }
-
-            #[tokio::test(flavor = "multi_thread")]
-            async fn postgres() {
-                super::$test(Kind::Postgres).await;
-            }
-
-            #[tokio::test(flavor = "multi_thread")]
-            async fn mariadb() {
-                super::$test(Kind::MariaDb).await;
-            }
-
-            #[tokio::test(flavor = "multi_thread")]
-            async fn redis() {
-                super::$test(Kind::Redis).await;
-            }
-        })*
-    };
-}
-
 on_each_store! {
     sessions_of_a_file_are_taken_over_by_their_owners_next_login;
     killed_import_converges_when_it_is_run_again;
