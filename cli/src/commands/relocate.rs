@@ -97,7 +97,7 @@ impl Move {
             _ => Exit::Partly,
         };
         if counts.interrupted {
-            eprintln!("stopped: run the same command again to go on");
+            output::note("stopped: run the same command again to go on");
         }
         if json {
             output::print_json(&counts)?;
