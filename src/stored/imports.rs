@@ -102,8 +102,10 @@ impl Rows<'_> {
             if found != Found::Older {
                 return Ok(found);
             }
+            // its key is that of its tag, which may be of a fallback of the secret
             let after = RowRef {
                 version: there.row.version.next(),
+                owner: there.row.owner,
                 ..row
             };
             if let Saving::Saved = self.write(there.key, there.row, after, buffer()).await? {

@@ -29,7 +29,7 @@ type Act = fn(&Session, &Extensions);
 
 /// Method, its effect on a visitor with a session (owner `ada`, entry `a` = 1), and its effect on a
 /// visitor without one.
-const METHODS: [(&str, Effect, Effect, Act); 39] = [
+const METHODS: [(&str, Effect, Effect, Act); 40] = [
     ("from_extensions", Look, Look, |_, extensions| {
         let again = Session::from_extensions(extensions).now_or_never();
         again.expect("at once").expect("the same");
@@ -85,6 +85,7 @@ const METHODS: [(&str, Effect, Effect, Act); 39] = [
             .expect("at once")
             .expect("in time");
     }),
+    ("adopt_imported", Look, Look, |s, _| adopt_imported(s)),
     ("insert", Look, Cookie, |s, _| fine(s.insert("a", 1))),
     ("insert", Cookie, Cookie, |s, _| fine(s.insert("a", 2))),
     ("insert", Look, Look, |s, _| {
@@ -429,6 +430,16 @@ async fn responses_of_handlers_that_ignore_the_session_are_unchanged() {
         assert_eq!(answer.header("cache-control"), said("cache-control"));
         assert!(answer.sets_nothing());
     }
+}
+
+/// The feature `store` has the method. These layers have no store, and some sessions no owner.
+fn adopt_imported(session: &Session) {
+    #[cfg(feature = "store")]
+    {
+        let adopted = session.adopt_imported().now_or_never();
+        adopted.expect("at once").expect_err("no store");
+    }
+    let _ = session;
 }
 
 /// Reads the methods from the source, so that a new method or trait without a row fails this test.

@@ -121,7 +121,7 @@ async fn contents_of_rows_are_told_apart() {
         panic!("one row");
     };
     assert_eq!(tools::contents(&layer, *key, row), Contents::Imported);
-    let other = super::tools::layer(OTHER_SECRET, None);
+    let other = self::layer(OTHER_SECRET, None);
     assert_eq!(tools::contents(&other, *key, row), Contents::Unreadable);
 }
 
@@ -136,11 +136,14 @@ async fn import_is_found_after_a_rotation_of_the_secret() {
     let after = layer(OTHER_SECRET, Some(SECRET)).store(store.clone());
     let found = tools::import(&after, &entries).await.expect("a store");
     assert_eq!(found, ImportFound::Same);
+    let other_file = entries.source(*b"another.", 1);
+    let found = tools::import(&after, &other_file).await.expect("a store");
+    assert_eq!(found, ImportFound::Older);
     let session = testing::session(&after);
     session.login("ada").expect("it is small");
     assert!(session.adopt_imported().await.expect("a store"));
     assert_eq!(session.get::<u8>("a").expect("a number"), Some(1));
-    let found = tools::import(&after, &entries).await.expect("a store");
+    let found = tools::import(&after, &other_file).await.expect("a store");
     assert_eq!(found, ImportFound::Used);
 }
 
