@@ -175,7 +175,8 @@ fn revoked_session_takes_at_most_forty_bytes() {
             .block_on(Revocations::sharing(&store))
             .expect("a log")
     };
-    let layer = layer().revocations(open());
+    // this runtime has no time to read the log while it is used
+    let layer = layer().revocations(open().lenient());
     let app = Router::new()
         .route("/", get(async |session: Session| session.logout()))
         .layer(layer.clone());
