@@ -121,7 +121,8 @@ impl Session {
     /// Call it on every authentication, including a step-up. It ends the session that came in, so
     /// that requests that are still in flight with its cookie can neither undo the login nor use
     /// the new session. For a session in its cookie, this holds within this process, or with a log
-    /// on every instance. If another request ended the session meanwhile, the login does not bring its entries back.
+    /// on every instance. If another request ended the session meanwhile, the login does not bring
+    /// its entries back.
     ///
     /// A visitor who did not get the answer of a login, or who sent it twice, finds the cart again:
     /// a repeated login of the same owner with the same cookie keeps the entries. With a store, it
@@ -253,8 +254,8 @@ impl Session {
     /// this more than once a minute. With a log of revocations (`Revocations`), it is not valid after
     /// a request on any instance has ended it, or all sessions of its owner. It is also not valid if
     /// its own request changed it and then was cancelled or could not save it. An empty session
-    /// without an owner is valid. With a store, the store is asked. If the layer has a check of owners (`SessionLayer::check`), it
-    /// runs again, and the session is not valid if it says no.
+    /// without an owner is valid. With a store, the store is asked. If the layer has a check of
+    /// owners (`SessionLayer::check`), it runs again, and the session is not valid if it says no.
     ///
     /// # Errors
     ///

@@ -43,7 +43,7 @@ pub(crate) struct NewImport<'a> {
 
 /// What the store has of an import.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Found {
+pub(crate) enum FoundImport {
     Nothing,
     Same,
     /// Another file's entries of this owner, or those of an earlier session in this file.
@@ -63,15 +63,15 @@ struct Loaded {
 
 impl NewImport<'_> {
     /// What a row is to this import.
-    fn compare(&self, there: &Imported) -> Found {
+    fn compare(&self, there: &Imported) -> FoundImport {
         let source = there.source;
         match there.progress {
-            Progress::Claimed(_) | Progress::Taken(_) => Found::Used,
-            Progress::Waits if source.file != self.source.file => Found::Older,
-            Progress::Waits if source.position > self.source.position => Found::Newer,
-            Progress::Waits if source.position < self.source.position => Found::Older,
-            Progress::Waits if there.record.entries() == self.entries => Found::Same,
-            Progress::Waits => Found::Older,
+            Progress::Claimed(_) | Progress::Taken(_) => FoundImport::Used,
+            Progress::Waits if source.file != self.source.file => FoundImport::Older,
+            Progress::Waits if source.position > self.source.position => FoundImport::Newer,
+            Progress::Waits if source.position < self.source.position => FoundImport::Older,
+            Progress::Waits if there.record.entries() == self.entries => FoundImport::Same,
+            Progress::Waits => FoundImport::Older,
         }
     }
 }
@@ -79,7 +79,7 @@ impl NewImport<'_> {
 impl Rows<'_> {
     /// Saves the entries of an owner, unless those that are there are newer or were taken. Returns
     /// what was there.
-    pub(crate) async fn import(&self, new: NewImport<'_>) -> Result<Found, Error> {
+    pub(crate) async fn import(&self, new: NewImport<'_>) -> Result<FoundImport, Error> {
         let tag = self.vault().tag(new.owner);
         let buffer = || new.source.encode_waiting(new.owner, new.entries);
         let row = self.row(Some(tag), new.expires)?;
@@ -93,13 +93,13 @@ impl Rows<'_> {
         for _ in 0..TRIES {
             let Some(there) = &loaded else {
                 if self.insert(key, row, buffer()).await? {
-                    return Ok(Found::Nothing);
+                    return Ok(FoundImport::Nothing);
                 }
                 loaded = self.imported(new.owner).await?;
                 continue;
             };
             let found = new.compare(&there.content);
-            if found != Found::Older {
+            if found != FoundImport::Older {
                 return Ok(found);
             }
             // its key is that of its tag, which may be of a fallback of the secret
@@ -117,9 +117,9 @@ impl Rows<'_> {
     }
 
     /// What the store has of an import.
-    pub(crate) async fn find_import(&self, new: NewImport<'_>) -> Result<Found, Error> {
+    pub(crate) async fn find_import(&self, new: NewImport<'_>) -> Result<FoundImport, Error> {
         let loaded = self.imported(new.owner).await?;
-        Ok(loaded.map_or(Found::Nothing, |there| new.compare(&there.content)))
+        Ok(loaded.map_or(FoundImport::Nothing, |there| new.compare(&there.content)))
     }
 
     /// Claims the entries that wait for an owner, if no other login has them.
@@ -312,18 +312,33 @@ mod tests {
             expires: 0,
         };
         let at = |position| Source { position, ..SOURCE };
-        assert_eq!(new.compare(&row(Progress::Waits, SOURCE)), Found::Same);
-        assert_eq!(new.compare(&row(Progress::Waits, at(1))), Found::Older);
+        assert_eq!(
+            new.compare(&row(Progress::Waits, SOURCE)),
+            FoundImport::Same
+        );
+        assert_eq!(
+            new.compare(&row(Progress::Waits, at(1))),
+            FoundImport::Older
+        );
         assert_eq!(
             new.compare(&row(Progress::Waits, at(u64::MAX))),
-            Found::Newer
+            FoundImport::Newer
         );
         let other = Source {
             file: *b"other...",
             position: u64::MAX,
         };
-        assert_eq!(new.compare(&row(Progress::Waits, other)), Found::Older);
-        assert_eq!(new.compare(&row(Progress::Claimed(1), at(1))), Found::Used);
-        assert_eq!(new.compare(&row(Progress::Taken(1), other)), Found::Used);
+        assert_eq!(
+            new.compare(&row(Progress::Waits, other)),
+            FoundImport::Older
+        );
+        assert_eq!(
+            new.compare(&row(Progress::Claimed(1), at(1))),
+            FoundImport::Used
+        );
+        assert_eq!(
+            new.compare(&row(Progress::Taken(1), other)),
+            FoundImport::Used
+        );
     }
 }

@@ -36,7 +36,7 @@ pub(crate) use self::{
     commit::Saved,
     found::Kind,
     imported::Source,
-    imports::{Found as FoundImport, NewImport},
+    imports::{FoundImport, NewImport},
     relocate::Relocated,
     rows::Rows,
     storage::{Mode, Storage},

@@ -49,8 +49,8 @@ impl StoreCommit<'_> {
         Box::pin(self.ticket_of_pointer(head)).await
     }
 
-    /// The ticket for a browser that still has the cookie of a session which moved to this row. It must not
-    /// replace one that another request has set since.
+    /// The ticket for a browser that still has the cookie of a session which moved to this row. It
+    /// must not replace one that another request has set since.
     async fn ticket_of_pointer(&self, head: Head) -> Result<Saved, Error> {
         let opened = self.state.opened().unwrap_or(0);
         if Timeouts::is_slow(opened, self.now) {

@@ -34,10 +34,7 @@ impl KeyPurpose {
 ///
 /// With it, Tink opens cookies and rows in another language: a key is one of Tink's
 /// `AES256_CTR_HMAC_SHA256`. The associated data is empty for cookies, and the store key for rows.
-/// [`guide::security`](crate::guide::security) says what the plaintext is.
-///
-/// Lengths of a name or an audience beyond 65 535 bytes are not possible in a layer. Here they
-/// panic.
+/// The section *The format* of ARCHITECTURE.md says where the bytes of the plaintext are described.
 ///
 /// ```
 /// use tower_sealed_session::{KeyRing, tools::{KeyPurpose, tink_keyset}};
@@ -46,6 +43,10 @@ impl KeyPurpose {
 /// assert!(keyset.contains(r#""outputPrefixType":"TINK""#));
 /// # Ok::<(), tower_sealed_session::Error>(())
 /// ```
+///
+/// # Panics
+///
+/// If the name or the audience has more than 65 535 bytes, which no layer accepts.
 ///
 /// # Security
 ///

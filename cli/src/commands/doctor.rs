@@ -11,7 +11,7 @@ use crate::{
     exit::{Exit, Failure, Outcome},
     keys::App,
     output,
-    scan::{self, Options, Rule},
+    scan::{self, Options, Rule, ScanError},
     stores::{self, Location, StoreArgs},
     warnings::Warnings,
 };
@@ -152,13 +152,13 @@ fn committed_secrets(checks: &mut Checks) {
         time_limit: Some(Duration::from_secs(60)),
         ..Options::default()
     };
-    let Ok(report) = scan::scan(Path::new("."), &options) else {
-        checks.add(
-            "repository",
-            Verdict::Ok,
-            "this folder is in none, so none was searched",
-        );
-        return;
+    let report = match scan::scan(Path::new("."), &options) {
+        Ok(report) => report,
+        Err(ScanError::NotARepository { .. }) => {
+            let text = "this folder is in none, so none was searched";
+            return checks.add("repository", Verdict::Ok, text);
+        }
+        Err(error) => return checks.add("repository", Verdict::Warn, error.to_string()),
     };
     let secrets = report.findings.iter();
     let secrets = secrets
