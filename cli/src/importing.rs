@@ -36,10 +36,19 @@ pub(crate) struct Importing<'a> {
     survey: Survey,
     written: (u64, Option<SystemTime>),
     layer: &'a SessionLayer,
+    under: Under,
     expires: OffsetDateTime,
     jobs: usize,
     /// Bad entries are named only the first time.
     told: bool,
+}
+
+/// By what the app finds a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Under {
+    /// A login of its owner.
+    Owner,
+    OldId,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,19 +61,19 @@ pub(crate) enum Work {
     Verify,
 }
 
-/// How many sessions of the file were what.
+/// How many sessions of the file were what. A session's place is its owner's, or that of its id.
 #[derive(Default, Serialize)]
 pub(crate) struct Counts {
     pub(crate) entries: u64,
-    /// The store had nothing of the owner.
+    /// The store had nothing in its place.
     pub(crate) new: u64,
-    /// It had entries of another file, or of an earlier session of this file.
+    /// It had a session of another file, or an earlier one of this file.
     pub(crate) replaced: u64,
     /// It had the same.
     pub(crate) unchanged: u64,
-    /// It has a later session of the owner.
+    /// It has a later session of this file.
     pub(crate) superseded: u64,
-    /// The owner has logged in since.
+    /// The app has taken it since.
     pub(crate) used: u64,
     pub(crate) without_owner: u64,
     pub(crate) bad: u64,
@@ -113,6 +122,7 @@ impl<'a> Importing<'a> {
     pub(crate) fn open(
         path: &'a Path,
         layer: &'a SessionLayer,
+        under: Under,
         expires: OffsetDateTime,
         jobs: usize,
     ) -> Outcome<Self> {
@@ -124,6 +134,7 @@ impl<'a> Importing<'a> {
             survey,
             written,
             layer,
+            under,
             expires,
             jobs,
             told: false,
@@ -210,11 +221,15 @@ impl<'a> Importing<'a> {
         let (position, offset) = (entry.position, entry.offset);
         let (layer, expires) = (self.layer.clone(), self.expires);
         let file = *self.survey.sha256.first_chunk().expect("a hash is longer");
-        let fields = entry.fields;
+        let (fields, under) = (entry.fields, self.under);
+        let id = entry.id;
         tasks.spawn(async move {
             let prepared = || {
                 let import = tools::Import::new(owner.into_string(), expires)?;
                 let mut import = import.source(file, position);
+                if under == Under::OldId {
+                    import = import.old_id(id.into_string())?;
+                }
                 for (key, json) in &fields {
                     import.json(key, json.get())?;
                 }
@@ -233,6 +248,9 @@ impl<'a> Importing<'a> {
                     "too-large",
                     "its entries are too large: 64 KiB sealed are the limit",
                 ),
+                Err(error) if error.kind() == ErrorKind::InvalidKey => {
+                    ("cookie-value", "its id cannot be the value of a cookie")
+                }
                 Err(error) if error.kind() == ErrorKind::Unavailable => return Err(error),
                 Err(_) => ("invalid-json", "a session cannot hold one of its values"),
             };

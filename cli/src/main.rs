@@ -11,6 +11,7 @@ mod file;
 mod importing;
 mod input;
 mod keys;
+mod leaks;
 mod output;
 mod progress;
 mod retry;

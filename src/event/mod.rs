@@ -62,6 +62,8 @@ pub(crate) enum Event<'a> {
     Overflowed(SessionId),
     /// A session moved from the store of `read_from` to that of `store`.
     Adopted(SessionId),
+    /// A request with an id of the old system took the session that was imported for it.
+    OldIdTaken(SessionId),
     /// A row was sealed with an unknown key or for another key of the store, or it was changed.
     Unreadable { session: SessionId, reason: Reason },
     /// A logout did not reach the store, so that a copy of the cookie is still valid.
@@ -235,6 +237,9 @@ impl Event<'_> {
             }
             Self::Adopted(id) => {
                 emit!(debug, "adopted", session = ?id, "session moved from the old store");
+            }
+            Self::OldIdTaken(id) => {
+                emit!(info, "old_id_taken", session = ?id, "imported session taken by its old id");
             }
             Self::Unreadable { session, reason } => {
                 let key = reason.key().map(tracing::field::display);

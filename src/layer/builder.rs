@@ -6,6 +6,7 @@ use super::{
     check::{CookieSettings, TimeoutSettings, check_audience},
     companion::{LegacySettings, only},
     error::ConfigError,
+    old_ids::OldIdSettings,
     owner_settings::OwnerSettings,
     session_layer::SessionLayer,
 };
@@ -56,6 +57,7 @@ pub struct SessionLayerBuilder {
     /// Each store that was set; two are an error, unless sessions move from one to the other.
     pub(super) stores: Vec<(Mode, Backend)>,
     pub(super) store_timeout: Option<Duration>,
+    pub(super) old_ids: Option<OldIdSettings>,
     pub(super) revocations: Option<Revocations>,
     pub(super) owners: OwnerSettings,
 }
@@ -74,6 +76,7 @@ impl SessionLayerBuilder {
             legacy: Vec::new(),
             stores: Vec::new(),
             store_timeout: None,
+            old_ids: None,
             revocations: None,
             owners: OwnerSettings::default(),
         }
@@ -295,7 +298,10 @@ impl SessionLayerBuilder {
         self.owners.set(&mut config)?;
         let layer = SessionLayer::from_parts(config, vault);
         let layer = layer.with_revocations(self.revocations)?;
-        let layer = layer.with_stores(self.stores, self.store_timeout)?;
+        let mut layer = layer.with_stores(self.stores, self.store_timeout)?;
+        if let Some(old_ids) = self.old_ids {
+            old_ids.set(layer.config_mut(), &self.timeouts, &attributes)?;
+        }
         warn_of_prefix(prefix, self.cookie.insecure_http, layer.cookie_name());
         Ok(layer)
     }

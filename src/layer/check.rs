@@ -139,6 +139,15 @@ impl CookieSettings {
 }
 
 impl TimeoutSettings {
+    /// Refuses the defaults.
+    pub(super) fn must_be_set(&self, reason: &'static str) -> Result<(), ConfigError> {
+        match (self.idle, self.absolute) {
+            (None, _) => ConfigError::invalid("idle_timeout", reason),
+            (_, None) => ConfigError::invalid("absolute_timeout", reason),
+            (Some(_), Some(_)) => Ok(()),
+        }
+    }
+
     pub(super) fn check(&self) -> Result<Timeouts, ConfigError> {
         let millis = |setting, timeout: Duration| {
             if timeout < Duration::from_secs(1) {

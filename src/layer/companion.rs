@@ -57,17 +57,8 @@ impl LegacySettings {
             mode,
             until,
         } = self;
-        for (setting, timeout) in [
-            ("idle_timeout", timeouts.idle),
-            ("absolute_timeout", timeouts.absolute),
-        ] {
-            if timeout.is_none() {
-                return ConfigError::invalid(
-                    setting,
-                    "with a legacy cookie it must be set; begin with the legacy `max_age`",
-                );
-            }
-        }
+        timeouts
+            .must_be_set("with a legacy cookie it must be set; begin with the legacy `max_age`")?;
         let old = &cookie.attributes;
         let same_place =
             cookie.name == name && (&old.path, &old.domain) == (&ours.path, &ours.domain);

@@ -8,6 +8,7 @@ mod error;
 #[cfg(feature = "starlette")]
 mod legacy;
 mod login_page;
+mod old_ids;
 mod open;
 #[cfg(feature = "check")]
 mod owner_check;

@@ -170,7 +170,7 @@ impl Commit<'_> {
         keep: bool,
     ) -> Result<Option<HeaderValue>, Error> {
         let Some(companion) = self.companion() else {
-            return Ok(None);
+            return Ok(self.old_id_removal());
         };
         let legacy = &companion.legacy;
         match companion.mode {
@@ -205,7 +205,7 @@ impl Commit<'_> {
                     false => [Some(old), Some(ours)],
                 }
             }
-            _ => [Some(ours), None],
+            _ => [Some(ours), self.old_id_removal()],
         }
     }
 

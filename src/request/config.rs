@@ -1,7 +1,8 @@
 use std::sync::{Arc, Once};
 
 use super::{
-    check::Check, codec::Codec, login_page::LoginPage, revoking::Revoking, strangers::Strangers,
+    check::Check, codec::Codec, login_page::LoginPage, old_ids::OldIds, revoking::Revoking,
+    strangers::Strangers,
 };
 use crate::{
     clock,
@@ -18,6 +19,8 @@ pub(crate) struct Config {
     /// The legacy cookie that is read, or also written, beside ours.
     pub(crate) companion: Option<Companion>,
     pub(crate) storage: Option<Storage>,
+    /// The cookie of the old system whose ids were imported.
+    pub(crate) old_ids: Option<OldIds>,
     pub(crate) revoking: Option<Revoking>,
     /// The app's own check of owners.
     pub(crate) check: Option<Check>,
@@ -39,6 +42,7 @@ impl Config {
             codec,
             companion: None,
             storage: None,
+            old_ids: None,
             revoking: None,
             check: None,
             login_page: None,

@@ -25,7 +25,7 @@ impl RequestContext for Slot {
     }
 
     fn reads_legacy(&self) -> bool {
-        self.config.companion.is_some()
+        self.config.companion.is_some() || self.config.old_ids.is_some()
     }
 
     fn commit(&self) -> Answer<'_, ()> {

@@ -16,6 +16,7 @@ mod finish;
 mod login_page;
 mod names;
 mod nesting;
+mod old_ids;
 mod open;
 mod respond;
 mod revoke;
@@ -30,6 +31,7 @@ pub(crate) use self::{
     config::Config,
     finish::Committed,
     login_page::LoginPage,
+    old_ids::OldIds,
     respond::Reply,
     revoking::Revoking,
     slot::Slot,

@@ -57,6 +57,12 @@ impl CookieHeaders {
     pub(super) fn iter(&self) -> impl Iterator<Item = &HeaderValue> {
         self.first.iter().chain(&self.more)
     }
+
+    /// The values of the cookies with that name, each without the quotes around it.
+    pub(super) fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+        let headers = self.iter();
+        headers.flat_map(move |header| scan::tokens(header.as_bytes(), name))
+    }
 }
 
 impl Reader<'_> {
@@ -125,8 +131,7 @@ impl Reader<'_> {
     #[inline(always)] // see `read`
     fn find(&mut self, keys: &Keys, now: Millis) -> Result<Option<Incoming>, Ambiguous> {
         let Config { codec, rules, .. } = self.config;
-        let headers = self.cookies.iter();
-        let tokens = headers.flat_map(|header| scan::tokens(header.as_bytes(), codec.name()));
+        let tokens = self.cookies.values(codec.name());
         let mut found: Option<Incoming> = None;
         let mut foreign = None;
         let mut tried = [&b""[..]; MAX_TRIED];

@@ -158,15 +158,22 @@ impl Slot {
         if let Some(family) = reader.copied.take() {
             Box::pin(self.end_copied(family)).await?;
         }
-        match self.config.rows() {
-            Some(rows) if rows.has_to_load(&arrival) => {
-                let loaded = rows.load(arrival, self.arrived, &mut reader.events);
-                let loaded = Box::pin(loaded).await?;
-                let arrival = reader.unless_revoked(loaded)?;
-                Ok(State::new(&self.config.rules, arrival))
-            }
-            _ => self.state_of(arrival),
-        }
+        let Some(rows) = self.config.rows() else {
+            return self.state_of(arrival);
+        };
+        let (arrived, events) = (self.arrived, &mut reader.events);
+        let loaded = if rows.has_to_load(&arrival) {
+            Box::pin(rows.load(arrival, arrived, events)).await?
+        } else if let Some(now) = arrival.opened
+            && let Some(id) = self.old_id(now, events)
+        {
+            let clock = &self.config.clock;
+            Box::pin(rows.adopt_id(id, now, arrived, clock, events)).await?
+        } else {
+            return self.state_of(arrival);
+        };
+        let arrival = reader.unless_revoked(loaded)?;
+        Ok(State::new(&self.config.rules, arrival))
     }
 
     fn emit(&self, events: &[Event<'static>]) {
@@ -208,6 +215,11 @@ impl Slot {
         if let Some(flight) = state.flight() {
             self.config.rules.ended.leave(flight);
         }
+    }
+
+    /// Whether the response was sent, or there is none.
+    pub(super) fn is_done(&self) -> bool {
+        self.done.load(Ordering::Acquire)
     }
 
     /// Notes that the response was sent, or that the request ended without one.

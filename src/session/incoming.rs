@@ -76,6 +76,8 @@ pub(crate) enum Origin {
     Shared,
     /// The store.
     Row,
+    /// What was imported with an id of the old system. This request took it.
+    Adopted,
 }
 
 /// A session's row in the store, as this request last saw it.

@@ -1,6 +1,7 @@
 //! What a request has saved to the store so far, and what it still has to end there.
 
 use super::{
+    incoming::Origin,
     outcome::Change,
     progress::{Left, Previous},
     rules::Rules,
@@ -53,6 +54,12 @@ impl State {
         rules
             .limits
             .cookie_len(owner.map(str::len), entries.as_bytes().len())
+    }
+
+    /// Whether the browser loses the session if this response does not set its ticket.
+    pub(crate) fn has_to_send(&self) -> bool {
+        let incoming = self.incoming();
+        incoming.is_some_and(|incoming| incoming.origin == Origin::Adopted)
     }
 
     /// Notes that a commit begins before the response is ready. If the handler drops it, it counts

@@ -1,8 +1,8 @@
 //! The bytes of a row with imported entries, before they are sealed.
 //!
 //! ```text
-//! row = 4 ‖ progress u8 (0 waits, 1 claimed, 2 taken) ‖ at u48 ‖ file 8 ‖ position u64 ‖ record
-//!       ‖ zeros to a multiple of 16
+//! row = 4 ‖ progress u8 (0 waits, 1 claimed, 2 taken) ‖ since u48 ‖ file 8 ‖ position u64
+//!       ‖ record ‖ zeros to a multiple of 16
 //! ```
 //!
 //! The record has the owner and the entries. Its other fields are zero.
@@ -40,25 +40,29 @@ pub(crate) struct Source {
     pub(crate) position: u64,
 }
 
-/// How far a login is that takes the entries, and since when.
+/// How far the taking of the entries is, and since when. They wait since their import.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Progress {
-    Waits,
+    Waits(Millis),
     Claimed(Millis),
     Taken(Millis),
 }
 
 impl Imported {
+    pub(super) fn owner(&self) -> &str {
+        self.record.owner().expect("`parse` has checked it")
+    }
+
     /// Parses what follows the first byte of a row.
     pub(super) fn parse(bytes: Vec<u8>, rest: Range<usize>) -> Result<Self, Malformed> {
         let (head, _) = bytes[rest.clone()]
             .split_first_chunk::<{ HEAD_LEN - 1 }>()
             .ok_or(Malformed)?;
-        let at = millis(head[1..].first_chunk::<6>().ok_or(Malformed)?);
+        let since = millis(head[1..].first_chunk::<6>().ok_or(Malformed)?);
         let progress = match head[0] {
-            0 => Progress::Waits,
-            1 => Progress::Claimed(at),
-            2 => Progress::Taken(at),
+            0 => Progress::Waits(since),
+            1 => Progress::Claimed(since),
+            2 => Progress::Taken(since),
             _ => return Err(Malformed),
         };
         let source = Source::from_bytes(head[7..].first_chunk().ok_or(Malformed)?);
@@ -82,10 +86,10 @@ pub(super) fn encode(
     owner: &str,
     entries: Entries<'_>,
 ) -> Vec<u8> {
-    let (progress, at) = match progress {
-        Progress::Waits => (0, 0),
-        Progress::Claimed(at) => (1, at),
-        Progress::Taken(at) => (2, at),
+    let (progress, since) = match progress {
+        Progress::Waits(since) => (0, since),
+        Progress::Claimed(since) => (1, since),
+        Progress::Taken(since) => (2, since),
     };
     let start = seal::HEADROOM;
     let head = Head {
@@ -101,16 +105,21 @@ pub(super) fn encode(
     let mut out = record::encode(head, Some(owner), entries, headroom, seal::TAG_LEN);
     out[start] = IMPORTED;
     out[start + 1] = progress;
-    out[start + 2..start + 8].copy_from_slice(&at.to_be_bytes()[2..]);
+    out[start + 2..start + 8].copy_from_slice(&since.to_be_bytes()[2..]);
     out[start + 8..headroom].copy_from_slice(&source.to_bytes());
     record::pad(&mut out, start);
     out
 }
 
 impl Source {
-    /// The row of entries that wait, after [`seal::HEADROOM`] bytes.
-    pub(crate) fn encode_waiting(self, owner: &str, entries: Entries<'_>) -> Vec<u8> {
-        encode(Progress::Waits, self, owner, entries)
+    /// The row of entries that wait since then, after [`seal::HEADROOM`] bytes.
+    pub(crate) fn encode_waiting(
+        self,
+        since: Millis,
+        owner: &str,
+        entries: Entries<'_>,
+    ) -> Vec<u8> {
+        encode(Progress::Waits(since), self, owner, entries)
     }
 
     pub(crate) fn to_bytes(self) -> [u8; SOURCE_LEN] {
@@ -147,7 +156,7 @@ mod tests {
     #[test]
     fn imported_rows_round_trip() {
         for progress in [
-            Progress::Waits,
+            Progress::Waits(9),
             Progress::Claimed(1 << 40),
             Progress::Taken(7),
         ] {
@@ -163,7 +172,7 @@ mod tests {
 
     #[test]
     fn other_bytes_are_malformed() {
-        let encoded = encode(Progress::Waits, SOURCE, "ada", Entries::trusted(ENTRIES));
+        let encoded = encode(Progress::Waits(7), SOURCE, "ada", Entries::trusted(ENTRIES));
         let mut other = encoded.clone();
         other[seal::HEADROOM + 1] = 3;
         assert!(parse(other).is_err());

@@ -1,20 +1,17 @@
-//! Imported entries in the store: one row per owner, which waits for the owner's next login.
+//! What was imported into the store: one row per owner, which waits for the owner's next login, or
+//! one row per id of the old system, which waits for a request with that id.
 //!
 //! ```text
 //! key = SHA-256(label ‖ LP(name) ‖ LP(audience) ‖ "imported" ‖ tag)[..16]
+//! key = SHA-256(label ‖ LP(name) ‖ LP(audience) ‖ "old id" ‖ HMAC(owner key, 0xFF ‖ id)[..16])[..16]
 //! ```
-//!
-//! A login claims the row, saves the entries in its session, and then replaces the row by one without
-//! entries. That one stays, so that a second import cannot bring them back. A claim that is not
-//! finished within a minute can be made again.
 
 use super::{
-    content::Content,
+    content::{Content, Tombstone},
     errors::{contended, unreadable},
-    imported::{Imported, Progress, Source, encode},
-    relocate::Relocated,
-    rows::{GUARD, Rows},
-    vault::Unreadable,
+    imported::{Imported, Progress, Source},
+    rows::Rows,
+    vault::{Under, Unreadable},
 };
 use crate::{
     clock::Millis,
@@ -22,20 +19,19 @@ use crate::{
     error::Error,
     event::{Event, Reason},
     id::{Replaced, SessionId},
-    session::{Claim, Place, RowRef},
+    session::{Place, RowRef},
     store::{OwnerTag, Saving, StoreKey, Stored},
 };
 
-/// How long a login has to finish.
-const CLAIM: Millis = 60_000;
-
 /// How often a row is looked at that other programs change.
-const TRIES: u32 = 8;
+pub(super) const TRIES: u32 = 8;
 
 /// Entries to import.
 #[derive(Clone, Copy)]
 pub(crate) struct NewImport<'a> {
     pub(crate) owner: &'a str,
+    /// The id by which they are found. `None`: a login of the owner takes them.
+    pub(crate) old_id: Option<&'a str>,
     pub(crate) entries: Entries<'a>,
     pub(crate) source: Source,
     pub(crate) expires: Millis,
@@ -46,209 +42,121 @@ pub(crate) struct NewImport<'a> {
 pub(crate) enum FoundImport {
     Nothing,
     Same,
-    /// Another file's entries of this owner, or those of an earlier session in this file.
+    /// Those of another file, or of an earlier session in this file.
     Older,
     /// Those of a later session in this file.
     Newer,
-    /// A login has taken them.
+    /// They were taken.
     Used,
 }
 
-/// A row that was loaded.
-struct Loaded {
-    key: StoreKey,
-    row: RowRef,
-    content: Imported,
+/// What is under the key of an import.
+pub(super) enum There {
+    Row(Loaded),
+    /// A request with the old id has taken it.
+    Taken(Tombstone),
+    /// These keys do not open it, or it was changed.
+    Unreadable,
 }
 
-impl NewImport<'_> {
-    /// What a row is to this import.
-    fn compare(&self, there: &Imported) -> FoundImport {
-        let source = there.source;
-        match there.progress {
-            Progress::Claimed(_) | Progress::Taken(_) => FoundImport::Used,
-            Progress::Waits if source.file != self.source.file => FoundImport::Older,
-            Progress::Waits if source.position > self.source.position => FoundImport::Newer,
-            Progress::Waits if source.position < self.source.position => FoundImport::Older,
-            Progress::Waits if there.record.entries() == self.entries => FoundImport::Same,
-            Progress::Waits => FoundImport::Older,
+/// A row that was loaded.
+pub(super) struct Loaded {
+    pub(super) key: StoreKey,
+    pub(super) row: RowRef,
+    pub(super) content: Imported,
+}
+
+impl<'a> NewImport<'a> {
+    fn under(&self) -> Under<'a> {
+        match self.old_id {
+            Some(id) => Under::OldId(id.as_bytes()),
+            None => Under::Owner(self.owner),
         }
+    }
+
+    /// What a row is to this import.
+    fn compare(&self, there: &There) -> Result<FoundImport, Error> {
+        let there = match there {
+            There::Row(loaded) => &loaded.content,
+            There::Taken(_) => return Ok(FoundImport::Used),
+            There::Unreadable => return Err(unreadable()),
+        };
+        let source = there.source;
+        Ok(match there.progress {
+            Progress::Claimed(_) | Progress::Taken(_) => FoundImport::Used,
+            Progress::Waits(_) if source.file != self.source.file => FoundImport::Older,
+            Progress::Waits(_) if source.position > self.source.position => FoundImport::Newer,
+            Progress::Waits(_) if source.position < self.source.position => FoundImport::Older,
+            Progress::Waits(_) if there.record.entries() != self.entries => FoundImport::Older,
+            Progress::Waits(_) if there.owner() != self.owner => FoundImport::Older,
+            Progress::Waits(_) => FoundImport::Same,
+        })
     }
 }
 
 impl Rows<'_> {
-    /// Saves the entries of an owner, unless those that are there are newer or were taken. Returns
-    /// what was there.
-    pub(crate) async fn import(&self, new: NewImport<'_>) -> Result<FoundImport, Error> {
-        let tag = self.vault().tag(new.owner);
-        let buffer = || new.source.encode_waiting(new.owner, new.entries);
-        let row = self.row(Some(tag), new.expires)?;
-        let key = self.vault().imported_key(tag);
+    /// Saves entries at `now`, unless those that are there are newer or were taken. Returns what was
+    /// there.
+    pub(crate) async fn import(
+        &self,
+        new: NewImport<'_>,
+        now: Millis,
+    ) -> Result<FoundImport, Error> {
+        let buffer = || new.source.encode_waiting(now, new.owner, new.entries);
+        let row = self.row(Some(self.vault().tag(new.owner)), new.expires)?;
+        let (key, others) = {
+            let mut keys = self.vault().imported_keys(new.under());
+            let key = keys.next().expect("a ring has a secret");
+            (key, keys.next().is_some())
+        };
         // with one secret, a row that is there makes the insert fail
-        let several = self.vault().tags(new.owner).nth(1).is_some();
-        let mut loaded = match several {
-            true => self.imported(new.owner).await?,
+        let mut found = match others {
+            true => self.imported(new.under()).await?,
             false => None,
         };
         for _ in 0..TRIES {
-            let Some(there) = &loaded else {
+            let Some(there) = &found else {
                 if self.insert(key, row, buffer()).await? {
                     return Ok(FoundImport::Nothing);
                 }
-                loaded = self.imported(new.owner).await?;
+                found = self.imported(new.under()).await?;
                 continue;
             };
-            let found = new.compare(&there.content);
-            if found != FoundImport::Older {
-                return Ok(found);
-            }
-            // its key is that of its tag, which may be of a fallback of the secret
+            let (FoundImport::Older, There::Row(old)) = (new.compare(there)?, there) else {
+                return new.compare(there);
+            };
+            // its key and its tag may be those of a fallback of the secret
             let after = RowRef {
-                version: there.row.version.next(),
-                owner: there.row.owner,
+                version: old.row.version.next(),
+                place: old.row.place,
                 ..row
             };
-            if let Saving::Saved = self.write(there.key, there.row, after, buffer()).await? {
-                return Ok(found);
+            if let Saving::Saved = self.write(old.key, old.row, after, buffer()).await? {
+                return Ok(FoundImport::Older);
             }
-            loaded = self.imported(new.owner).await?;
+            found = self.imported(new.under()).await?;
         }
         Err(contended())
     }
 
     /// What the store has of an import.
     pub(crate) async fn find_import(&self, new: NewImport<'_>) -> Result<FoundImport, Error> {
-        let loaded = self.imported(new.owner).await?;
-        Ok(loaded.map_or(FoundImport::Nothing, |there| new.compare(&there.content)))
+        let found = self.imported(new.under()).await?;
+        found.map_or(Ok(FoundImport::Nothing), |there| new.compare(&there))
     }
 
-    /// Claims the entries that wait for an owner, if no other login has them.
-    pub(crate) async fn claim_import(
-        &self,
-        owner: &str,
-        now: Millis,
-    ) -> Result<Option<Claim>, Error> {
-        match self.imported(owner).await? {
-            Some(there) => self.claim(owner, there, now).await,
-            None => Ok(None),
-        }
-    }
-
-    async fn claim(
-        &self,
-        owner: &str,
-        Loaded { key, row, content }: Loaded,
-        now: Millis,
-    ) -> Result<Option<Claim>, Error> {
-        match content.progress {
-            Progress::Taken(_) => return Ok(None),
-            Progress::Claimed(at) if now.abs_diff(at) < CLAIM => return Ok(None),
-            Progress::Claimed(_) | Progress::Waits => {}
-        }
-        let record = content.record;
-        let after = RowRef {
-            version: row.version.next(),
-            ..row
-        };
-        let buffer = encode(
-            Progress::Claimed(now),
-            content.source,
-            owner,
-            record.entries(),
-        );
-        Ok(match self.write(key, row, after, buffer).await? {
-            Saving::Saved => Some(Claim {
-                key,
-                row: after,
-                source: content.source.to_bytes(),
-                record,
-            }),
-            Saving::Conflict(_) | Saving::Gone => None,
-        })
-    }
-
-    /// Notes that the claimed entries are saved in a session.
-    pub(crate) async fn finish_import(&self, claim: &Claim, now: Millis) -> Result<(), Error> {
-        let owner = claim.record.owner().expect("`parse` has checked it");
-        let source = Source::from_bytes(&claim.source);
-        let buffer = encode(Progress::Taken(now), source, owner, Entries::default());
-        let after = RowRef {
-            version: claim.row.version.next(),
-            owner: None,
-            expires: now.saturating_add(GUARD),
-            ..claim.row
-        };
-        // if another login has claimed it meanwhile, that one finishes
-        self.write(claim.key, claim.row, after, buffer).await?;
-        Ok(())
-    }
-
-    /// Moves imported entries from the old store. They are claimed there first, so that no login
-    /// takes them meanwhile.
-    pub(super) async fn relocate_import(
-        &self,
-        key: StoreKey,
-        stored: Stored,
-        imported: Imported,
-        now: Millis,
-    ) -> Result<Relocated, Error> {
-        if let Progress::Taken(_) = imported.progress {
-            return self.copy(key, &stored).await;
-        }
-        let owner = imported
-            .record
-            .owner()
-            .expect("`parse` has checked it")
-            .to_owned();
-        let Some(tag) = self
-            .vault()
-            .tags(&owner)
-            .find(|&tag| self.vault().imported_key(tag) == key)
-        else {
-            return Ok(Relocated::Unreadable);
-        };
-        let there = self.read(&owner, tag, key, (Place::Old, stored.clone()))?;
-        let Some(claim) = self.claim(&owner, there, now).await? else {
-            return Ok(Relocated::Changed);
-        };
-        let waiting = imported
-            .source
-            .encode_waiting(&owner, imported.record.entries());
-        let row = RowRef {
-            place: Place::Store,
-            version: self.first_version()?,
-            ..claim.row
-        };
-        let new = self.insert(key, row, waiting).await?;
-        self.finish_import(&claim, now).await?;
-        Ok(if new {
-            Relocated::Copied
-        } else {
-            Relocated::Known
-        })
-    }
-
-    /// The row of an owner, with any of the secrets.
-    async fn imported(&self, owner: &str) -> Result<Option<Loaded>, Error> {
-        for tag in self.vault().tags(owner) {
-            let key = self.vault().imported_key(tag);
-            for (place, store) in self.storage.places() {
-                let Some(stored) = store.load(key).await.map_err(Error::store)? else {
-                    continue;
-                };
-                return self.read(owner, tag, key, (place, stored)).map(Some);
+    /// What was imported, with any of the secrets.
+    pub(super) async fn imported(&self, under: Under<'_>) -> Result<Option<There>, Error> {
+        for key in self.vault().imported_keys(under) {
+            if let Some(stored) = self.stored(key).await? {
+                return Ok(Some(self.open_import(key, stored)));
             }
         }
         Ok(None)
     }
 
-    fn read(
-        &self,
-        owner: &str,
-        tag: OwnerTag,
-        key: StoreKey,
-        (place, stored): (Place, Stored),
-    ) -> Result<Loaded, Error> {
+    /// Opens the row of an import. One that does not open is an event.
+    pub(super) fn open_import(&self, key: StoreKey, (place, stored): (Place, Stored)) -> There {
         let row = RowRef {
             version: stored.version,
             expires: u64::try_from(stored.expires.unix_timestamp_nanos() / 1_000_000).unwrap_or(0),
@@ -260,19 +168,20 @@ impl Rows<'_> {
         let reason = match self.vault().open(key, stored.bytes) {
             Ok(Content::Imported(content)) => {
                 let taken = matches!(content.progress, Progress::Taken(_));
+                let owner = (!taken).then(|| content.owner());
                 // otherwise a writer of the store could hide the row from `delete_owner`
-                let tagged = row.owner == (!taken).then_some(tag);
-                match tagged && content.record.owner() == Some(owner) {
-                    true => return Ok(Loaded { key, row, content }),
+                match self.vault().is_tag_of(row.owner, owner) {
+                    true => return There::Row(Loaded { key, row, content }),
                     false => Reason::Forged,
                 }
             }
+            Ok(Content::Ended(tombstone)) => return There::Taken(tombstone),
             Ok(_) => Reason::Malformed,
             Err(Unreadable(reason)) => reason,
         };
         let session = SessionId::new(*key.as_bytes());
         Event::Unreadable { session, reason }.emit();
-        Err(unreadable())
+        There::Unreadable
     }
 
     fn row(&self, owner: Option<OwnerTag>, expires: Millis) -> Result<RowRef, Error> {
@@ -290,7 +199,7 @@ impl Rows<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::seal;
+    use crate::{seal, store::Version, stored::imported::encode};
 
     const SOURCE: Source = Source {
         file: *b"the file",
@@ -300,45 +209,50 @@ mod tests {
 
     #[test]
     fn last_session_of_a_file_wins_and_so_does_a_new_file() {
-        let row = |progress, source| {
-            let encoded = encode(progress, source, "ada", Entries::trusted(ENTRIES));
+        let there = |progress, source, owner| {
+            let encoded = encode(progress, source, owner, Entries::trusted(ENTRIES));
             let plaintext = seal::HEADROOM + 1..encoded.len();
-            Imported::parse(encoded, plaintext).expect("well-formed")
+            There::Row(Loaded {
+                key: StoreKey::new([0; 16]),
+                row: RowRef {
+                    version: Version::new(1),
+                    expires: 0,
+                    owner: None,
+                    replaced: Replaced::default(),
+                    ticket: false,
+                    place: Place::Store,
+                },
+                content: Imported::parse(encoded, plaintext).expect("well-formed"),
+            })
         };
         let new = NewImport {
             owner: "ada",
+            old_id: None,
             entries: Entries::trusted(ENTRIES),
             source: SOURCE,
             expires: 0,
         };
         let at = |position| Source { position, ..SOURCE };
-        assert_eq!(
-            new.compare(&row(Progress::Waits, SOURCE)),
-            FoundImport::Same
-        );
-        assert_eq!(
-            new.compare(&row(Progress::Waits, at(1))),
-            FoundImport::Older
-        );
-        assert_eq!(
-            new.compare(&row(Progress::Waits, at(u64::MAX))),
-            FoundImport::Newer
-        );
         let other = Source {
             file: *b"other...",
             position: u64::MAX,
         };
-        assert_eq!(
-            new.compare(&row(Progress::Waits, other)),
-            FoundImport::Older
-        );
-        assert_eq!(
-            new.compare(&row(Progress::Claimed(1), at(1))),
-            FoundImport::Used
-        );
-        assert_eq!(
-            new.compare(&row(Progress::Taken(1), other)),
-            FoundImport::Used
-        );
+        let waits = Progress::Waits(1);
+        for (progress, source, owner, expected) in [
+            (waits, SOURCE, "ada", FoundImport::Same),
+            (waits, SOURCE, "bob", FoundImport::Older),
+            (waits, at(1), "ada", FoundImport::Older),
+            (waits, at(u64::MAX), "ada", FoundImport::Newer),
+            (waits, other, "ada", FoundImport::Older),
+            (Progress::Claimed(1), at(1), "ada", FoundImport::Used),
+            (Progress::Taken(1), other, "ada", FoundImport::Used),
+        ] {
+            let found = new.compare(&there(progress, source, owner));
+            assert_eq!(
+                found.expect("it opened"),
+                expected,
+                "{progress:?} {source:?} {owner}"
+            );
+        }
     }
 }

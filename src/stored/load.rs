@@ -168,7 +168,7 @@ impl Rows<'_> {
 }
 
 /// Whether a request may have been in flight at that time.
-fn flies(arrived: Millis, at: Millis) -> bool {
+pub(super) fn flies(arrived: Millis, at: Millis) -> bool {
     arrived < at.saturating_add(IN_FLIGHT)
 }
 

@@ -9,6 +9,7 @@
 //! ARCHITECTURE.md has a table of all states of a row and what each request does with it.
 
 mod adopt;
+mod claims;
 mod commit;
 mod content;
 mod end;
@@ -21,6 +22,7 @@ mod load;
 mod login;
 mod moves;
 mod needs;
+mod old_ids;
 #[cfg(feature = "store")]
 mod owners;
 mod relocate;
@@ -30,15 +32,16 @@ mod storage;
 mod touch;
 mod vault;
 
-#[cfg(test)]
-pub(crate) use self::content::Content;
 pub(crate) use self::{
     commit::Saved,
     found::Kind,
     imported::Source,
     imports::{FoundImport, NewImport},
+    old_ids::MAX_OLD_ID,
     relocate::Relocated,
     rows::Rows,
     storage::{Mode, Storage},
     vault::Vault,
 };
+#[cfg(test)]
+pub(crate) use self::{content::Content, vault::Under};

@@ -19,7 +19,9 @@ impl Rows<'_> {
                 _ if state.logged_out() => false,
                 (Some(_), Some(opened), Some(row)) => {
                     let sets_ticket = !row.ticket || self.has_to_move(row);
-                    state.refresh_due(self.rules, opened) || (sets_ticket && !public)
+                    state.refresh_due(self.rules, opened)
+                        || state.has_to_send()
+                        || (sets_ticket && !public)
                 }
                 (Some(incoming), _, None) => {
                     mode == Mode::Store && !incoming.is_vacant() && !public

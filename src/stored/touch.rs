@@ -43,7 +43,8 @@ impl StoreCommit<'_> {
             // if that fails, nothing is lost
             let _ = self.rows.touch(head.family(), row, end).await;
         }
-        if row.ticket || self.public {
+        let may_send = !self.public || state.has_to_send();
+        if row.ticket || !may_send {
             return Ok(Saved::Same);
         }
         Box::pin(self.ticket_of_pointer(head)).await
@@ -53,13 +54,15 @@ impl StoreCommit<'_> {
     /// must not replace one that another request has set since.
     async fn ticket_of_pointer(&self, head: Head) -> Result<Saved, Error> {
         let opened = self.state.opened().unwrap_or(0);
-        if Timeouts::is_slow(opened, self.now) {
+        let has_to_send = self.state.has_to_send();
+        if Timeouts::is_slow(opened, self.now) && !has_to_send {
             return Ok(Saved::Same);
         }
         Ok(match self.rows.find(head.family()).await {
             Ok(Found::Live(record, _)) if record.head.id == head.id => {
                 Saved::Ticket(head, Change::Content)
             }
+            Err(_) if has_to_send => Saved::Ticket(head, Change::Content),
             _ => Saved::Same,
         })
     }

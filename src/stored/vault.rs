@@ -22,6 +22,13 @@ pub(crate) struct Vault {
     layer: OwnerTag,
 }
 
+/// Where imported entries are found: at a login of their owner, or by an id of the old system.
+#[derive(Clone, Copy)]
+pub(crate) enum Under<'a> {
+    Owner(&'a str),
+    OldId(&'a [u8]),
+}
+
 /// Why a row does not open. `Forged`: it was changed, or sealed for another store key.
 pub(crate) struct Unreadable(pub(super) Reason);
 
@@ -55,23 +62,29 @@ impl Vault {
         StoreKey::new(*hash.first_chunk().expect("a hash is longer than a key"))
     }
 
-    /// The key of the row with the imported entries of an owner.
-    pub(crate) fn imported_key(&self, tag: OwnerTag) -> StoreKey {
-        let names = self.names.clone();
-        let hash = names
-            .chain_update(b"imported")
-            .chain_update(tag.as_bytes())
-            .finalize();
-        StoreKey::new(*hash.first_chunk().expect("a hash is longer than a key"))
+    /// The keys of the row with what was imported, with each secret. The current one comes first.
+    pub(crate) fn imported_keys(&self, under: Under<'_>) -> impl Iterator<Item = StoreKey> {
+        self.owners.iter().map(move |key| {
+            let (label, tag) = match under {
+                Under::Owner(owner) => (&b"imported"[..], tag(key, [owner.as_bytes()])),
+                // no owner has that byte, since owners are UTF-8
+                Under::OldId(id) => (&b"old id"[..], tag(key, [&b"\xff"[..], id])),
+            };
+            let names = self.names.clone().chain_update(label);
+            let hash = names.chain_update(tag.as_bytes()).finalize();
+            StoreKey::new(*hash.first_chunk().expect("a hash is longer than a key"))
+        })
     }
 
     pub(crate) fn tag(&self, owner: &str) -> OwnerTag {
-        tag(self.owners.current(), owner)
+        tag(self.owners.current(), [owner.as_bytes()])
     }
 
     /// The owner's tag with each secret, since rows keep the tag that they were written with.
     pub(crate) fn tags(&self, owner: &str) -> impl Iterator<Item = OwnerTag> {
-        self.owners.iter().map(move |key| tag(key, owner))
+        self.owners
+            .iter()
+            .map(move |key| tag(key, [owner.as_bytes()]))
     }
 
     /// A tag that names all sessions of the layer. It is that of no owner, and does not depend on
@@ -101,7 +114,7 @@ impl Vault {
     }
 }
 
-fn tag(key: &Key, owner: &str) -> OwnerTag {
-    let hash = key.mac.hash([owner.as_bytes()]);
+fn tag<const PARTS: usize>(key: &Key, parts: [&[u8]; PARTS]) -> OwnerTag {
+    let hash = key.mac.hash(parts);
     OwnerTag::new(*hash.first_chunk().expect("a hash is longer than a tag"))
 }

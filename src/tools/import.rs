@@ -10,12 +10,14 @@ use crate::{
     error::{Error, ErrorKind},
     layer::SessionLayer,
     session::{check_key, check_row},
-    stored::{FoundImport, NewImport, Rows, Source},
+    stored::{FoundImport, MAX_OLD_ID, NewImport, Rows, Source},
 };
 
-/// Entries that wait for the next login of their owner, see [`import`].
+/// Entries that wait for the next login of their owner, or for a request with their old id; see
+/// [`import`].
 pub struct Import {
     owner: String,
+    old_id: Option<String>,
     entries: BTreeMap<String, String>,
     source: Source,
     expires: Millis,
@@ -51,6 +53,7 @@ impl Import {
         let expires = expires.unix_timestamp_nanos().div_euclid(1_000_000);
         Ok(Self {
             owner,
+            old_id: None,
             entries: BTreeMap::new(),
             source: Source {
                 file: [0; 8],
@@ -66,6 +69,32 @@ impl Import {
     pub fn source(mut self, file: [u8; 8], position: u64) -> Self {
         self.source = Source { file, position };
         self
+    }
+
+    /// The id of the session in the old system. The entries are then found by it rather than at a
+    /// login, with [`SessionLayerBuilder::adopt_ids_from_cookie`], and the first request with the id
+    /// is logged in.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidKey`] unless the id has 1 to 256 bytes and can be the value of a cookie:
+    /// it has no control characters, double quotes, commas, semicolons or backslashes, and no spaces.
+    ///
+    /// # Security
+    ///
+    /// Anyone who has the old id can take the session. So do this only if the ids were never in a
+    /// file that others have, such as one in a repository.
+    ///
+    /// [`SessionLayerBuilder::adopt_ids_from_cookie`]:
+    ///     crate::SessionLayerBuilder::adopt_ids_from_cookie
+    pub fn old_id(mut self, id: impl Into<String>) -> Result<Self, Error> {
+        let id = id.into();
+        let is_in_no_cookie = |byte: u8| byte <= b' ' || byte == 0x7f || b"\",;\\".contains(&byte);
+        if !(1..=MAX_OLD_ID).contains(&id.len()) || id.bytes().any(is_in_no_cookie) {
+            return Err(ErrorKind::InvalidKey.into());
+        }
+        self.old_id = Some(id);
+        Ok(self)
     }
 
     /// Adds an entry with the JSON text of its value. White space in it is removed.
@@ -96,6 +125,7 @@ impl Import {
     fn with<'a>(&'a self, entries: &'a [u8]) -> NewImport<'a> {
         NewImport {
             owner: &self.owner,
+            old_id: self.old_id.as_deref(),
             entries: Entries::trusted(entries),
             source: self.source,
             expires: self.expires,
@@ -110,7 +140,8 @@ impl fmt::Debug for Import {
 }
 
 /// Saves entries in the store of a layer, for the next login of their owner. There,
-/// [`Session::adopt_imported`](crate::Session::adopt_imported) takes them.
+/// [`Session::adopt_imported`](crate::Session::adopt_imported) takes them. With an
+/// [old id](Import::old_id), a request with that id takes them.
 ///
 /// Returns what the store had before. [`Nothing`](ImportFound::Nothing): they are saved now.
 /// [`Older`](ImportFound::Older): they have replaced what was there. Otherwise nothing was changed:
@@ -143,7 +174,9 @@ impl fmt::Debug for Import {
 /// this owner was sealed with another secret.
 pub async fn import(layer: &SessionLayer, import: &Import) -> Result<ImportFound, Error> {
     let entries = import.encoded()?;
-    Ok(rows(layer)?.import(import.with(&entries)).await?.into())
+    let now = layer.config().clock.now().ok_or(ErrorKind::Clock)?;
+    let found = rows(layer)?.import(import.with(&entries), now).await?;
+    Ok(found.into())
 }
 
 /// What the store of a layer has of an import. Changes nothing.

@@ -111,6 +111,16 @@ fn moves_between_stores_with_one_fault() {
 }
 
 #[test]
+fn old_ids_in_every_order() {
+    assert!(explore("old ids", &Scenario::old_ids(), 0) > 1000);
+}
+
+#[test]
+fn old_ids_with_one_fault() {
+    assert!(explore("old ids with a fault", &Scenario::old_ids(), 1) > 10_000);
+}
+
+#[test]
 fn revocable_cookies_in_every_order() {
     assert!(explore("revocable", &Scenario::revocable_pairs(), 0) > 300);
 }

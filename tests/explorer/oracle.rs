@@ -41,9 +41,20 @@ struct Examined<'a> {
 /// Returns what is wrong with a run.
 pub(crate) async fn examine(scenario: &Scenario, world: &World, run: &Run) -> Option<String> {
     let fresh = world.fresh(scenario).await;
+    let first = match scenario.cookie {
+        // it is opened as by a request in flight
+        Cookie::OldId => match visit(&fresh, &world.cookie, async |_| Ok(()))
+            .await
+            .cookie()
+        {
+            Some(ticket) => open(&fresh, ticket).await,
+            None => open(&fresh, &HeaderValue::from_static("")).await,
+        },
+        _ => open(&fresh, &world.cookie).await,
+    };
     let mut cookies = vec![Held {
         by: None,
-        session: open(&fresh, &world.cookie).await,
+        session: first,
     }];
     for request in &run.requests {
         if let Some(cookie) = request.end.as_ref().and_then(End::cookie) {
@@ -232,7 +243,7 @@ impl Examined<'_> {
         let found = self.cookies.iter().find(|Held { by, session }| {
             let existed = match (by, self.scenario.cookie) {
                 (Some(request), _) => before(request),
-                (None, Cookie::Ticket | Cookie::Old | Cookie::Revocable) => true,
+                (None, Cookie::Ticket | Cookie::Old | Cookie::Revocable | Cookie::OldId) => true,
                 (None, Cookie::Inline) => moved,
             };
             existed && session.is_of("ada")

@@ -4,8 +4,10 @@ use std::{fmt, time::Duration};
 
 use axum::http::HeaderValue;
 use tower_sealed_session::{
-    Error, KeyRing, Revocations, Secret, Session, SessionLayer,
+    Clock as _, Error, KeyRing, OffsetDateTime, Revocations, Secret, Session, SessionLayer,
+    SessionLayerBuilder,
     testing::{self, TestClock},
+    tools::{self, Import, ImportFound},
 };
 
 use crate::{
@@ -31,6 +33,8 @@ pub(crate) enum Cookie {
     Inline,
     /// The same, and there is a log of revocations instead of a store.
     Revocable,
+    /// The cookie of an old system, with an id that was imported.
+    OldId,
 }
 
 /// The instances that the actors reach.
@@ -89,6 +93,18 @@ impl Scenario {
         Self::triples()
             .into_iter()
             .filter_map(Self::revocable)
+            .collect()
+    }
+
+    /// Pairs of requests with an old id, which are all in flight when the first one takes it.
+    pub(crate) fn old_ids() -> Vec<Self> {
+        let pairs = Self::pairs().into_iter().chain(Self::moves(true));
+        let pairs = pairs.filter(|it| matches!(it.cookie, Cookie::Ticket | Cookie::Old));
+        pairs
+            .map(|pair| Self {
+                cookie: Cookie::OldId,
+                ..pair
+            })
             .collect()
     }
 
@@ -161,14 +177,24 @@ impl Scenario {
     pub(crate) async fn world(&self) -> World {
         let gate = Gate::new();
         let clock = TestClock::default();
-        let instance = |secrets: &[&str]| {
+        let builder = |secrets: &[&str]| {
             let mut secrets = secrets
                 .iter()
                 .map(|text| Secret::new(text).expect("a good one"));
             let keys = KeyRing::new(secrets.next().expect("one"));
             let keys = secrets.fold(keys, KeyRing::fallback);
             let builder = SessionLayer::builder(keys).clock(clock.clone());
-            testing::as_another_process(builder).build().expect("valid")
+            testing::as_another_process(builder)
+        };
+        let build = |builder: SessionLayerBuilder| builder.build().expect("valid");
+        let instance = |secrets: &[&str]| build(builder(secrets));
+        // a call that waits for its turn in the order does not time out
+        let patient = |builder: SessionLayerBuilder| {
+            let builder = builder.store_timeout(Duration::from_secs(60));
+            build(match self.cookie {
+                Cookie::OldId => adopting(builder, clock.now()),
+                _ => builder,
+            })
         };
         let [old, new] = SECRETS;
         let (first, second): (&[&str], &[&str]) = match self.instances {
@@ -180,15 +206,13 @@ impl Scenario {
             _ => self.browsers.iter().map(Vec::len).sum(),
         };
         let rings = [first, second].into_iter().cycle().take(count);
-        // a call that waits for its turn in the order does not time out
-        let patient = |layer: SessionLayer| layer.store_timeout(Duration::from_secs(60));
         let mut layers = Vec::new();
         for (number, ring) in rings.enumerate() {
-            let (layer, other) = (instance(ring), gate.other());
             if let Cookie::Revocable = self.cookie {
-                layers.push(revocable(layer, &gate).await);
+                layers.push(revocable(instance(ring), &gate).await);
                 continue;
             }
+            let (layer, other) = (builder(ring), gate.other());
             layers.push(patient(match self.instances {
                 Instances::Disagreeing(first) if number % 2 == first => {
                     layer.store(gate.clone()).read_from(other)
@@ -199,11 +223,14 @@ impl Scenario {
                 _ => layer.store(gate.clone()),
             }));
         }
-        let fresh = instance(&[new, old]);
-        let fresh = match self.cookie {
-            Cookie::Old => fresh.store(gate.clone()).read_from(gate.other()),
-            Cookie::Revocable => fresh,
-            Cookie::Ticket | Cookie::Inline => fresh.store(gate.clone()),
+        let fresh = builder(&[new, old]);
+        let fresh = match (self.cookie, self.instances) {
+            (Cookie::Revocable, _) => build(fresh),
+            (Cookie::Old, _) => patient(fresh.store(gate.clone()).read_from(gate.other())),
+            (Cookie::OldId, Instances::Moving) => {
+                patient(fresh.store(gate.other()).read_from(gate.clone()))
+            }
+            _ => patient(fresh.store(gate.clone())),
         };
 
         let cookie = match self.cookie {
@@ -212,6 +239,7 @@ impl Scenario {
                 let end = visit(&instance(&[old]).store(gate.clone()), &NO_COOKIE, begin).await;
                 end.cookie().expect("a ticket").clone()
             }
+            Cookie::OldId => HeaderValue::from_static("old=an-old-id"),
             Cookie::Inline | Cookie::Revocable => {
                 let layer = instance(&[old]);
                 let session = testing::session(&layer);
@@ -219,6 +247,10 @@ impl Scenario {
                 testing::cookie(&layer, &session).expect("entropy")
             }
         };
+        if let Cookie::OldId = self.cookie {
+            let layer = patient(builder(&[old]).store(gate.clone()));
+            import(&layer, clock.now()).await;
+        }
         World {
             gate,
             instances: layers,
@@ -242,6 +274,24 @@ impl World {
 async fn revocable(layer: SessionLayer, gate: &Gate) -> SessionLayer {
     let log = Revocations::sharing(gate).await;
     layer.revocations(log.expect("it answers at once"))
+}
+
+/// The settings of a layer that takes ids of the cookie `old`.
+fn adopting(builder: SessionLayerBuilder, now: OffsetDateTime) -> SessionLayerBuilder {
+    let day = Duration::from_secs(24 * 3600);
+    let builder = builder.idle_timeout(day).absolute_timeout(day);
+    builder.adopt_ids_from_cookie("old", now + day)
+}
+
+/// Imports what [`fill`] makes, with an old id.
+async fn import(layer: &SessionLayer, now: OffsetDateTime) {
+    let import = Import::new("ada", now + Duration::from_secs(3600)).expect("an owner");
+    let mut import = import.old_id("an-old-id").expect("an id");
+    import.json("cart", "\"tea\"").expect("JSON");
+    let found = tools::import(layer, &import)
+        .await
+        .expect("it answers at once");
+    assert_eq!(found, ImportFound::Nothing);
 }
 
 fn fill(session: &Session) -> Result<(), Error> {

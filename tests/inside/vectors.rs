@@ -345,26 +345,35 @@ fn rows_match_the_vectors() {
 }
 
 #[test]
-fn imported_row_matches_the_vector() {
-    use crate::{entries::Entries, stored::Source};
+fn imported_rows_match_the_vectors() {
+    use crate::{
+        entries::Entries,
+        stored::{Source, Under},
+    };
 
-    let [row] = &vectors("imported")[..] else {
-        panic!("one");
+    let [at_login, by_id] = &vectors("imported")[..] else {
+        panic!("two");
     };
-    let (vault, owner) = (vault(row), row.str("owner"));
-    let key = vault.imported_key(vault.tag(owner));
-    assert_eq!(key.as_bytes()[..], row.hex("store_key"));
-    let entries = Entries::parse(b"\x03uid\x0242").expect("well-formed");
-    let source = Source {
-        file: *b"the file",
-        position: 17,
-    };
-    let buffer = source.encode_waiting(owner, entries);
-    assert_eq!(buffer[crate::seal::HEADROOM..], row.hex("plaintext"));
-    let random = row.hex("random").try_into().expect("32 bytes");
-    let bytes = URL_SAFE_NO_PAD.decode(row.str("token")).expect("base64");
-    assert_eq!(vault.seal(key, &random, buffer)[..], bytes);
-    assert!(vault.open(key, bytes).is_ok());
+    for row in [at_login, by_id] {
+        let (vault, owner) = (vault(row), row.str("owner"));
+        let (under, since) = match row.0.get("old_id") {
+            Some(_) => (Under::OldId(row.str("old_id").as_bytes()), 0x0199_c82c_c000),
+            None => (Under::Owner(owner), 0),
+        };
+        let key = vault.imported_keys(under).next().expect("one");
+        assert_eq!(key.as_bytes()[..], row.hex("store_key"));
+        let entries = Entries::parse(b"\x03uid\x0242").expect("well-formed");
+        let source = Source {
+            file: *b"the file",
+            position: 17,
+        };
+        let buffer = source.encode_waiting(since, owner, entries);
+        assert_eq!(buffer[crate::seal::HEADROOM..], row.hex("plaintext"));
+        let random = row.hex("random").try_into().expect("32 bytes");
+        let bytes = URL_SAFE_NO_PAD.decode(row.str("token")).expect("base64");
+        assert_eq!(vault.seal(key, &random, buffer)[..], bytes);
+        assert!(vault.open(key, bytes).is_ok());
+    }
 }
 
 #[test]

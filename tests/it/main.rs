@@ -25,6 +25,8 @@ mod lifetimes;
 mod logout;
 mod nesting;
 mod nginx;
+#[cfg(all(feature = "memory", feature = "tools"))]
+mod old_ids;
 mod owners;
 mod passive;
 mod processes;

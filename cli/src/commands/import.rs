@@ -8,8 +8,9 @@ use serde::Serialize;
 
 use crate::{
     exit::{Exit, Failure, Outcome},
-    importing::{Counts, Importing, Work},
+    importing::{Counts, Importing, Under, Work},
     keys::App,
+    leaks::refuse_if_committed,
     output::{self, Lines},
     stores::{PATIENCE, StoreArgs},
 };
@@ -21,6 +22,10 @@ use crate::{
 /// app's login handler takes over the entries with session.adopt_imported(). Of several sessions of
 /// an owner, the last one in the file counts.
 ///
+/// With --accept-old-ids, a request with the old id continues its session instead, once; the app sets
+/// adopt_ids_from_cookie. Anyone who has an id can do that, so it is refused if a file of sessions is
+/// in the history of the repository, or if that cannot be seen whole.
+///
 /// It can be run again at any time, also after it was killed: it never overwrites what the app has
 /// used since. An entry that cannot be imported is named by its position, and the others go on.
 #[derive(Args)]
@@ -28,7 +33,15 @@ pub(crate) struct Import {
     /// The file
     file: PathBuf,
 
-    /// How long the entries wait for their owner
+    /// Let requests with the old ids continue the sessions, not logins
+    #[arg(long)]
+    accept_old_ids: bool,
+
+    /// The repository of the old app, instead of the one that the file is in
+    #[arg(long, value_name = "DIR", requires = "accept_old_ids")]
+    repo: Option<PathBuf>,
+
+    /// How long the entries wait for their owner or for their old id
     #[arg(long, value_name = "TIME", default_value = "30d", value_parser = humantime::parse_duration)]
     ttl: Duration,
 
@@ -60,6 +73,10 @@ pub(crate) struct Verify {
     /// The file
     file: PathBuf,
 
+    /// It was imported with --accept-old-ids
+    #[arg(long)]
+    accept_old_ids: bool,
+
     /// How many entries are read at the same time
     #[arg(long, value_name = "NUMBER", default_value_t = 64)]
     #[arg(value_parser = clap::value_parser!(u16).range(1..=1024))]
@@ -70,6 +87,13 @@ pub(crate) struct Verify {
 
     #[command(flatten)]
     app: App,
+}
+
+fn under(accept_old_ids: bool) -> Under {
+    match accept_old_ids {
+        true => Under::OldId,
+        false => Under::Owner,
+    }
 }
 
 #[derive(Serialize)]
@@ -89,15 +113,20 @@ struct Imported {
 
 impl Import {
     pub(crate) async fn run(self, json: bool) -> Outcome {
+        if self.accept_old_ids {
+            refuse_if_committed(&self.file, self.repo.as_deref())?;
+        }
         let store = self.store.connect().await?;
         let builder = self.app.builder()?.store(store).store_timeout(PATIENCE);
         let layer = builder.build()?;
+        let under = under(self.accept_old_ids);
         let now = SystemTime::now();
         let expires = now
             .checked_add(self.ttl)
             .filter(|_| self.ttl <= Duration::from_secs(400 * 86_400))
             .ok_or_else(|| Failure::usage("--ttl is longer than 400 days"))?;
-        let mut importing = Importing::open(&self.file, &layer, expires.into(), self.jobs.into())?;
+        let mut importing =
+            Importing::open(&self.file, &layer, under, expires.into(), self.jobs.into())?;
         let work = match self.dry_run {
             true => Work::Look,
             false => Work::Import,
@@ -146,7 +175,7 @@ impl Imported {
         lines.push(new, counts.new);
         lines.push(replaced, counts.replaced);
         lines.push("unchanged", counts.unchanged);
-        lines.push("not its owner's last", counts.superseded);
+        lines.push("superseded by a later one", counts.superseded);
         lines.push("used by the app", counts.used);
         lines.push("without an owner", counts.without_owner);
         lines.push("bad", counts.bad);
@@ -172,7 +201,8 @@ impl Verify {
         let builder = self.app.builder()?.store(store).store_timeout(PATIENCE);
         let layer = builder.build()?;
         let now = SystemTime::now().into();
-        let mut importing = Importing::open(&self.file, &layer, now, self.jobs.into())?;
+        let under = under(self.accept_old_ids);
+        let mut importing = Importing::open(&self.file, &layer, under, now, self.jobs.into())?;
         let counts = importing.run(Work::Verify).await?;
         let exit = match &counts {
             counts if counts.interrupted => Exit::Interrupted,
@@ -187,7 +217,7 @@ impl Verify {
         let mut lines = Lines::default();
         lines.push("sessions in the file", counts.entries);
         lines.push("the same", counts.unchanged);
-        lines.push("not its owner's last", counts.superseded);
+        lines.push("superseded by a later one", counts.superseded);
         lines.push("used by the app", counts.used);
         lines.push("missing", counts.new);
         lines.push("different", counts.replaced);

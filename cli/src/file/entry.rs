@@ -10,7 +10,6 @@ pub(crate) struct Entry {
     pub(crate) position: u64,
     /// The place of the first byte of the id, in bytes from the start of the file.
     pub(crate) offset: u64,
-    #[cfg_attr(not(test), expect(dead_code, reason = "imports by id need it"))]
     pub(crate) id: Id,
     /// The `user_id`, if there is one and it is not null.
     pub(crate) owner: Option<Owner>,
@@ -40,6 +39,10 @@ impl Id {
     #[cfg(test)]
     pub(crate) fn as_str(&self) -> &str {
         &self.0
+    }
+
+    pub(crate) fn into_string(self) -> String {
+        self.0
     }
 }
 

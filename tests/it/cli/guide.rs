@@ -82,8 +82,12 @@ fn commands_of_the_guide_work_as_they_are_printed() {
         .lines()
         .filter(|line| line.starts_with("FAILED"))
         .collect();
-    // the first one, which finds the file
-    assert_eq!(failed, ["FAILED: sealed-session scan"], "{all}");
+    // the first one finds the file in the history, so the other one is refused
+    let expected = [
+        "FAILED: sealed-session scan",
+        "FAILED: sealed-session import parsed_sessions.json --accept-old-ids",
+    ];
+    assert_eq!(failed, expected, "{all}");
     assert!(shown.lines().any(|line| line == "clean"), "{all}");
     assert!(shown.contains("read back"), "{all}");
     let backup = repository.join("sessions.db.backup");

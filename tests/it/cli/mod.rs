@@ -35,6 +35,7 @@ mod help;
 mod import;
 mod inspect;
 mod keyset;
+mod old_ids;
 mod output;
 mod pasted;
 mod prune;

@@ -8,7 +8,7 @@ use crate::processes::Folder;
 const SESSIONS: &str =
     r#"{"id-canary": {"env_vars": {"TOKEN": "value-canary"}, "user_id": "owner-canary"}}"#;
 
-fn git(folder: &Path, arguments: &[&str]) {
+pub(super) fn git(folder: &Path, arguments: &[&str]) {
     let mut git = Command::new("git");
     git.current_dir(folder)
         .env("HOME", folder)
@@ -25,20 +25,20 @@ fn git(folder: &Path, arguments: &[&str]) {
 }
 
 /// A repository with one commit.
-fn repository() -> Folder {
+pub(super) fn repository() -> Folder {
     let folder = Folder::new();
     git(&folder.0, &["init", "--quiet"]);
     commit(&folder, "README.md", "nothing to see\n");
     folder
 }
 
-fn commit(folder: &Folder, name: &str, content: &str) {
+pub(super) fn commit(folder: &Folder, name: &str, content: &str) {
     write(&folder.0, name, content);
     git(&folder.0, &["add", "--all"]);
     git(&folder.0, &["commit", "--quiet", "--message", "a change"]);
 }
 
-fn path(folder: &Folder) -> &str {
+pub(super) fn path(folder: &Folder) -> &str {
     folder.0.to_str().expect("UTF-8")
 }
 
