@@ -20,7 +20,7 @@ use super::{
 use crate::{
     clock::{self, Millis},
     entries::Entries,
-    error::Error,
+    error::{Error, ErrorKind},
     event::{Event, Reason},
     id::Replaced,
     key::Age,
@@ -116,7 +116,11 @@ impl Rows<'_> {
             .write(key, row, after, encode_tombstone(&tombstone))
             .await
         {
-            Ok(Saving::Saved) => commit.make_permanent(&draft, unnamed).await?,
+            Ok(Saving::Saved) => match commit.make_permanent(&draft, unnamed).await {
+                // another request has found it and ended it
+                Err(error) if error.kind() == ErrorKind::Ended => return Ok(Step::Again),
+                row => row?,
+            },
             Ok(Saving::Conflict(_) | Saving::Gone) => {
                 unnamed.discard().await;
                 return Ok(Step::Again);

@@ -19,7 +19,7 @@ use std::{
 
 use crate::{
     oracle::examine,
-    scenario::{Cookie, Scenario},
+    scenario::{Cookie, Instances, Scenario},
     search::{Path, run},
 };
 
@@ -116,8 +116,11 @@ fn old_ids_in_every_order() {
 }
 
 #[test]
+#[ignore = "`.ci/nightly explorer` runs it: it takes minutes"]
 fn old_ids_with_one_fault() {
-    assert!(explore("old ids with a fault", &Scenario::old_ids(), 1) > 10_000);
+    let mut scenarios = Scenario::old_ids();
+    scenarios.retain(|it| matches!(it.instances, Instances::One));
+    assert!(explore("old ids with a fault", &scenarios, 1) > 100_000);
 }
 
 #[test]
