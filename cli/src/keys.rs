@@ -20,10 +20,10 @@ use crate::{
 /// The size limit of a file of secrets.
 const MAX_FILE: u64 = 16 * 1024;
 
-/// The app's secrets, cookie and timeouts.
+/// What the app seals with, and for which cookie.
 #[derive(Args)]
 #[command(next_help_heading = "The app's settings")]
-pub(crate) struct App {
+pub(crate) struct Sealing {
     /// The whole name of the cookie, with its prefix, as browsers show it. Default:
     /// __Host-Http-session, or session if SESSION_INSECURE_HTTP is 1
     #[arg(long, value_name = "NAME")]
@@ -42,6 +42,14 @@ pub(crate) struct App {
     /// SESSION_SECRET and SESSION_SECRET_FALLBACKS, or their _FILE forms
     #[arg(long, value_name = "FILE")]
     key_file: Option<PathBuf>,
+}
+
+/// The app's secrets, cookie and timeouts.
+#[derive(Args)]
+#[command(next_help_heading = "The app's settings")]
+pub(crate) struct App {
+    #[command(flatten)]
+    pub(crate) sealing: Sealing,
 
     /// The app's idle timeout
     #[arg(long, value_name = "TIME", default_value = "1h", value_parser = humantime::parse_duration)]
@@ -57,6 +65,21 @@ pub(crate) struct App {
 }
 
 impl App {
+    /// The app's layer, without a store.
+    pub(crate) fn layer(&self) -> Outcome<SessionLayer> {
+        Ok(self.builder()?.build()?)
+    }
+
+    pub(crate) fn builder(&self) -> Outcome<SessionLayerBuilder> {
+        let builder = self.sealing.builder()?;
+        Ok(builder
+            .idle_timeout(self.idle_timeout)
+            .absolute_timeout(self.absolute_timeout)
+            .max_remember(self.max_remember))
+    }
+}
+
+impl Sealing {
     /// The whole name of the cookie.
     pub(crate) fn cookie(&self) -> &str {
         let insecure = || env::var_os("SESSION_INSECURE_HTTP").is_some_and(|flag| flag == "1");
@@ -67,7 +90,7 @@ impl App {
         }
     }
 
-    /// The app's layer, without a store.
+    /// A layer that opens what the app sealed. It has no store and not the app's timeouts.
     pub(crate) fn layer(&self) -> Outcome<SessionLayer> {
         Ok(self.builder()?.build()?)
     }
@@ -86,10 +109,7 @@ impl App {
         Ok(SessionLayer::builder(self.key_ring()?)
             .prefix(prefix)
             .name(name)
-            .audience(&self.audience)
-            .idle_timeout(self.idle_timeout)
-            .absolute_timeout(self.absolute_timeout)
-            .max_remember(self.max_remember))
+            .audience(&self.audience))
     }
 
     pub(crate) fn key_ring(&self) -> Outcome<KeyRing> {

@@ -16,7 +16,8 @@ pub enum Contents {
     Ended,
     /// A pointer to the row that the session moved to.
     Moved,
-    /// Imported entries that wait for the next login of their owner, or that were taken by it.
+    /// Imported entries that wait for the next login of their owner or for their old id, or that a
+    /// login took.
     Imported,
     /// The keys of the layer do not open it: another app, cookie name or audience has it, its secret
     /// is not on the ring, or it was changed.

@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::{
     exit::{Exit, Failure, Outcome},
     importing::{Counts, Importing, Under, Work},
-    keys::App,
+    keys::Sealing,
     leaks::refuse_if_committed,
     output::{self, Lines},
     stores::{PATIENCE, StoreArgs},
@@ -62,7 +62,7 @@ pub(crate) struct Import {
     store: StoreArgs,
 
     #[command(flatten)]
-    app: App,
+    app: Sealing,
 }
 
 /// Read a file that was imported, and compare it with the store
@@ -86,7 +86,7 @@ pub(crate) struct Verify {
     store: StoreArgs,
 
     #[command(flatten)]
-    app: App,
+    app: Sealing,
 }
 
 fn under(accept_old_ids: bool) -> Under {

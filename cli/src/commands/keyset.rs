@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     exit::{Exit, Failure, Outcome},
-    keys::App,
+    keys::Sealing,
     output,
 };
 
@@ -25,7 +25,7 @@ pub(crate) struct Keyset {
     show: bool,
 
     #[command(flatten)]
-    app: App,
+    app: Sealing,
 }
 
 #[derive(Clone, Copy, ValueEnum)]

@@ -11,7 +11,7 @@ use tower_sealed_session::{
 
 use crate::{
     exit::{Exit, Outcome},
-    keys::App,
+    keys::Sealing,
     output::{self, Lines, count},
     stores::StoreArgs,
 };
@@ -29,7 +29,7 @@ pub(crate) struct Stats {
     store: StoreArgs,
 
     #[command(flatten)]
-    app: App,
+    app: Sealing,
 }
 
 /// Rows by what they hold.
