@@ -6,7 +6,7 @@ use super::{
     check::{CookieSettings, TimeoutSettings, check_audience},
     companion::{LegacySettings, only},
     error::ConfigError,
-    old_ids::OldIdSettings,
+    old_id_settings::OldIdSettings,
     owner_settings::OwnerSettings,
     session_layer::SessionLayer,
 };

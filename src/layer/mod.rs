@@ -8,6 +8,8 @@ mod error;
 #[cfg(feature = "starlette")]
 mod legacy;
 mod login_page;
+mod old_id_settings;
+#[cfg(feature = "store")]
 mod old_ids;
 mod open;
 #[cfg(feature = "check")]

@@ -1,24 +1,9 @@
-//! The setting for sessions that were imported with their ids.
+//! Takes over sessions that were imported with their ids.
 
-use cookie::SameSite;
 use time::OffsetDateTime;
 
-#[cfg(feature = "store")]
-use super::builder::SessionLayerBuilder;
-use super::{check::TimeoutSettings, error::ConfigError};
-use crate::{
-    clock::Millis,
-    cookie::{Attributes, CookieName, Prefix, Template},
-    request::{Config, OldIds},
-};
+use super::{builder::SessionLayerBuilder, old_id_settings::OldIdSettings};
 
-/// The setting as it was made.
-pub(super) struct OldIdSettings {
-    name: String,
-    until: OffsetDateTime,
-}
-
-#[cfg(feature = "store")]
 impl SessionLayerBuilder {
     /// Takes over the sessions that were imported with their old ids: a visitor who has the cookie
     /// `name` of the old system and none of ours continues the session that was imported for the id
@@ -67,63 +52,5 @@ impl SessionLayerBuilder {
             until,
         });
         self
-    }
-}
-
-impl OldIdSettings {
-    const NAME: &str = "adopt_ids_from_cookie";
-
-    /// Checks the setting, and sets it in a configuration that has all others.
-    pub(super) fn set(
-        self,
-        config: &mut Config,
-        timeouts: &TimeoutSettings,
-        ours: &Attributes,
-    ) -> Result<(), ConfigError> {
-        timeouts.must_be_set(
-            "with `adopt_ids_from_cookie` it must be set, since an imported session is as old as \
-             its import",
-        )?;
-        let Some(name) = CookieName::new(Prefix::None, &self.name) else {
-            return ConfigError::invalid(
-                Self::NAME,
-                "as the cookie's name, use letters, digits and !#$%&'*+-.^_`|~, at most 128 \
-                 characters",
-            );
-        };
-        if name.as_str() == config.codec.name() {
-            return ConfigError::conflict(
-                Self::NAME,
-                "name",
-                "the two cookies need different names; \
-                 note that `SESSION_INSECURE_HTTP=1` removes the prefix",
-            );
-        }
-        if config.storage.is_none() {
-            return ConfigError::invalid(
-                Self::NAME,
-                "there is no store; first set `store`, `overflow` or `read_from`",
-            );
-        }
-        if config.companion.is_some() {
-            return ConfigError::conflict(
-                Self::NAME,
-                "migrate",
-                "a layer takes over the cookies of one system",
-            );
-        }
-        let removal = Attributes {
-            path: "/".to_owned(),
-            domain: None,
-            same_site: SameSite::Lax,
-            secure: ours.secure,
-            partitioned: false,
-        };
-        let until = self.until.unix_timestamp_nanos().div_euclid(1_000_000);
-        config.old_ids = Some(OldIds {
-            template: Template::new(name, &removal),
-            until: Millis::try_from(until).unwrap_or(0),
-        });
-        Ok(())
     }
 }

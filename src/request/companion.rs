@@ -209,6 +209,14 @@ impl Commit<'_> {
         }
     }
 
+    /// The header that removes the cookie of an old system, if the request has it.
+    fn old_id_removal(&self) -> Option<HeaderValue> {
+        let old = self.config.old_ids.as_ref()?;
+        let mut sent = self.cookies.values(old.name());
+        let used = self.state.opened()? < old.until;
+        (used && sent.next().is_some()).then(|| old.template.remove())
+    }
+
     /// The legacy cookie, if it is still used for this request.
     fn companion(&self) -> Option<&Companion> {
         let companion = self.config.companion.as_ref()?;

@@ -176,6 +176,17 @@ impl Slot {
         Ok(State::new(&self.config.rules, arrival))
     }
 
+    /// The old id that the request came with, if it is to be looked up: there is no cookie of ours,
+    /// and there will be a response, which can set it.
+    fn old_id(&self, now: Millis, events: &mut Vec<Event<'static>>) -> Option<&[u8]> {
+        let old = self.config.old_ids.as_ref()?;
+        let ours = self.cookies.values(self.config.codec.name()).next();
+        if ours.is_some() || self.is_done() {
+            return None;
+        }
+        old.find(self.cookies.values(old.name()), now, events)
+    }
+
     fn emit(&self, events: &[Event<'static>]) {
         if events.is_empty() {
             return;
@@ -218,7 +229,7 @@ impl Slot {
     }
 
     /// Whether the response was sent, or there is none.
-    pub(super) fn is_done(&self) -> bool {
+    fn is_done(&self) -> bool {
         self.done.load(Ordering::Acquire)
     }
 

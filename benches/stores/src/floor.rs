@@ -10,12 +10,11 @@ use axum::{
     },
     routing::get,
 };
-use redis::{AsyncCommands as _, RedisError, aio::MultiplexedConnection};
+use redis::{AsyncCommands as _, Client, RedisError, aio::MultiplexedConnection};
 
 use crate::{
     Result,
     contestant::{LENGTH, text},
-    redis::connect,
 };
 
 pub const NAME: &str = "floor";
@@ -33,6 +32,15 @@ pub async fn app(url: &str) -> Result<Router> {
         .route("/read", get(read))
         .route("/write", get(write))
         .with_state(connect(url).await?))
+}
+
+/// Opens a connection without time limits, which cost a timer for each command.
+pub async fn connect(url: &str) -> Result<MultiplexedConnection> {
+    let config = redis::AsyncConnectionConfig::new().set_response_timeout(None);
+    let client = Client::open(url)?;
+    Ok(client
+        .get_multiplexed_async_connection_with_config(&config)
+        .await?)
 }
 
 async fn visit(

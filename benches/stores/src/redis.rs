@@ -1,6 +1,6 @@
 //! Sessions in Redis: the contestants, the settings of the server, and the size at rest.
 
-use redis::{Client, aio::MultiplexedConnection, cmd};
+use redis::{aio::MultiplexedConnection, cmd};
 use tower_sealed_session::store::RedisStore;
 use tower_sessions_redis_store::{
     RedisStore as PeersStore,
@@ -10,7 +10,7 @@ use tower_sessions_redis_store::{
 use crate::{
     Result,
     contestant::{Access, Begin, Contestant},
-    floor,
+    floor::{self, connect},
     load::fill,
     ours, peer,
 };
@@ -76,15 +76,6 @@ pub async fn sizes(url: &str, contestants: &[Contestant], sessions: u64) -> Resu
         sizes.push(each);
     }
     Ok(sizes)
-}
-
-/// Opens a connection without time limits, which cost a timer for each command.
-pub async fn connect(url: &str) -> Result<MultiplexedConnection> {
-    let config = redis::AsyncConnectionConfig::new().set_response_timeout(None);
-    let client = Client::open(url)?;
-    Ok(client
-        .get_multiplexed_async_connection_with_config(&config)
-        .await?)
 }
 
 async fn clear(server: &mut MultiplexedConnection) -> Result<()> {
