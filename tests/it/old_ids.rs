@@ -278,9 +278,11 @@ async fn revocation_of_everything_ends_sessions_that_were_not_taken_yet() {
     import(&layer, "old-1", "ada").await;
     clock.advance(Duration::from_secs(5));
     layer.revoke_everything().await.expect("the log answers");
+    clock.advance(Duration::from_secs(5));
     import(&layer, "old-2", "ada").await;
     let app = router(layer);
     assert_eq!(with_id("old-1").get(&app, "/").await.body, "  ");
+    assert_eq!(with_id("old-2").get(&app, "/").await.body, "ada dark ");
 }
 
 #[tokio::test]
