@@ -24,6 +24,7 @@ mod revocation_example;
 mod revocations;
 mod revocations_sql;
 mod revocations_sql_outage;
+mod revoke_before;
 mod round_trips;
 mod sql;
 mod sql_outage;
