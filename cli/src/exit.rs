@@ -108,6 +108,7 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let exit = match error.kind() {
             ErrorKind::Unavailable => Exit::Store,
+            ErrorKind::InvalidTime => Exit::Usage,
             _ => Exit::BadInput,
         };
         Self::new(exit, chain(&error))
