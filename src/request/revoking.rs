@@ -74,7 +74,7 @@ impl Revoking {
 
     /// Whether the sessions of that owner, or all of the layer, were revoked that were created then.
     #[inline]
-    pub(super) fn has_revoked(&self, created: Millis, owner: Option<&str>) -> bool {
+    pub(crate) fn has_revoked(&self, created: Millis, owner: Option<&str>) -> bool {
         self.log.set().concerns(created)
             && self
                 .before(owner)
