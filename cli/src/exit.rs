@@ -47,6 +47,8 @@ Exit codes:
 #[derive(Debug)]
 pub(crate) struct Failure {
     pub(crate) exit: Exit,
+    /// The kind of the error if the store failed.
+    pub(crate) store: Option<StoreErrorKind>,
     text: String,
 }
 
@@ -62,8 +64,11 @@ impl Failure {
     }
 
     pub(crate) fn new(exit: Exit, text: impl Into<String>) -> Self {
-        let text = text.into();
-        Self { exit, text }
+        Self {
+            exit,
+            store: None,
+            text: text.into(),
+        }
     }
 }
 
@@ -100,7 +105,10 @@ impl From<StoreError> for Failure {
             StoreErrorKind::Config => Exit::Usage,
             _ => Exit::Store,
         };
-        Self::new(exit, chain(&error))
+        Self {
+            store: Some(error.kind()),
+            ..Self::new(exit, chain(&error))
+        }
     }
 }
 
@@ -108,6 +116,7 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let exit = match error.kind() {
             ErrorKind::Unavailable => Exit::Store,
+            ErrorKind::InvalidTime => Exit::Usage,
             _ => Exit::BadInput,
         };
         Self::new(exit, chain(&error))

@@ -5,6 +5,7 @@ use std::{
     sync::atomic::{AtomicBool, Ordering},
 };
 
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use zeroize::Zeroizing;
 
 use crate::exit::{Failure, Outcome};
@@ -24,6 +25,12 @@ pub(crate) fn stdin() -> Outcome<Zeroizing<String>> {
     let read = io::stdin().take(MAX).read_to_string(&mut text);
     read.map_err(|error| Failure::input(format!("cannot read stdin: {error}")))?;
     Ok(text)
+}
+
+/// A time in an argument.
+pub(crate) fn time(text: &str) -> Result<OffsetDateTime, String> {
+    let error = |_| "use the form 2026-11-25T09:30:00Z".to_owned();
+    OffsetDateTime::parse(text, &Rfc3339).map_err(error)
 }
 
 /// The owner, or what stdin has if it is `-`.

@@ -4,6 +4,7 @@
 //! [`exit::Exit`].
 
 mod args;
+mod checkup;
 mod commands;
 mod cookie;
 mod exit;

@@ -101,6 +101,9 @@ pub enum ErrorKind {
     Entropy,
     /// The clock shows a time before 1970.
     Clock,
+    /// The time given to `SessionLayer::revoke_everything_before` is before 1970, or more than 30
+    /// seconds ahead of the clock. Nothing was revoked.
+    InvalidTime,
     /// The session is in a store that cannot be reached, or that this layer does not have. Or the
     /// log of revocations cannot be reached, or was not read for too long. Or the app's own check of
     /// the owner failed (`SessionLayer::check`).
@@ -325,6 +328,10 @@ impl fmt::Display for ErrorKind {
             }
             Self::Entropy => "system random source failed",
             Self::Clock => "the clock shows a time before 1970: set the system's clock",
+            Self::InvalidTime => {
+                "the time before which sessions are revoked must be after 1970, and at most 30 s \
+                 ahead of the clock: nothing was revoked; give an earlier time, or revoke everything"
+            }
             Self::Unavailable => "the session is in a store that this layer cannot reach",
             Self::NoOwner => "the request has no session with an owner: log in first",
             Self::MissingLayer => {

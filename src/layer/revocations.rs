@@ -1,7 +1,10 @@
 //! The setting that makes sessions in cookies revocable, and the revocation of many at once.
 
+use time::OffsetDateTime;
+
 use super::{builder::SessionLayerBuilder, error::ConfigError, session_layer::SessionLayer};
 use crate::{
+    clock::Millis,
     error::{Error, ErrorKind},
     request::Revoking,
     revocation::Revocations,
@@ -93,6 +96,41 @@ impl SessionLayer {
         self.revoking()?.revoke_everything(now).await
     }
 
+    /// Ends the sessions of this layer that began before a time, on every instance, in cookies and in
+    /// a store. Those that began at that time or later stay. Use it if sessions may have leaked until
+    /// then, such as with a backup of that time.
+    ///
+    /// The time is that of [`Session::created_at`](crate::Session::created_at), by the clock of the
+    /// instance on which the session began, and is rounded up to a millisecond. If clocks may differ,
+    /// add the difference to the time. A login within 30 seconds after
+    /// [`revoke_owner`](Self::revoke_owner) or [`revoke_everything`](Self::revoke_everything) begins
+    /// up to 30 seconds later than it was made. To end all sessions that exist now, use
+    /// [`revoke_everything`](Self::revoke_everything).
+    ///
+    /// The log decides, also about sessions in a store. Their rows stay there until they expire, and
+    /// are refused.
+    ///
+    /// ```no_run
+    /// # use tower_sealed_session::{Error, OffsetDateTime, SessionLayer};
+    /// async fn after_the_loss_of_a_backup(
+    ///     sessions: &SessionLayer,
+    ///     made: OffsetDateTime,
+    /// ) -> Result<(), Error> {
+    ///     sessions.revoke_everything_before(made).await
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidTime`] if the time is before 1970, or more than 30 seconds ahead of the
+    /// clock. Otherwise the same as for [`revoke_everything`](Self::revoke_everything).
+    pub async fn revoke_everything_before(&self, time: OffsetDateTime) -> Result<(), Error> {
+        let revoking = self.revoking()?;
+        let now = self.config().clock.now().ok_or(ErrorKind::Clock)?;
+        let before = millis_after(time).ok_or(ErrorKind::InvalidTime)?;
+        revoking.revoke_everything_before(before, now).await
+    }
+
     fn revoking(&self) -> Result<&Revoking, Error> {
         let revoking = self.config().revoking.as_ref();
         revoking.ok_or_else(Error::no_log)
@@ -109,6 +147,12 @@ impl SessionLayerBuilder {
         self.revocations = Some(log);
         self
     }
+}
+
+/// The first millisecond that is not before a time. `None` before 1970.
+fn millis_after(time: OffsetDateTime) -> Option<Millis> {
+    let nanos = u128::try_from(time.unix_timestamp_nanos()).ok()?;
+    Millis::try_from(nanos.div_ceil(1_000_000)).ok()
 }
 
 #[track_caller]

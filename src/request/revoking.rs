@@ -74,7 +74,7 @@ impl Revoking {
 
     /// Whether the sessions of that owner, or all of the layer, were revoked that were created then.
     #[inline]
-    pub(super) fn has_revoked(&self, created: Millis, owner: Option<&str>) -> bool {
+    pub(crate) fn has_revoked(&self, created: Millis, owner: Option<&str>) -> bool {
         self.log.set().concerns(created)
             && self
                 .before(owner)
@@ -179,6 +179,25 @@ impl Revoking {
         self.revoke([self.names.layer()], now, known).await
     }
 
+    /// Ends the sessions of the layer that were created before that time, on every instance.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidTime`] if it is later than that of
+    /// [`revoke_everything`](Self::revoke_everything). A later login begins at that time, so other
+    /// instances might refuse it as one from the future.
+    #[cfg(feature = "store")]
+    pub(crate) async fn revoke_everything_before(
+        &self,
+        before: Millis,
+        now: Millis,
+    ) -> Result<(), Error> {
+        if before > now.saturating_add(AHEAD) {
+            return Err(ErrorKind::InvalidTime.into());
+        }
+        self.end_before([self.names.layer()], before, now).await
+    }
+
     /// `known` is the time of earlier entries. A later login begins at that time, see
     /// [`earliest`](Self::earliest), and it may be after the new one if a clock is behind.
     #[cfg(feature = "store")]
@@ -189,10 +208,22 @@ impl Revoking {
         known: Millis,
     ) -> Result<(), Error> {
         let before = now.saturating_add(AHEAD).max(known.saturating_add(1));
+        self.end_before(names, before, now).await
+    }
+
+    /// Adds an entry for each name. It lives for as long as a session can live from now on, also if
+    /// the time is long ago: another instance may have longer timeouts.
+    #[cfg(feature = "store")]
+    async fn end_before(
+        &self,
+        names: impl IntoIterator<Item = Name>,
+        before: Millis,
+        now: Millis,
+    ) -> Result<(), Error> {
         let entries = names.into_iter().map(|name| Entry {
             subject: Subject::Before(name, before),
             at: seconds(now),
-            until: seconds(before.saturating_add(self.life)),
+            until: seconds(before.max(now).saturating_add(self.life)),
         });
         let entries: Vec<_> = entries.collect();
         let added = self.log.append(&entries).await;

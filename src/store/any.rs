@@ -116,6 +116,7 @@ trait DynOperate: DynStore + fmt::Debug {
     fn statistics(&self, now: OffsetDateTime) -> Answer<'_, Statistics>;
     fn count(&self, now: OffsetDateTime) -> Answer<'_, Statistics>;
     fn scan(&self, from: Option<Cursor>) -> Answer<'_, Scanned>;
+    fn server_time(&self, server: usize) -> Answer<'_, Option<OffsetDateTime>>;
     fn revocation_log(&self) -> Option<AnyLog>;
 }
 
@@ -142,6 +143,10 @@ impl<S: Operate + fmt::Debug> DynOperate for S {
 
     fn scan(&self, from: Option<Cursor>) -> Answer<'_, Scanned> {
         Box::pin(Operate::scan(self, from))
+    }
+
+    fn server_time(&self, server: usize) -> Answer<'_, Option<OffsetDateTime>> {
+        Box::pin(Operate::server_time(self, server))
     }
 
     fn revocation_log(&self) -> Option<AnyLog> {
@@ -221,6 +226,10 @@ impl Operate for AnyStore {
 
     async fn scan(&self, from: Option<Cursor>) -> Result<Scanned, StoreError> {
         self.0.scan(from).await
+    }
+
+    async fn server_time(&self, server: usize) -> Result<Option<OffsetDateTime>, StoreError> {
+        self.0.server_time(server).await
     }
 
     fn revocation_log(&self) -> Option<AnyLog> {

@@ -66,6 +66,18 @@ pub trait Operate: Store {
         from: Option<Cursor>,
     ) -> impl Future<Output = Result<Scanned, StoreError>> + Send;
 
+    /// The time by the clock of a server of the store, to compare it with that of this machine.
+    /// Servers count from 0. `None`: the store has no such server.
+    ///
+    /// By default, a store has no server, such as SQLite: its clock is that of this machine.
+    fn server_time(
+        &self,
+        server: usize,
+    ) -> impl Future<Output = Result<Option<OffsetDateTime>, StoreError>> + Send {
+        let _ = server;
+        async { Ok(None) }
+    }
+
     /// The log of revocations in this store, for `Revocations::sharing`. Only the stores of this
     /// crate have one.
     #[doc(hidden)]

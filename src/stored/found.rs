@@ -25,7 +25,7 @@ pub(super) enum Found {
 
 /// What a row holds whose family is not known.
 pub(crate) enum Kind {
-    Live,
+    Live(Box<Record>),
     Ended,
     Moved,
     Imported,
@@ -40,7 +40,7 @@ impl Kind {
         }
         let at = |record: &Record| vault.key(record.head.family()) == key;
         match Found::of(vault, content, (Place::Store, stored), at)? {
-            Found::Live(..) => Ok(Self::Live),
+            Found::Live(record, _) => Ok(Self::Live(record.into())),
             Found::Ended(_) => Ok(Self::Ended),
             Found::Moved(_) => Ok(Self::Moved),
             Found::Unreadable(_) | Found::Absent => Err(Unreadable(Reason::Malformed)),

@@ -49,7 +49,7 @@ pub enum Contents {
 #[must_use]
 pub fn contents(layer: &SessionLayer, key: StoreKey, row: &Stored) -> Contents {
     match Kind::of(layer.vault(), key, row.clone()) {
-        Ok(Kind::Live) => Contents::Session,
+        Ok(Kind::Live(_)) => Contents::Session,
         Ok(Kind::Ended) => Contents::Ended,
         Ok(Kind::Moved) => Contents::Moved,
         Ok(Kind::Imported) => Contents::Imported,

@@ -27,6 +27,7 @@ mod import;
 mod inspect;
 mod keyset;
 mod relocate;
+mod revoked;
 
 pub use self::{
     contents::{Contents, contents},
@@ -34,4 +35,5 @@ pub use self::{
     inspect::{InspectedKey, InspectedSession, Inspection, inspect},
     keyset::{KeyPurpose, tink_keyset},
     relocate::{Relocated, relocate},
+    revoked::is_revoked,
 };

@@ -4,7 +4,7 @@ use clap::Args;
 use http::{HeaderMap, HeaderValue, header::COOKIE};
 use serde::Serialize;
 use serde_json::value::RawValue;
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use time::OffsetDateTime;
 use tower_sealed_session::{
     SessionLayer,
     tools::{self, InspectedKey, InspectedSession},
@@ -38,7 +38,7 @@ pub(crate) struct Inspect {
     ask_store: bool,
 
     /// Check it as at that time, as in 2026-11-25T09:30:00Z
-    #[arg(long, value_name = "TIME", value_parser = parse_time, conflicts_with = "ask_store")]
+    #[arg(long, value_name = "TIME", value_parser = input::time, conflicts_with = "ask_store")]
     at: Option<OffsetDateTime>,
 
     #[command(flatten)]
@@ -281,9 +281,4 @@ async fn is_accepted(layer: &SessionLayer, value: &str) -> Outcome<bool> {
     pair.set_sensitive(true);
     let headers = HeaderMap::from_iter([(COOKIE, pair)]);
     Ok(layer.open(&headers).await?.id().is_some())
-}
-
-fn parse_time(text: &str) -> Result<OffsetDateTime, String> {
-    let error = |_| "use the form 2026-11-25T09:30:00Z".to_owned();
-    OffsetDateTime::parse(text, &Rfc3339).map_err(error)
 }

@@ -3,6 +3,7 @@ use std::convert::Infallible;
 use clap::Args;
 use http::{HeaderValue, Request, Response, header::COOKIE};
 use serde::Serialize;
+use time::OffsetDateTime;
 use tower::{Layer as _, ServiceExt as _, service_fn};
 use tower_sealed_session::{Error, Session, SessionLayer, SessionLayerBuilder};
 
@@ -18,9 +19,10 @@ use crate::{
 const USAGE: &str = "\
 sealed-session revoke [OPTIONS] --cookie-from-stdin
        sealed-session revoke [OPTIONS] --owner <OWNER> [--session <NAME>]
-       sealed-session revoke [OPTIONS] --everything --log <URL>";
+       sealed-session revoke [OPTIONS] --everything --log <URL>
+       sealed-session revoke [OPTIONS] --before <TIME> --log <URL>";
 
-/// End sessions on every instance: one, all of an owner, or all
+/// End sessions on every instance: one, all of an owner, all, or those from before a time
 ///
 /// It needs the store that the app keeps sessions in, or the log of revocations that it follows
 /// (--log), or both if the app has both.
@@ -28,7 +30,7 @@ sealed-session revoke [OPTIONS] --cookie-from-stdin
 #[command(group = clap::ArgGroup::new("what").required(true).multiple(true), override_usage = USAGE)]
 pub(crate) struct Revoke {
     /// The session whose cookie is read from stdin
-    #[arg(long, group = "what", conflicts_with_all = ["owner", "session", "everything"])]
+    #[arg(long, group = "what", conflicts_with_all = ["owner", "session", "everything", "before"])]
     cookie_from_stdin: bool,
 
     /// All sessions of that owner; "-" reads it from stdin
@@ -36,17 +38,23 @@ pub(crate) struct Revoke {
         long,
         value_name = "OWNER",
         group = "what",
-        conflicts_with = "everything"
+        conflicts_with_all = ["everything", "before"]
     )]
     owner: Option<String>,
 
     /// Only the session of the owner with that name, which "sessions" prints
-    #[arg(long, value_name = "NAME", group = "what", requires = "owner")]
+    #[arg(long, value_name = "NAME", requires = "owner")]
     session: Option<String>,
 
     /// All sessions that exist now, as after the restore of a backup. Needs --log
     #[arg(long, group = "what")]
     everything: bool,
+
+    /// All sessions that began before that time, such as 2026-11-27T08:00:00Z. Those that began then
+    /// or later stay. Needs --log
+    #[arg(long, value_name = "TIME", value_parser = input::time, group = "what")]
+    #[arg(conflicts_with = "everything")]
+    before: Option<OffsetDateTime>,
 
     /// The log of revocations that the app follows: a URL without a password, env:NAME or
     /// file:PATH. Default: from REVOCATIONS_URL
@@ -79,37 +87,7 @@ impl Revoke {
             ));
         }
         let layer = builder.build()?;
-        let (revoked, deleted) = match (&self.owner, &self.session) {
-            _ if self.everything && !has_log => {
-                return Err(Failure::usage(
-                    "--everything needs the log of revocations: give --log",
-                ));
-            }
-            _ if self.everything => {
-                layer.revoke_everything().await?;
-                (true, None)
-            }
-            (_, Some(_)) if !has_store => {
-                return Err(Failure::usage(
-                    "--session needs the store that has the session: give --store",
-                ));
-            }
-            (Some(owner), Some(session)) => (
-                layer.delete_session(&input::owner(owner)?, session).await?,
-                None,
-            ),
-            (Some(owner), None) => {
-                let owner = input::owner(owner)?;
-                match has_log {
-                    true => {
-                        layer.revoke_owner(&owner).await?;
-                        (true, None)
-                    }
-                    false => (true, Some(layer.delete_owner(&owner).await?)),
-                }
-            }
-            (None, _) => (log_out(&layer).await?, None),
-        };
+        let (revoked, deleted) = self.end(&layer, has_log, has_store).await?;
         let report = Report { revoked, deleted };
         match json {
             true => output::print_json(&report)?,
@@ -123,6 +101,42 @@ impl Revoke {
             })?,
         }
         Ok(if revoked { Exit::Done } else { Exit::No })
+    }
+
+    /// Returns whether there was such a session, and how many the store had if it counts them.
+    async fn end(
+        &self,
+        layer: &SessionLayer,
+        has_log: bool,
+        has_store: bool,
+    ) -> Outcome<(bool, Option<u64>)> {
+        if self.everything {
+            needs_log("--everything", has_log)?;
+            layer.revoke_everything().await?;
+            return Ok((true, None));
+        }
+        if let Some(before) = self.before {
+            needs_log("--before", has_log)?;
+            layer.revoke_everything_before(before).await?;
+            return Ok((true, None));
+        }
+        let Some(owner) = &self.owner else {
+            return Ok((log_out(layer).await?, None));
+        };
+        if self.session.is_some() && !has_store {
+            return Err(Failure::usage(
+                "--session needs the store that has the session: give --store",
+            ));
+        }
+        let owner = input::owner(owner)?;
+        Ok(match &self.session {
+            Some(session) => (layer.delete_session(&owner, session).await?, None),
+            None if has_log => {
+                layer.revoke_owner(&owner).await?;
+                (true, None)
+            }
+            None => (true, Some(layer.delete_owner(&owner).await?)),
+        })
     }
 
     /// Adds the log and the store that are given, and tells which.
@@ -140,6 +154,15 @@ impl Revoke {
             builder = builder.store(store).store_timeout(PATIENCE);
         }
         Ok((builder, has_log, has_store))
+    }
+}
+
+fn needs_log(option: &str, has_log: bool) -> Outcome<()> {
+    match has_log {
+        true => Ok(()),
+        false => Err(Failure::usage(format!(
+            "{option} needs the log of revocations: give --log"
+        ))),
     }
 }
 

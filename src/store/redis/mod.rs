@@ -77,10 +77,10 @@ use crate::event::Event;
 /// A user that can do what the store needs, and nothing else:
 ///
 /// ```text
-/// ACL SETUSER sessions on >PASSWORD resetkeys ~session:* resetchannels -@all +ping +hello +select +evalsha +script|load +get +getrange +set +setrange +del +pexpire +pttl +zadd +zrem +zremrangebyscore +zscan +zrevrange +scan +dbsize +info +config|get
+/// ACL SETUSER sessions on >PASSWORD resetkeys ~session:* resetchannels -@all +ping +hello +select +evalsha +script|load +get +getrange +set +setrange +del +pexpire +pttl +zadd +zrem +zremrangebyscore +zscan +zrevrange +scan +dbsize +time +info +config|get
 /// ```
 ///
-/// On a cluster, add `+cluster|slots +asking`, on each node. `scan` and `dbsize` are for operators.
+/// On a cluster, add `+cluster|slots +asking`, on each node. `scan`, `dbsize` and `time` are for operators.
 /// For a log of revocations, add `+xadd +xtrim +xrange`. `info` and `config|get` let the store check
 /// version and eviction at start-up.
 /// [`connect`](Self::connect) fails if another command is missing.

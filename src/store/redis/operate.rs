@@ -68,6 +68,20 @@ impl Operate for RedisStore {
         })
     }
 
+    /// Asks a node of a cluster, or the one server. With a connection of the app to a cluster, one
+    /// node answers for all.
+    async fn server_time(&self, server: usize) -> Result<Option<OffsetDateTime>, StoreError> {
+        let Some(name) = self.servers.names().into_iter().nth(server) else {
+            return Ok(None);
+        };
+        let reply = self.servers.send_to(&name, Command::bare("TIME")).await?;
+        let (seconds, micros): (i128, i128) =
+            redis::from_redis_value(reply).map_err(|_| unexpected())?;
+        let nanos = (seconds * 1_000_000 + micros) * 1000;
+        let time = OffsetDateTime::from_unix_timestamp_nanos(nanos);
+        time.map(Some).map_err(|_| unexpected())
+    }
+
     fn revocation_log(&self) -> Option<AnyLog> {
         Some(AnyLog::new(self.clone()))
     }

@@ -24,7 +24,7 @@ pub(super) fn stored((version, bytes, expires, owner): Columns) -> Stored {
     Stored {
         version: Version::new(version.cast_unsigned()),
         bytes,
-        expires: clock::moment(expires.try_into().unwrap_or(0)),
+        expires: moment(expires),
         // a tag of another length is none of ours
         owner: owner.and_then(|tag| Some(OwnerTag::new(tag.try_into().ok()?))),
     }
@@ -55,6 +55,11 @@ pub(super) fn cursor_of(rows: &[KeyedColumns]) -> Option<Cursor> {
 
 pub(super) fn millis(moment: OffsetDateTime) -> i64 {
     i64::try_from(moment.unix_timestamp_nanos().div_euclid(1_000_000)).unwrap_or(i64::MAX)
+}
+
+/// The time of milliseconds since 1970.
+pub(super) fn moment(millis: i64) -> OffsetDateTime {
+    clock::moment(millis.try_into().unwrap_or(0))
 }
 
 pub(super) fn number(version: Version) -> i64 {

@@ -84,7 +84,7 @@ fn help_lists_the_exit_codes() {
 
 #[test]
 fn wrong_arguments_exit_with_2_and_explain_on_stderr() {
-    let cases: [(&[&str], &str); 13] = [
+    let cases: [(&[&str], &str); 14] = [
         (&[], "Usage: sealed-session"),
         (&["nope"], "nope"),
         (&["--nope"], "--nope"),
@@ -95,6 +95,7 @@ fn wrong_arguments_exit_with_2_and_explain_on_stderr() {
         (&["import", "x", "--jobs", "0"], "1..=1024"),
         (&["sessions"], "<OWNER>"),
         (&["revoke"], "--everything"),
+        (&["revoke", "--before", "noon"], "2026-11-25T09:30:00Z"),
         (&["prune", "--every", "0s"], "at least 1s"),
         (&["prune", "--every", "5s", "--dry-run"], "--dry-run"),
         (&["schema", "oracle"], "postgres, mysql, sqlite"),

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use serde_json::{Value, json};
+use time::{OffsetDateTime, UtcOffset};
 use tower_sealed_session::{Revocations, SessionLayer};
 
 use super::{Kind, Run, TestStore, run, run_with};
@@ -15,6 +16,7 @@ use crate::{
 on_each_store! {
     sessions_in_a_store_are_listed_and_ended;
     sessions_in_cookies_are_ended_by_the_log;
+    sessions_from_before_a_time_are_ended_by_the_log;
 }
 
 const NOBODY: &str = "None []";
@@ -154,6 +156,81 @@ async fn sessions_in_cookies_are_ended_by_the_log(kind: Kind) {
         &store.url,
     ]);
     assert!(one.exits(2).stderr.contains("--store"));
+}
+
+/// A time as RFC 3339 writes it.
+fn written(time: OffsetDateTime, offset: &str) -> String {
+    let (year, month, day) = time.to_calendar_date();
+    let (hour, minute, second) = time.to_hms();
+    let month = u8::from(month);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}{offset}")
+}
+
+async fn sessions_from_before_a_time_are_ended_by_the_log(kind: Kind) {
+    let store = TestStore::new(kind).await;
+    let log = Revocations::connect(&store.url).await.expect("a log");
+    let layer = SessionLayer::new(keys()).revocations(log);
+    let (in_cookies, in_store) = (app(layer.clone()), app(layer.store(store.store.clone())));
+    let old = [
+        (&in_cookies, visitor(&in_cookies, "/login,cart").await),
+        (&in_store, visitor(&in_store, "/login,cart").await),
+    ];
+    // arguments have whole seconds, and so has the first one that is later
+    let next = OffsetDateTime::now_utc().unix_timestamp() + 1;
+    let time = OffsetDateTime::from_unix_timestamp(next).expect("in range");
+    while OffsetDateTime::now_utc() < time {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let new = [
+        (&in_cookies, visitor(&in_cookies, "/login,cart").await),
+        (&in_store, visitor(&in_store, "/login,cart").await),
+    ];
+
+    let before = |time: &str, more: &[&str]| {
+        let arguments = ["revoke", "--before", time, "--log", &store.url];
+        run(&[&arguments[..], more].concat())
+    };
+    for (time, told) in [
+        ("yesterday", "2026-11-25T09:30:00Z"),
+        ("2026-11-27", "2026-11-25T09:30:00Z"),
+        ("1969-12-31T23:59:59Z", "after 1970"),
+        (
+            &*written(time + Duration::from_secs(3600), "Z"),
+            "at most 30 s",
+        ),
+    ] {
+        let refused = before(time, &[]).exits(2);
+        assert!(refused.stdout.is_empty(), "{refused:?}");
+        assert!(refused.stderr.contains(told), "{refused:?}");
+    }
+    before(&written(time, "Z"), &["--everything"]).exits(2);
+    before(&written(time, "Z"), &["--owner", "ada"]).exits(2);
+    for (app, visitor) in old.iter().chain(&new) {
+        assert_eq!(sees(app, visitor).await, ADA);
+    }
+
+    // the same moment at another offset
+    let east = time.to_offset(UtcOffset::from_hms(5, 30, 0).expect("in range"));
+    let ended = before(&written(east, "+05:30"), &[]).exits(0);
+    assert_eq!((&*ended.stdout, &*ended.stderr), ("ended\n", ""));
+    let again = before(&written(time, "Z"), &["--store", &store.url, "--json"]);
+    assert_eq!(again.exits(0).json(), json!({"revoked": true}));
+    for (app, visitor) in &old {
+        is_refused(app, visitor).await;
+    }
+    for (app, visitor) in &new {
+        assert_eq!(sees(app, visitor).await, ADA);
+    }
+
+    let nowhere = run(&[
+        "revoke",
+        "--before",
+        &written(time, "Z"),
+        "--store",
+        &store.url,
+    ])
+    .exits(2);
+    assert!(nowhere.stderr.contains("--log"), "{nowhere:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

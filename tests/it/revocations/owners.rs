@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use axum::{Router, http::StatusCode, routing::get};
-use tower_sealed_session::{Error, ErrorKind, Session, SessionLayer, testing};
+use tower_sealed_session::{
+    Clock as _, Error, ErrorKind, OffsetDateTime, Session, SessionLayer, SessionLayerBuilder,
+    testing::{self, TestClock},
+};
 
 use super::{Instance, Instances, READ};
 use crate::support::{Events, Visitor, keys, secret};
@@ -194,7 +197,7 @@ async fn owner_ends_in_the_cookie_and_in_the_store() {
     for mode in ["store", "overflow"] {
         let instances = Instances::new();
         let sessions = tower_sealed_session::store::MemoryStore::new();
-        let set = |builder: tower_sealed_session::SessionLayerBuilder| match mode {
+        let set = |builder: SessionLayerBuilder| match mode {
             "store" => builder.store(sessions.clone()),
             _ => builder.overflow(sessions.clone()),
         };
@@ -227,8 +230,7 @@ async fn owner_ends_in_the_cookie_and_in_the_store() {
 async fn session_that_overflowed_leaves_no_cookie_behind() {
     let instances = Instances::new();
     let sessions = tower_sealed_session::store::MemoryStore::new();
-    let set =
-        |builder: tower_sealed_session::SessionLayerBuilder| builder.overflow(sessions.clone());
+    let set = |builder: SessionLayerBuilder| builder.overflow(sessions.clone());
     let (here, there) = (
         instances.start_with(set).await,
         instances.start_with(set).await,
@@ -250,12 +252,95 @@ async fn session_that_overflowed_leaves_no_cookie_behind() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn time_before_which_everything_ends_is_exclusive_and_rounded_up() {
+    let instances = Instances::new();
+    let (here, there) = (instances.start().await, instances.start().await);
+    let admin = instances.start_with(|builder| builder.name("admin")).await;
+    let (ada, root) = (
+        logged_in(&here, "/login").await,
+        logged_in(&admin, "/login").await,
+    );
+    let at = instances.clock.now();
+    instances.pass(Duration::from_secs(60)).await;
+    let nano = Duration::from_nanos(1);
+    for (time, sees) in [(at - nano, ADA), (at, ADA), (at + nano, NOBODY)] {
+        let ended = here.layer.revoke_everything_before(time).await;
+        ended.expect("a log");
+        tokio::time::sleep(READ).await;
+        for instance in [&here, &there, &instances.start().await] {
+            assert_eq!(instance.sees(&ada).await, sees, "{time}");
+        }
+    }
+    assert_eq!(admin.sees(&root).await, ADA, "of another layer");
+}
+
+/// A login during those 30 seconds begins at that time, as after `revoke_everything`. Other
+/// instances must not refuse it as one from the future.
+#[tokio::test(start_paused = true)]
+async fn everything_ends_up_to_thirty_seconds_ahead_and_no_later() {
+    let instances = Instances::new();
+    let (here, there) = (instances.start().await, instances.start().await);
+    let behind = Instances {
+        store: instances.store.clone(),
+        clock: TestClock::at(instances.clock.now() - Duration::from_secs(30)),
+    };
+    let ada = logged_in(&here, "/login").await;
+    let ahead = instances.clock.now() + Duration::from_secs(30);
+    let before_1970 = OffsetDateTime::UNIX_EPOCH - Duration::from_secs(1);
+    for time in [ahead + Duration::from_nanos(1), before_1970] {
+        let refused = here.layer.revoke_everything_before(time).await;
+        let refused = refused.expect_err("it is refused");
+        assert_eq!(refused.kind(), ErrorKind::InvalidTime);
+        assert!(refused.to_string().contains("30 s"), "{refused}");
+    }
+    tokio::time::sleep(READ).await;
+    assert!(here.log.is_empty() && there.log.is_empty());
+    let ended = here.layer.revoke_everything_before(ahead).await;
+    ended.expect("a log");
+    tokio::time::sleep(READ).await;
+    let slow = behind.start().await;
+    assert_eq!(there.sees(&ada).await, NOBODY);
+    for instance in [&here, &there, &slow] {
+        let next = logged_in(instance, "/login").await;
+        for other in [&here, &there, &slow] {
+            assert_eq!(other.sees(&next).await, ADA);
+        }
+    }
+}
+
+/// The program that revokes may have shorter timeouts than the app.
+#[tokio::test(start_paused = true)]
+async fn sessions_that_live_longer_than_the_revoking_layer_allows_end_too() {
+    let instances = Instances::new();
+    let day = Duration::from_secs(24 * 3600);
+    let long = |builder: SessionLayerBuilder| {
+        let builder = builder.idle_timeout(30 * day);
+        builder.absolute_timeout(90 * day).max_remember(90 * day)
+    };
+    let app = instances.start_with(long).await;
+    let short = |builder: SessionLayerBuilder| builder.max_remember(day);
+    let revoking = instances.start_with(short).await;
+    let ada = logged_in(&app, "/login").await;
+    instances.pass(5 * day).await;
+    let at = instances.clock.now() - 4 * day;
+    let ended = revoking.layer.revoke_everything_before(at).await;
+    ended.expect("a log");
+    tokio::time::sleep(READ).await;
+    assert_eq!(app.sees(&ada).await, NOBODY);
+    assert_eq!(instances.start_with(long).await.sees(&ada).await, NOBODY);
+}
+
 #[tokio::test]
 async fn without_a_log_nothing_can_be_revoked() {
     let layer = SessionLayer::new(keys());
     for error in [
         layer.revoke_owner("ada").await.expect_err("no log"),
         layer.revoke_everything().await.expect_err("no log"),
+        layer
+            .revoke_everything_before(OffsetDateTime::now_utc())
+            .await
+            .expect_err("no log"),
     ] {
         assert_eq!(error.kind(), ErrorKind::Unavailable);
         assert!(error.to_string().contains("`revocations`"), "{error}");

@@ -207,7 +207,7 @@ async fn user(server: &RedisServer, rules: &str) -> String {
 }
 
 /// The rules in the documentation of the store.
-pub(super) fn documented() -> &'static str {
+pub(crate) fn documented() -> &'static str {
     let docs = include_str!("../../../src/store/redis/mod.rs");
     let line = docs
         .lines()
@@ -229,15 +229,17 @@ async fn user_with_the_documented_rights_can_do_everything() {
     store.count(now).await.expect("enough rights");
     store.scan(None).await.expect("enough rights");
     store.statistics(now).await.expect("enough rights");
+    store.server_time(0).await.expect("enough rights");
 }
 
 /// Operators use these, or they are checks at start-up that are skipped.
-const OPTIONAL: [&str; 7] = [
+const OPTIONAL: [&str; 8] = [
     "ping",
     "hello",
     "select",
     "scan",
     "dbsize",
+    "time",
     "info",
     "config|get",
 ];

@@ -7,7 +7,7 @@ use super::{
     super::{
         row::{
             BATCH, Columns, KeyedColumns, LISTED, SCANNED, cursor_of, id, key_of, keyed, millis,
-            number, places, stored, tag,
+            moment, number, places, stored, tag,
         },
         server::{COUNT, STEP, patience},
     },
@@ -285,6 +285,22 @@ impl Operate for MySqlStore {
             next: cursor_of(&rows),
             sessions: rows.into_iter().filter_map(keyed).collect(),
         })
+    }
+
+    async fn server_time(&self, server: usize) -> Result<Option<OffsetDateTime>, StoreError> {
+        if server > 0 {
+            return Ok(None);
+        }
+        let select = sqlx::query_scalar(
+            "select timestampdiff(microsecond, '1970-01-01', utc_timestamp(6)) div 1000",
+        );
+        let millis: i64 = patience(STEP, async {
+            let mut call = self.server.call().await?;
+            let time = select.fetch_one(call.connection()).await;
+            call.end(time)
+        })
+        .await?;
+        Ok(Some(moment(millis)))
     }
 
     fn revocation_log(&self) -> Option<AnyLog> {

@@ -6,7 +6,7 @@ use super::{
     super::{
         row::{
             BATCH, Columns, KeyedColumns, LISTED, SCANNED, cursor_of, id, key_of, keyed, millis,
-            number, stored, tag, tags,
+            moment, number, stored, tag, tags,
         },
         server::{COUNT, STEP, patience},
     },
@@ -251,6 +251,21 @@ impl Operate for PostgresStore {
             next: cursor_of(&rows),
             sessions: rows.into_iter().filter_map(keyed).collect(),
         })
+    }
+
+    async fn server_time(&self, server: usize) -> Result<Option<OffsetDateTime>, StoreError> {
+        if server > 0 {
+            return Ok(None);
+        }
+        let select =
+            sqlx::query_scalar("select (extract(epoch from clock_timestamp()) * 1000)::bigint");
+        let millis: i64 = patience(STEP, async {
+            let mut call = self.server.call().await?;
+            let time = select.fetch_one(call.connection()).await;
+            call.end(time)
+        })
+        .await?;
+        Ok(Some(moment(millis)))
     }
 
     fn revocation_log(&self) -> Option<AnyLog> {
