@@ -140,7 +140,7 @@ fn entry(n: u64) -> (Vec<u8>, Holds) {
         8 => return (named(&id, &vars), Holds::Nobody),
         // white space where it may be
         18 => format!(
-            "\"{id}\"\t:\r\n{{ \"env_vars\" :{vars}\n,\t\"user_id\"  : {owner} , \"theme\": 1 }}"
+            "\"{id}\"\t:\r\n{{ \"env_vars\" :{vars}\n,\t\"user_id\"  : {owner} , \"theme\": \"dark\" }}"
         ),
         // an id beyond ASCII
         19 => format!(r#""{ID}-é😀\u00fc-{n}": {{"env_vars": {vars}, "user_id": {owner}}}"#),

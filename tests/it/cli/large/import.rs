@@ -136,7 +136,8 @@ async fn assert_owners_get_their_sessions(store: &TestStore, file: &OldFile) {
         let adopted = visitor.get(&app, &format!("/login/{path}")).await.body;
         assert_eq!(adopted, "true", "{owner}");
         let shown = visitor.get(&app, "/show").await.body;
-        let shown: Value = serde_json::from_str(&shown).expect("JSON");
+        let shown: Value =
+            serde_json::from_str(&shown).unwrap_or_else(|_| panic!("{owner}: {shown}"));
         assert_eq!(shown["owner"], *owner);
         assert_eq!(shown["vars"], session(n)["env_vars"], "{owner}");
     }
