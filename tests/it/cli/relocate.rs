@@ -97,7 +97,7 @@ impl Idle {
     }
 
     /// Fails if anything of the session was lost.
-    async fn is_all_there(mut self, app: &Router) {
+    async fn finds_all(mut self, app: &Router) {
         if let Some(mut old) = self.before_logout {
             assert_eq!(old.get(app, "/see").await.body, " 0", "{}", self.n);
             return;
@@ -178,7 +178,7 @@ async fn moves(from: Kind, to: Kind) {
 
     let stop = Arc::new(AtomicBool::new(false));
     let busy: Vec<_> = (0..8).map(|n| busy(n, &both, &stop)).collect();
-    // every tenth comes back, those first whom the move reads last, and the other way round
+    // every tenth visitor comes back during the move
     let (back, away): (Vec<_>, Vec<_>) = idle.into_iter().partition(|idle| idle.n % 10 == 0);
     let back = [0, 1].map(|half| {
         let back = back.iter().filter(|idle| idle.n / 10 % 2 == half);
@@ -221,7 +221,7 @@ async fn moves(from: Kind, to: Kind) {
     let (idle, alone) = (Arc::new(idle), only_new.clone());
     each(visitors, move |n| {
         let (idle, alone) = (idle.clone(), alone.clone());
-        async move { idle[n as usize].clone().is_all_there(&alone).await }
+        async move { idle[n as usize].clone().finds_all(&alone).await }
     })
     .await;
     for (n, (mut visitor, counted)) in counted.into_iter().enumerate() {
