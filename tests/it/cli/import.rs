@@ -7,7 +7,7 @@ use rand::{Rng as _, RngExt as _, SeedableRng as _, rngs::StdRng};
 use serde_json::{Value, json};
 use tower_sealed_session::{Error, Session, SessionLayer, store::Operate as _};
 
-use super::{Kind, Run, TestStore, program, run, run_with, write};
+use super::{Kind, Run, TestStore, measured, program, run, run_with, write};
 use crate::{
     processes::Folder,
     support::{Visitor, keys},
@@ -69,7 +69,7 @@ fn layer(store: &TestStore) -> SessionLayer {
     builder.build().expect("valid settings")
 }
 
-fn app(store: &TestStore) -> Router {
+pub(super) fn app(store: &TestStore) -> Router {
     async fn login(session: Session, Path(user): Path<String>) -> Result<String, Error> {
         session.login(&user)?;
         let adopted = session.adopt_imported().await?;
@@ -278,21 +278,8 @@ async fn memory_does_not_grow_with_the_file() {
     file.write_all(b"}").expect("space");
     drop(file);
     let path = path.to_str().expect("UTF-8");
-    let child = program(&["import", path, "--store", &store.url, "--json"])
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("it starts");
-    let status = format!("/proc/{}/status", child.id());
-    let mut peak = 0;
-    while let Ok(text) = std::fs::read_to_string(&status) {
-        let line = text.lines().find(|line| line.starts_with("VmHWM:"));
-        let Some(line) = line else { break };
-        let kib = line.split_whitespace().nth(1).expect("a number");
-        peak = peak.max(kib.parse::<u64>().expect("a number"));
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    let output = child.wait_with_output().expect("it ends");
-    assert!(output.status.success());
+    let (run, peak) = measured(&["import", path, "--store", &store.url, "--json"]);
+    run.exits(0);
     println!("{entries} entries of 10 KB: {peak} KiB at most");
     assert!((1000..=64 * 1024).contains(&peak), "{peak} KiB");
 }

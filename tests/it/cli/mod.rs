@@ -2,26 +2,30 @@
 
 /// Runs each test with each kind of store.
 macro_rules! on_each_store {
-    ($($test:ident;)*) => {
+    ($($(#[$attribute:meta])* $test:ident;)*) => {
         $(mod $test {
             use crate::cli::Kind;
 
             #[tokio::test(flavor = "multi_thread")]
+            $(#[$attribute])*
             async fn sqlite() {
                 super::$test(Kind::Sqlite).await;
             }
 
             #[tokio::test(flavor = "multi_thread")]
+            $(#[$attribute])*
             async fn postgres() {
                 super::$test(Kind::Postgres).await;
             }
 
             #[tokio::test(flavor = "multi_thread")]
+            $(#[$attribute])*
             async fn mariadb() {
                 super::$test(Kind::MariaDb).await;
             }
 
             #[tokio::test(flavor = "multi_thread")]
+            $(#[$attribute])*
             async fn redis() {
                 super::$test(Kind::Redis).await;
             }
@@ -35,6 +39,7 @@ mod help;
 mod import;
 mod inspect;
 mod keyset;
+mod large;
 mod old_ids;
 mod output;
 mod pasted;
@@ -49,7 +54,8 @@ mod stores;
 use std::{
     io::Write as _,
     path::Path,
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
+    time::Duration,
 };
 
 use serde_json::Value;
@@ -146,12 +152,40 @@ fn ended(command: &mut Command, stdin: &[u8]) -> Run {
     // it may not read it
     let _ = input.write_all(stdin);
     drop(input);
+    outcome(child)
+}
+
+fn outcome(child: Child) -> Run {
     let output = child.wait_with_output().expect("it ends");
     Run {
         code: output.status.code().expect("no signal"),
         stdout: String::from_utf8(output.stdout).expect("UTF-8"),
         stderr: String::from_utf8(output.stderr).expect("UTF-8"),
     }
+}
+
+/// Runs the program to its end, and returns the most memory that it had, in KiB.
+fn measured(arguments: &[&str]) -> (Run, u64) {
+    let child = program(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    let status = format!("/proc/{}/status", child.id());
+    let watch = std::thread::spawn(move || {
+        let mut peak = 0;
+        while let Ok(text) = std::fs::read_to_string(&status) {
+            let line = text.lines().find(|line| line.starts_with("VmHWM:"));
+            let Some(line) = line else { break };
+            let kib = line.split_whitespace().nth(1).expect("a number");
+            peak = peak.max(kib.parse::<u64>().expect("a number"));
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        peak
+    });
+    let run = outcome(child);
+    (run, watch.join().expect("no panic"))
 }
 
 /// Runs the program on a terminal of 80 columns. Its stdout and stderr are one there.

@@ -16,7 +16,7 @@ use tower_sealed_session::{
     testing::TestClock,
 };
 
-use super::{Kind, TestStore, program, run};
+use super::{Kind, TestStore, large::each, program, run};
 use crate::{
     logout::app,
     support::{Visitor, keys},
@@ -28,15 +28,17 @@ on_each_store! {
 }
 
 /// Writes sessions that expired hours ago.
-async fn write_expired(store: &AnyStore, count: u64) {
+pub(super) async fn write_expired(store: &AnyStore, count: u64) {
     let past = TestClock::at(OffsetDateTime::now_utc() - Duration::from_secs(7200));
     let layer = SessionLayer::builder(keys())
         .clock(past)
         .store(store.clone());
     let app = app(layer.build().expect("valid settings"));
-    for _ in 0..count {
-        Visitor::default().get(&app, "/login,cart").await;
-    }
+    each(count, move |_| {
+        let app = app.clone();
+        async move { Visitor::default().get(&app, "/login,cart").await }
+    })
+    .await;
 }
 
 /// All rows of the store, also expired ones.

@@ -344,6 +344,27 @@ impl SqlServer {
         all
     }
 
+    /// All that a database holds, as the server's own program writes it. Bytes are in hexadecimal.
+    pub(crate) fn dump(&self, database: &str) -> Vec<u8> {
+        let port = self.port.to_string();
+        let mut dump = match self.engine {
+            Engine::Postgres => Command::new(program(self.engine, "pg_dump")),
+            Engine::MariaDb => Command::new("mariadb-dump"),
+        };
+        match self.engine {
+            Engine::Postgres => dump.args(["-h", "127.0.0.1", "-U", "postgres", "-p", &port]),
+            Engine::MariaDb => dump.args([
+                "--no-defaults",
+                "--hex-blob",
+                "-uroot",
+                "-h127.0.0.1",
+                "-P",
+                &port,
+            ]),
+        };
+        run(dump.arg(database))
+    }
+
     fn unprivileged(&self) -> Command {
         let words = self.unprivileged_words();
         let mut command = Command::new(words[0]);
@@ -414,7 +435,7 @@ fn program(engine: Engine, name: &str) -> PathBuf {
     })
 }
 
-fn run(command: &mut Command) {
+fn run(command: &mut Command) -> Vec<u8> {
     let output = command.stdin(Stdio::null()).output();
     let output = output.unwrap_or_else(|error| {
         panic!("{command:?} does not start ({error}): run `tests/run`, which installs it")
@@ -424,4 +445,5 @@ fn run(command: &mut Command) {
         "{command:?}: {}",
         String::from_utf8_lossy(&output.stderr)
     );
+    output.stdout
 }
