@@ -248,7 +248,7 @@ impl<'a> Importing<'a> {
                     "too-large",
                     "its entries are too large: 64 KiB sealed are the limit",
                 ),
-                Err(error) if error.kind() == ErrorKind::InvalidKey => {
+                Err(error) if error.kind() == ErrorKind::InvalidOldId => {
                     ("cookie-value", "its id cannot be the value of a cookie")
                 }
                 Err(error) if error.kind() == ErrorKind::Unavailable => return Err(error),

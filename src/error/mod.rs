@@ -86,6 +86,9 @@ pub enum ErrorKind {
     InvalidKey,
     /// An owner is empty or longer than 255 bytes. Nothing was changed.
     InvalidOwner,
+    /// An id of an old system cannot be the value of a cookie, or has more than 256 bytes. Nothing
+    /// was changed.
+    InvalidOldId,
     /// The response's head has been sent, and the session with it. Nothing was changed.
     Late,
     /// The session expired before the response was sent: the request took too long, or the time
@@ -316,6 +319,9 @@ impl fmt::Display for ErrorKind {
             Self::Encoding => "a value does not serialize to JSON",
             Self::InvalidKey => "the key of a session entry must have 1 to 255 bytes",
             Self::InvalidOwner => "the owner of a session must have 1 to 255 bytes",
+            Self::InvalidOldId => {
+                "an old id must have 1 to 256 bytes, all of which can be in the value of a cookie"
+            }
             Self::Late => "the session can no longer change: the response's head has been sent",
             Self::Expired => "the session expired before the response was sent",
             Self::OwnerNotShared => {

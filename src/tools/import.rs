@@ -77,7 +77,7 @@ impl Import {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::InvalidKey`] unless the id has 1 to 256 bytes and can be the value of a cookie:
+    /// [`ErrorKind::InvalidOldId`] unless the id has 1 to 256 bytes and can be the value of a cookie:
     /// it has no control characters, double quotes, commas, semicolons or backslashes, and no spaces.
     ///
     /// # Security
@@ -91,7 +91,7 @@ impl Import {
         let id = id.into();
         let is_in_no_cookie = |byte: u8| byte <= b' ' || byte == 0x7f || b"\",;\\".contains(&byte);
         if !(1..=MAX_OLD_ID).contains(&id.len()) || id.bytes().any(is_in_no_cookie) {
-            return Err(ErrorKind::InvalidKey.into());
+            return Err(ErrorKind::InvalidOldId.into());
         }
         self.old_id = Some(id);
         Ok(self)

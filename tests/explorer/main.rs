@@ -19,6 +19,7 @@ use std::{
 
 use crate::{
     oracle::examine,
+    requests::Kind,
     scenario::{Cookie, Instances, Scenario},
     search::{Path, run},
 };
@@ -119,7 +120,9 @@ fn old_ids_in_every_order() {
 #[ignore = "`.ci/nightly explorer` runs it: it takes minutes"]
 fn old_ids_with_one_fault() {
     let mut scenarios = Scenario::old_ids();
-    scenarios.retain(|it| matches!(it.instances, Instances::One));
+    // a request with an old id makes more calls than others, so these have the most runs
+    let reads = |it: &Scenario| it.browsers.iter().any(|kinds| kinds.contains(&Kind::Read));
+    scenarios.retain(|it| matches!(it.instances, Instances::One) && reads(it));
     assert!(explore("old ids with a fault", &scenarios, 1) > 100_000);
 }
 

@@ -278,7 +278,8 @@ async fn revocation_of_everything_ends_sessions_that_were_not_taken_yet() {
     import(&layer, "old-1", "ada").await;
     clock.advance(Duration::from_secs(5));
     layer.revoke_everything().await.expect("the log answers");
-    clock.advance(Duration::from_secs(5));
+    // it reaches as far ahead as clocks may differ
+    clock.advance(Duration::from_secs(60));
     import(&layer, "old-2", "ada").await;
     let app = router(layer);
     assert_eq!(with_id("old-1").get(&app, "/").await.body, "  ");
@@ -518,7 +519,7 @@ fn ids_that_no_cookie_can_have_are_refused() {
     ] {
         let import = import_of("x", "ada");
         let error = import.old_id(id).expect_err(id);
-        assert_eq!(error.kind(), tower_sealed_session::ErrorKind::InvalidKey);
+        assert_eq!(error.kind(), tower_sealed_session::ErrorKind::InvalidOldId);
     }
     for id in ["a", "a=b/c+d", "ünïcödé", &"x".repeat(256)] {
         import_of("x", "ada").old_id(id).expect("an id");

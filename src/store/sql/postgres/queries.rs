@@ -257,8 +257,9 @@ impl Operate for PostgresStore {
         if server > 0 {
             return Ok(None);
         }
-        let select =
-            sqlx::query_scalar("select (extract(epoch from clock_timestamp()) * 1000)::bigint");
+        let select = sqlx::query_scalar(
+            "select floor(extract(epoch from clock_timestamp()) * 1000)::bigint",
+        );
         let millis: i64 = patience(STEP, async {
             let mut call = self.server.call().await?;
             let time = select.fetch_one(call.connection()).await;
