@@ -94,7 +94,10 @@ impl Doctor {
             Ok(log) => {
                 let log = log?;
                 let entries = log.len();
-                checks.ok("log", format!("it can be read, number of entries: {entries}"));
+                checks.ok(
+                    "log",
+                    format!("it can be read, number of entries: {entries}"),
+                );
                 Some(log)
             }
             Err(error) => {
