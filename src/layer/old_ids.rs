@@ -13,13 +13,13 @@ impl SessionLayerBuilder {
     /// `tools::import` with the feature `tools`. Each id is taken once, by the first request that
     /// uses the session. The response sets our cookie, which has a new id, and removes the old one
     /// with the path `/`. Other requests of the same page, which bring the old id too, find the
-    /// session for ten seconds. After that, the old id opens nothing; but if its visitor did not get
-    /// the response and logs in again, the login continues the session.
+    /// session for ten seconds. After that, the old id opens nothing; but if its visitor did not
+    /// get the response and logs in again, the login continues the session.
     ///
     /// The session is as old as its import, and was used last then. So
-    /// [`idle_timeout`](Self::idle_timeout) and [`absolute_timeout`](Self::absolute_timeout) must be
-    /// set: with the defaults of an hour and a day, visitors who come later than that would not find
-    /// their sessions. The layer needs a store. The event `old_id_taken` tells of each id.
+    /// [`idle_timeout`](Self::idle_timeout) and [`absolute_timeout`](Self::absolute_timeout) must
+    /// be set: with the defaults of an hour and a day, visitors who come later than that would not
+    /// find their sessions. The layer needs a store. The event `old_id_taken` tells of each id.
     ///
     /// ```
     /// # #[cfg(feature = "memory")] {

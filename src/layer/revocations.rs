@@ -96,19 +96,19 @@ impl SessionLayer {
         self.revoking()?.revoke_everything(now).await
     }
 
-    /// Ends the sessions of this layer that began before a time, on every instance, in cookies and in
-    /// a store. Those that began at that time or later stay. Use it if sessions may have leaked until
-    /// then, such as with a backup of that time.
+    /// Ends the sessions of this layer that began before a time, on every instance, in cookies and
+    /// in a store. Those that began at that time or later stay. Use it if sessions may have leaked
+    /// until then, such as with a backup of that time.
     ///
     /// The time is that of [`Session::created_at`](crate::Session::created_at), by the clock of the
-    /// instance on which the session began, and is rounded up to a millisecond. If clocks may differ,
-    /// add the difference to the time. A login within 30 seconds after
-    /// [`revoke_owner`](Self::revoke_owner) or [`revoke_everything`](Self::revoke_everything) begins
-    /// up to 30 seconds later than it was made. To end all sessions that exist now, use
+    /// instance on which the session began, and is rounded up to a millisecond. If clocks may
+    /// differ, add the difference to the time. A login within 30 seconds after
+    /// [`revoke_owner`](Self::revoke_owner) or [`revoke_everything`](Self::revoke_everything)
+    /// begins up to 30 seconds later than it was made. To end all sessions that exist now, use
     /// [`revoke_everything`](Self::revoke_everything).
     ///
-    /// The log decides, also about sessions in a store. Their rows stay there until they expire, and
-    /// are refused.
+    /// The log decides, also about sessions in a store. Their rows stay there until they expire,
+    /// and are refused.
     ///
     /// ```no_run
     /// # use tower_sealed_session::{Error, OffsetDateTime, SessionLayer};

@@ -18,8 +18,9 @@ const TRIES: u32 = 5;
 const USUAL: Duration = Duration::from_secs(1);
 
 /// Instances tolerate such a difference between their clocks, see `guide::revoking`. The store does
-/// not depend on its own clock. But if it differs from this one by more, one of the two is wrong, and
-/// other instances may differ from this machine as much. From a minute on, they refuse its sessions.
+/// not depend on its own clock. But if it differs from this one by more, one of the two is wrong,
+/// and other instances may differ from this machine as much. From a minute on, they refuse its
+/// sessions.
 const TOLERATED: Duration = Duration::from_secs(30);
 
 /// How far a server's clock is ahead.

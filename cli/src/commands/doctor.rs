@@ -16,8 +16,9 @@ use crate::{
 /// Check the secret, the store and the log of revocations, and say what is wrong
 ///
 /// It writes two rows that live for seconds to the store, reads them back and deletes them. It
-/// compares the clock of the store's server with that of this machine. With a log, it counts the rows
-/// of sessions that were revoked. It does not change sessions. Its exit code is 1 if a check fails.
+/// compares the clock of the store's server with that of this machine. With a log, it counts the
+/// rows of sessions that were revoked. It does not change sessions. Its exit code is 1 if a check
+/// fails.
 #[derive(Args)]
 pub(crate) struct Doctor {
     /// Do not search the repository of this folder for secrets that were committed

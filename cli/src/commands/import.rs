@@ -17,14 +17,14 @@ use crate::{
 
 /// Import a JSON file of sessions into a store, for the next logins of their owners
 ///
-/// The file is one JSON object, with an object for each session id. Its "user_id" becomes the owner,
-/// and all other fields become entries. The old ids were in a plain file, so they open nothing: the
-/// app's login handler takes over the entries with session.adopt_imported(). Of several sessions of
-/// an owner, the last one in the file counts.
+/// The file is one JSON object, with an object for each session id. Its "user_id" becomes the
+/// owner, and all other fields become entries. The old ids were in a plain file, so they open
+/// nothing: the app's login handler takes over the entries with session.adopt_imported(). Of
+/// several sessions of an owner, the last one in the file counts.
 ///
-/// With --accept-old-ids, a request with the old id continues its session instead, once; the app sets
-/// adopt_ids_from_cookie. Anyone who has an id can do that, so it is refused if a file of sessions is
-/// in the history of the repository, or if that cannot be seen whole.
+/// With --accept-old-ids, a request with the old id continues its session instead, once; the app
+/// sets adopt_ids_from_cookie. Anyone who has an id can do that, so it is refused if a file of
+/// sessions is in the history of the repository, or if that cannot be seen whole.
 ///
 /// It can be run again at any time, also after it was killed: it never overwrites what the app has
 /// used since. An entry that cannot be imported is named by its position, and the others go on.

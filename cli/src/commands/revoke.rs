@@ -50,8 +50,8 @@ pub(crate) struct Revoke {
     #[arg(long, group = "what")]
     everything: bool,
 
-    /// All sessions that began before that time, such as 2026-11-27T08:00:00Z. Those that began then
-    /// or later stay. Needs --log
+    /// All sessions that began before that time, such as 2026-11-27T08:00:00Z. Those that began
+    /// then or later stay. Needs --log
     #[arg(long, value_name = "TIME", value_parser = input::time, group = "what")]
     #[arg(conflicts_with = "everything")]
     before: Option<OffsetDateTime>,

@@ -80,10 +80,10 @@ use crate::event::Event;
 /// ACL SETUSER sessions on >PASSWORD resetkeys ~session:* resetchannels -@all +ping +hello +select +evalsha +script|load +get +getrange +set +setrange +del +pexpire +pttl +zadd +zrem +zremrangebyscore +zscan +zrevrange +scan +dbsize +time +info +config|get
 /// ```
 ///
-/// On a cluster, add `+cluster|slots +asking`, on each node. `scan`, `dbsize` and `time` are for operators.
-/// For a log of revocations, add `+xadd +xtrim +xrange`. `info` and `config|get` let the store check
-/// version and eviction at start-up.
-/// [`connect`](Self::connect) fails if another command is missing.
+/// On a cluster, add `+cluster|slots +asking`, on each node. `scan`, `dbsize` and `time` are for
+/// operators. For a log of revocations, add `+xadd +xtrim +xrange`. `info` and `config|get` let the
+/// store check version and eviction at start-up. [`connect`](Self::connect) fails if another
+/// command is missing.
 ///
 /// # Settings of the server
 ///
