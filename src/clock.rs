@@ -60,6 +60,11 @@ pub(crate) fn moment(millis: Millis) -> OffsetDateTime {
         .unwrap_or(time::PrimitiveDateTime::MAX.assume_utc())
 }
 
+/// Converts from the type of the public API, rounded down. Times before 1970 become 1970.
+pub(crate) fn millis(moment: OffsetDateTime) -> Millis {
+    Millis::try_from(moment.unix_timestamp_nanos().div_euclid(1_000_000)).unwrap_or(0)
+}
+
 impl fmt::Debug for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

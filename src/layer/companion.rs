@@ -10,7 +10,7 @@ use super::{
     error::ConfigError,
 };
 use crate::{
-    clock::Millis,
+    clock,
     compat::{Companion, Legacy, LegacyCookie, Mode},
     cookie::Attributes,
 };
@@ -73,11 +73,10 @@ impl LegacySettings {
             }
             check_reach(old, ours)?;
         }
-        let until = until.unix_timestamp_nanos().div_euclid(1_000_000);
         Ok(Companion {
             legacy: resolve(cookie)?,
             mode,
-            until: Millis::try_from(until).unwrap_or(0),
+            until: clock::millis(until),
             same_place,
         })
     }

@@ -5,7 +5,7 @@ use time::OffsetDateTime;
 
 use super::{check::TimeoutSettings, error::ConfigError};
 use crate::{
-    clock::Millis,
+    clock,
     cookie::{Attributes, CookieName, Prefix, Template},
     request::{Config, OldIds},
 };
@@ -65,10 +65,9 @@ impl OldIdSettings {
             secure: ours.secure,
             partitioned: false,
         };
-        let until = self.until.unix_timestamp_nanos().div_euclid(1_000_000);
         config.old_ids = Some(OldIds {
             template: Template::new(name, &removal),
-            until: Millis::try_from(until).unwrap_or(0),
+            until: clock::millis(self.until),
         });
         Ok(())
     }

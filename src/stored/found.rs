@@ -5,6 +5,7 @@ use super::{
     vault::{Unreadable, Vault},
 };
 use crate::{
+    clock,
     event::{Event, Reason},
     id::{Family, SessionId},
     record::Record,
@@ -100,7 +101,7 @@ impl Found {
             Content::Live(replaced, record) => {
                 let row = RowRef {
                     version,
-                    expires: u64::try_from(expires.unix_timestamp_nanos() / 1_000_000).unwrap_or(0),
+                    expires: clock::millis(expires),
                     owner,
                     replaced,
                     ticket: true,

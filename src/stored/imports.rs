@@ -14,7 +14,7 @@ use super::{
     vault::{Under, Unreadable},
 };
 use crate::{
-    clock::Millis,
+    clock::{self, Millis},
     entries::Entries,
     error::Error,
     event::{Event, Reason},
@@ -159,7 +159,7 @@ impl Rows<'_> {
     pub(super) fn open_import(&self, key: StoreKey, (place, stored): (Place, Stored)) -> There {
         let row = RowRef {
             version: stored.version,
-            expires: u64::try_from(stored.expires.unix_timestamp_nanos() / 1_000_000).unwrap_or(0),
+            expires: clock::millis(stored.expires),
             owner: stored.owner,
             replaced: Replaced::default(),
             ticket: false,

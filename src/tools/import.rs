@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt};
 use time::OffsetDateTime;
 
 use crate::{
-    clock::Millis,
+    clock::{self, Millis},
     entries::{Entries, Merge},
     error::{Error, ErrorKind},
     layer::SessionLayer,
@@ -50,7 +50,6 @@ impl Import {
         if owner.is_empty() || owner.len() > 255 {
             return Err(ErrorKind::InvalidOwner.into());
         }
-        let expires = expires.unix_timestamp_nanos().div_euclid(1_000_000);
         Ok(Self {
             owner,
             old_id: None,
@@ -59,7 +58,7 @@ impl Import {
                 file: [0; 8],
                 position: 0,
             },
-            expires: Millis::try_from(expires).unwrap_or(0),
+            expires: clock::millis(expires),
         })
     }
 

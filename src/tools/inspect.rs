@@ -5,7 +5,7 @@ use std::fmt;
 use time::OffsetDateTime;
 
 use crate::{
-    clock::{Millis, moment},
+    clock::{self, Millis, moment},
     event::Reason,
     id::SessionId,
     key::{Age, KeyId},
@@ -51,7 +51,7 @@ pub struct InspectedSession {
 #[must_use]
 pub fn inspect(layer: &SessionLayer, value: &[u8], now: OffsetDateTime) -> Inspection {
     let config = layer.config();
-    let now = Millis::try_from(now.unix_timestamp_nanos().div_euclid(1_000_000)).unwrap_or(0);
+    let now = clock::millis(now);
     let Opened { key, result } = config.codec.examine(value);
     let key = key.map(|(id, age)| InspectedKey { id, age });
     let timeouts = &config.rules.timeouts;

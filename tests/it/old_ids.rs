@@ -559,3 +559,21 @@ fn settings_that_cannot_work_are_refused() {
         assert!(text.contains(expected), "{name}: {text}");
     }
 }
+
+#[cfg(feature = "starlette")]
+#[test]
+fn layer_takes_over_the_cookies_of_one_system() {
+    use tower_sealed_session::{
+        Clock as _,
+        compat::{LegacyCookie, Starlette},
+    };
+    let (builder, clock) = settings();
+    let format = Starlette::new(["the legacy app's secret_key"]).expect("a secret");
+    let builder = builder.migrate(LegacyCookie::new(format, DAY), clock.now() + DAY);
+    let error = builder.store(MemoryStore::new()).build();
+    let text = error.expect_err("two systems").to_string();
+    assert!(
+        text.contains("`adopt_ids_from_cookie` and `migrate`"),
+        "{text}"
+    );
+}
