@@ -111,6 +111,10 @@ mod id;
 mod inside;
 mod key;
 mod layer;
+#[cfg(not(feature = "metrics"))]
+mod metrics;
+#[cfg(feature = "metrics")]
+pub mod metrics;
 mod owner;
 mod random;
 mod record;

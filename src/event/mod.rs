@@ -1,17 +1,20 @@
-//! The events of a session, as `tracing` events with the target `tower_sealed_session`.
+//! The events of a session, as `tracing` events with the target `tower_sealed_session`, and as the
+//! metrics that count them.
 //!
 //! No event holds a secret, a cookie, an owner or a value. A session is named by the first 4 bytes
 //! of the SHA-256 of its id.
 
+mod counters;
 mod reason;
 
 use http::StatusCode;
 
-pub(crate) use self::reason::{DropReason, Reason};
+pub(crate) use self::reason::{DropReason, EndReason, Reason};
 use crate::{
     error::{Chain, Error},
     id::SessionId,
     key::KeyId,
+    metrics::Metrics,
 };
 
 #[derive(Clone, Copy, Debug)]
@@ -19,7 +22,18 @@ pub(crate) enum Event<'a> {
     /// A visitor got a session.
     Created(SessionId),
     /// A login or a renewal gave the session a new id.
-    Renewed { from: SessionId, to: SessionId },
+    Renewed {
+        from: SessionId,
+        to: SessionId,
+        login: bool,
+    },
+    /// A session ended before it expired.
+    Ended {
+        session: SessionId,
+        reason: EndReason,
+    },
+    /// All sessions of an owner were deleted from the store.
+    OwnerEnded { count: u64 },
     /// Entries, owner or lifetime changed.
     Changed(SessionId),
     /// The session was sealed again, to extend its idle deadline or with a new secret.
@@ -70,14 +84,14 @@ pub(crate) enum Event<'a> {
     LogoutIncomplete,
     /// A call to the store failed.
     StoreFailed {
-        call: &'a str,
-        kind: &'a str,
+        call: &'static str,
+        kind: &'static str,
         error: &'a (dyn std::error::Error + Send + Sync + 'static),
     },
     /// A call to the log of revocations failed. Of reads that fail in a row, the first one.
     RevocationsFailed {
-        call: &'a str,
-        kind: &'a str,
+        call: &'static str,
+        kind: &'static str,
         error: &'a (dyn std::error::Error + Send + Sync + 'static),
     },
     /// The log has not been read for longer than it may be. `refuses`: sessions cannot be used.
@@ -92,7 +106,7 @@ pub(crate) enum Event<'a> {
     Unrevocable { cookie: &'a str },
     /// The app's check of an owner gave no answer.
     CheckFailed {
-        cause: &'a str,
+        cause: &'static str,
         error: &'a (dyn std::error::Error + Send + Sync + 'static),
     },
     /// The environment names no server, so the default one is used.
@@ -116,7 +130,13 @@ pub(crate) enum Event<'a> {
 }
 
 impl Event<'_> {
-    pub(crate) fn emit(self) {
+    /// Emits the event, and counts it in the metrics of what it belongs to.
+    pub(crate) fn emit(self, metrics: &Metrics) {
+        self.count(metrics);
+        self.trace();
+    }
+
+    fn trace(self) {
         macro_rules! emit {
             ($level:ident, $name:literal, $($rest:tt)*) => {
                 tracing::$level!(target: "tower_sealed_session", event = $name, $($rest)*)
@@ -124,8 +144,20 @@ impl Event<'_> {
         }
         match self {
             Self::Created(id) => emit!(debug, "created", session = ?id, "session created"),
-            Self::Renewed { from, to } => {
-                emit!(debug, "renewed", session = ?to, before = ?from, "session has a new id");
+            Self::Renewed { from, to, login } => {
+                emit!(debug, "renewed", session = ?to, before = ?from, login, "session has a new id");
+            }
+            Self::Ended { session, reason } => {
+                emit!(
+                    debug,
+                    "ended",
+                    ?session,
+                    reason = reason.name(),
+                    "session ended"
+                );
+            }
+            Self::OwnerEnded { count } => {
+                emit!(debug, "owner_ended", count, "sessions of an owner deleted");
             }
             Self::Changed(id) => emit!(debug, "changed", session = ?id, "session changed"),
             Self::Refreshed(id) => emit!(trace, "refreshed", session = ?id, "session refreshed"),

@@ -43,6 +43,20 @@ pub(crate) enum DropReason {
     TooLarge,
 }
 
+/// Why a session ended before it expired.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum EndReason {
+    Logout,
+    /// A login continues it under another id, and with another life.
+    Login,
+    /// It has neither entries nor an owner any more.
+    Emptied,
+    /// A copy of its cookie was used.
+    Reused,
+    /// It was one of an owner whose sessions were ended.
+    Owner,
+}
+
 impl Reason {
     /// The id of the unknown key.
     pub(super) fn key(self) -> Option<KeyId> {
@@ -80,6 +94,18 @@ impl DropReason {
             Self::Expired => "expired",
             Self::Unanswered => "unanswered",
             Self::TooLarge => "too_large",
+        }
+    }
+}
+
+impl EndReason {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Logout => "logout",
+            Self::Login => "login",
+            Self::Emptied => "emptied",
+            Self::Reused => "reused",
+            Self::Owner => "owner",
         }
     }
 }

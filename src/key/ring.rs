@@ -106,6 +106,16 @@ pub(crate) enum Age {
     Fallback,
 }
 
+impl Age {
+    /// The name in metrics.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Current => "current",
+            Self::Fallback => "fallback",
+        }
+    }
+}
+
 impl Keys {
     #[cfg(test)]
     pub(crate) fn of(keys: Vec<Key>) -> Self {
@@ -130,6 +140,12 @@ impl Keys {
     /// All keys, the current one first.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Key> {
         self.0.iter()
+    }
+
+    /// Whether there are keys of more than one secret.
+    pub(crate) fn has_fallbacks(&self) -> bool {
+        let purpose = self.current().purpose;
+        self.0.iter().filter(|key| key.purpose == purpose).count() > 1
     }
 
     pub(crate) fn ids(&self) -> impl Iterator<Item = KeyId> {

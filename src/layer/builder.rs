@@ -16,6 +16,7 @@ use crate::{
     cookie::{Prefix, Template},
     event::Event,
     key::{Context, KeyRing, Purpose},
+    metrics::Metrics,
     random,
     request::{Codec, Config, Value},
     revocation::{EndedSessions, Revocations},
@@ -282,6 +283,7 @@ impl SessionLayerBuilder {
             },
             end_on_reuse: self.end_on_reuse,
             logs_changes: false,
+            metrics: Metrics::of_process().clone(),
         };
         let codec = Codec {
             browser_session: self.browser_session,
@@ -309,8 +311,8 @@ impl SessionLayerBuilder {
 
 fn warn_of_prefix(prefix: Prefix, insecure_http: bool, cookie: &str) {
     match prefix {
-        _ if insecure_http => Event::Insecure { cookie }.emit(),
-        Prefix::None => Event::Unprefixed { cookie }.emit(),
+        _ if insecure_http => Event::Insecure { cookie }.emit(Metrics::of_process()),
+        Prefix::None => Event::Unprefixed { cookie }.emit(Metrics::of_process()),
         Prefix::HostHttp | Prefix::Host | Prefix::Secure => {}
     }
 }

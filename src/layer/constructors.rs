@@ -4,6 +4,7 @@ use super::{builder::SessionLayerBuilder, session_layer::SessionLayer};
 use crate::{
     event::Event,
     key::{EnvError, KeyRing, flag, is_silent},
+    metrics::Metrics,
 };
 
 impl SessionLayer {
@@ -72,7 +73,7 @@ impl SessionLayerBuilder {
             return Self::from_env();
         }
         let keys = KeyRing::ephemeral().map_err(EnvError::entropy)?;
-        Event::Ephemeral.emit();
+        Event::Ephemeral.emit(Metrics::of_process());
         Self::new(keys).env_flags()
     }
 

@@ -9,6 +9,7 @@ use crate::{
     compat::LegacyCookie,
     error::Error,
     event::Event,
+    metrics::Metrics,
     random,
     request::{Codec, Config, Slot, Value},
     revocation::EndedSessions,
@@ -79,7 +80,7 @@ impl SignedSessionLayer {
         Event::Signed {
             cookie: codec.name(),
         }
-        .emit();
+        .emit(Metrics::of_process());
         let rules = Rules {
             timeouts: legacy.timeouts(),
             limits: Limits {
@@ -90,6 +91,7 @@ impl SignedSessionLayer {
             ended: EndedSessions::of_process(),
             end_on_reuse: false,
             logs_changes: false,
+            metrics: Metrics::of_process().clone(),
         };
         let config = Config::new(codec, rules, clock);
         Ok(Self {

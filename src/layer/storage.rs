@@ -85,6 +85,7 @@ impl SessionLayer {
             Mode::ReadFrom => {}
         }
         config.storage = Some(storage);
+        config.label_metrics();
         Ok(self)
     }
 

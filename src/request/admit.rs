@@ -20,6 +20,7 @@ impl Slot {
         let Some((check, visit)) = self.config.check.as_ref().zip(self.visit.as_deref()) else {
             return opened;
         };
+        let metrics = &self.config.rules.metrics;
         let pending = Pending {
             slot: self,
             state: Some(opened?),
@@ -27,7 +28,10 @@ impl Slot {
         let Some(owner) = pending.incoming_owner() else {
             return Ok(pending.into_state());
         };
-        match check.ask_once(&visit.verdict, owner, &visit.parts).await? {
+        match check
+            .ask_once(&visit.verdict, owner, &visit.parts, metrics)
+            .await?
+        {
             true => Ok(pending.into_state()),
             false => {
                 events.push(Event::Rejected(Reason::Refused));
@@ -41,8 +45,9 @@ impl Slot {
         let Some((check, visit)) = self.config.check.as_ref().zip(self.visit.as_deref()) else {
             return Ok(true);
         };
+        let metrics = &self.config.rules.metrics;
         match self.state().owner() {
-            Some(owner) => check.ask(owner, visit.parts.clone()).await,
+            Some(owner) => check.ask(owner, visit.parts.clone(), metrics).await,
             None => Ok(true),
         }
     }

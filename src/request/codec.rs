@@ -12,6 +12,7 @@ use crate::{
     event::Reason,
     expiry::Untimely,
     key::{Age, Key, KeyId, Keys, Purpose},
+    metrics::Metric,
     record::{self, Head, Record},
     seal::{self, Sealed},
     session::{Incoming, Origin, Rules, State},
@@ -105,7 +106,7 @@ impl Codec {
         let (head, bytes) = state.encode(rules, used, seal::HEADROOM, seal::TAG_LEN)?;
         let sealed = seal::seal(self.key(keys, state.opened()), b"", &random, bytes);
         let max_age = self.max_age(rules, head, now);
-        Ok((head, self.set_token(&sealed, max_age)))
+        Ok((head, self.set_token(rules, &sealed, max_age)))
     }
 
     /// The `Set-Cookie` header with a ticket. Its `Max-Age` is the longest life that the session
@@ -126,7 +127,7 @@ impl Codec {
         let max_age = self
             .is_kept(head)
             .then(|| rules.timeouts.max_age_of_ticket(head.times, now));
-        Ok(self.set_token(&sealed, max_age))
+        Ok(self.set_token(rules, &sealed, max_age))
     }
 
     /// The cookie's `Max-Age` in seconds. `None`: the browser drops the cookie when it closes.
@@ -155,9 +156,11 @@ impl Codec {
         }
     }
 
-    fn set_token(&self, sealed: &Sealed, max_age: Option<u64>) -> HeaderValue {
+    fn set_token(&self, rules: &Rules, sealed: &Sealed, max_age: Option<u64>) -> HeaderValue {
         let write = |out: &mut Vec<u8>| seal::append_text(sealed, out);
         let len = seal::text_len(sealed.len());
+        let size = self.name().len() + len;
+        rules.metrics.record(Metric::CookieBytes, &[], size as f64);
         self.template.set(len, write, max_age)
     }
 

@@ -9,8 +9,10 @@ use crate::{
     clock::Millis,
     cookie::cache::Exposure,
     error::{Error, ErrorKind},
-    event::{DropReason, Event},
+    event::{DropReason, EndReason, Event},
     expiry::Timeouts,
+    id::SessionId,
+    metrics::Metrics,
     record::Head,
     revocation::{Ended, Why},
     session::{Change, Fate, Outcome, State},
@@ -36,7 +38,10 @@ impl Commit<'_> {
         }
         let logged_out = state.logged_out();
         if logged_out && let Some(incoming) = state.incoming() {
-            ended.end(incoming.record.head.family(), Why::LoggedOut);
+            let head = incoming.record.head;
+            if ended.end(head.family(), Why::LoggedOut).is_none() {
+                self.tell_ended(head.id, EndReason::Logout);
+            }
         }
         let reply = match outcome {
             Outcome::NoChange if logged_out && state.previous().is_none() => Ok(self.removal()),
@@ -75,7 +80,7 @@ impl Commit<'_> {
         let cookies = match state.logged_out() {
             true => {
                 if !state.left().is_empty() {
-                    Event::LogoutIncomplete.emit();
+                    Event::LogoutIncomplete.emit(self.metrics());
                 }
                 self.unsent_ticket().unwrap_or_else(|| self.removals())
             }
@@ -90,6 +95,14 @@ impl Commit<'_> {
         let (_, previous) = (self.state.unsent()?, self.state.previous()?);
         let now = self.config.clock.now()?;
         self.ticket_lines(previous.head, now).ok()
+    }
+
+    fn tell_ended(&self, session: SessionId, reason: EndReason) {
+        Event::Ended { session, reason }.emit(self.metrics());
+    }
+
+    fn metrics(&self) -> &Metrics {
+        &self.config.rules.metrics
     }
 
     fn keep(&self, public: impl FnOnce() -> bool) -> Result<Reply, Error> {
@@ -148,7 +161,7 @@ impl Commit<'_> {
             }
             Err(error) => {
                 if error.kind() == ErrorKind::TooLarge {
-                    Event::Dropped(DropReason::TooLarge).emit();
+                    Event::Dropped(DropReason::TooLarge).emit(self.metrics());
                 }
                 None
             }
@@ -190,6 +203,11 @@ impl Commit<'_> {
                 Revoked::Continued | Revoked::Renewed => Err(ErrorKind::Ended.into()),
             };
         }
+        if change == Change::LoggedIn
+            && let Some(head) = before
+        {
+            self.tell_ended(head.id, EndReason::Login);
+        }
         if let (Some(head), Some(flight)) = (before, state.flight()) {
             let (family, serial) = (head.family(), head.id.serial());
             let ended = match change {
@@ -211,7 +229,11 @@ impl Commit<'_> {
             }
         }
         let event = match before.map(|head| head.id) {
-            Some(from) if from != head.id => Event::Renewed { from, to: head.id },
+            Some(from) if from != head.id => Event::Renewed {
+                from,
+                to: head.id,
+                login: change == Change::LoggedIn,
+            },
             Some(_) => Event::Changed(head.id),
             None => Event::Created(head.id),
         };
@@ -246,6 +268,9 @@ impl Commit<'_> {
                 return self.lost(ended);
             }
         }
+        if let Some(incoming) = state.incoming() {
+            self.tell_ended(incoming.record.head.id, EndReason::Emptied);
+        }
         Ok(self.removal())
     }
 
@@ -259,7 +284,7 @@ impl Commit<'_> {
 
     fn dropped(&self, reason: DropReason) -> Reply {
         self.state.lose();
-        Event::Dropped(reason).emit();
+        Event::Dropped(reason).emit(self.metrics());
         Reply::Unchanged
     }
 

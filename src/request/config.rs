@@ -1,13 +1,18 @@
 use std::sync::{Arc, Once};
 
 use super::{
-    check::Check, codec::Codec, login_page::LoginPage, old_ids::OldIds, revoking::Revoking,
+    check::Check,
+    codec::{Codec, Value},
+    login_page::LoginPage,
+    old_ids::OldIds,
+    revoking::Revoking,
     strangers::Strangers,
 };
 use crate::{
     clock,
     compat::Companion,
     event::Event,
+    metrics::{self, Metrics},
     session::Rules,
     stored::{Mode, Rows, Storage},
 };
@@ -38,7 +43,7 @@ pub(crate) struct Config {
 impl Config {
     /// Makes a configuration without a legacy cookie beside ours and without a store.
     pub(crate) fn new(codec: Codec, rules: Rules, clock: clock::Source) -> Self {
-        Self {
+        let mut config = Self {
             codec,
             companion: None,
             storage: None,
@@ -51,7 +56,27 @@ impl Config {
             nested: Arc::new(Once::new()),
             unrevocable: Arc::new(Once::new()),
             strangers: Arc::default(),
-        }
+        };
+        config.label_metrics();
+        config
+    }
+
+    /// Gives the metrics the labels of these settings.
+    pub(crate) fn label_metrics(&mut self) {
+        let storage = self.storage.as_ref();
+        let mode = match (&self.codec.value, storage.map(|storage| storage.mode)) {
+            (Value::Signed(_), _) => metrics::Mode::Signed,
+            (Value::Sealed { .. }, None) => metrics::Mode::Cookie,
+            (_, Some(Mode::Store)) => metrics::Mode::Store,
+            (_, Some(Mode::Overflow)) => metrics::Mode::Overflow,
+            (_, Some(Mode::ReadFrom)) => metrics::Mode::ReadFrom,
+        };
+        let kind = storage.map_or("none", |storage| storage.backend.kind());
+        let fallbacks = match &self.codec.value {
+            Value::Sealed { keys, .. } => keys.has_fallbacks(),
+            Value::Signed(_) => false,
+        };
+        self.rules.metrics = Metrics::of_layer(mode, kind, fallbacks);
     }
 
     /// Whether two layers with the same cookie name behave alike, so that no warning is needed when
@@ -74,7 +99,8 @@ impl Config {
 
     pub(super) fn warn_nested(&self) {
         let cookie = self.codec.name();
-        self.nested.call_once(|| Event::Nested { cookie }.emit());
+        self.nested
+            .call_once(|| Event::Nested { cookie }.emit(&self.rules.metrics));
     }
 
     /// Says once what a logout cannot do, if that depends on a cookie.
@@ -82,7 +108,7 @@ impl Config {
         if self.revoking.is_none() && !self.keeps_all_in_store() {
             let cookie = self.codec.name();
             self.unrevocable
-                .call_once(|| Event::Unrevocable { cookie }.emit());
+                .call_once(|| Event::Unrevocable { cookie }.emit(&self.rules.metrics));
         }
     }
 

@@ -9,6 +9,7 @@ use crate::{
     cookie::cache,
     error::Error,
     event::{DropReason, Event},
+    metrics::{Metric, Timer},
     revocation::Why,
     session::{Outcome, RequestContext as _, State},
     stored::Saved,
@@ -39,8 +40,13 @@ impl Slot {
                     return Committed::Later(Box::pin(revoked));
                 } else if self.has_to_save(state, outcome, public) {
                     return Committed::Later(Box::pin(self.clone().save(public())));
-                } else {
+                } else if outcome == Outcome::NoChange {
                     self.commit_of(state).reply(outcome, public)
+                } else {
+                    let timer = Timer::start();
+                    let reply = self.commit_of(state).reply(outcome, public);
+                    self.note_commit(timer);
+                    reply
                 }
             }
         };
@@ -53,7 +59,7 @@ impl Slot {
         if let Some(Ok(state)) = self.opened.get() {
             self.land(state);
         }
-        reply.write(response, self.outer.is_some());
+        reply.write(response, self.outer.is_some(), &self.config.rules.metrics);
     }
 
     /// Drops the changes of a request that ended without a response. Later changes have no effect.
@@ -65,7 +71,7 @@ impl Slot {
         };
         if state.settle() != Outcome::NoChange || state.logged_out() {
             state.lose();
-            Event::Dropped(DropReason::Unanswered).emit();
+            Event::Dropped(DropReason::Unanswered).emit(&self.config.rules.metrics);
         }
         if !state.logged_out() {
             return;
@@ -87,7 +93,7 @@ impl Slot {
         if let Some(rows) = self.config.rows()
             && rows.log_out(state, &self.lane, clock).await.is_err()
         {
-            Event::LogoutIncomplete.emit();
+            Event::LogoutIncomplete.emit(&self.config.rules.metrics);
         }
     }
 
@@ -97,17 +103,26 @@ impl Slot {
     }
 
     async fn revoke_and_save(self: Arc<Self>, outcome: Outcome, public: bool) -> Reply {
-        let state = self.state();
+        let (timer, state) = (Timer::start(), self.state());
         if let Err(error) = self.revoke(state, outcome).await {
             return self.commit_of(state).reply_failed(error);
         }
-        match self.has_to_save(state, outcome, || public) {
-            true => Box::pin(self.save(public)).await,
+        let reply = match self.has_to_save(state, outcome, || public) {
+            true => Box::pin(self.save_session(public)).await,
             false => self.commit_of(state).reply(outcome, || public),
-        }
+        };
+        self.note_commit(timer);
+        reply
     }
 
     async fn save(self: Arc<Self>, public: bool) -> Reply {
+        let timer = Timer::start();
+        let reply = self.save_session(public).await;
+        self.note_commit(timer);
+        reply
+    }
+
+    async fn save_session(&self, public: bool) -> Reply {
         let (state, clock) = (self.state(), &self.config.clock);
         let commit = self.commit_of(state);
         let saved = match self.config.rows() {
@@ -122,6 +137,11 @@ impl Slot {
         saved
             .and_then(|(saved, now)| commit.reply_saved(saved, now))
             .unwrap_or_else(|error| commit.reply_failed(error))
+    }
+
+    fn note_commit(&self, timer: Timer) {
+        let metrics = &self.config.rules.metrics;
+        metrics.time(Metric::CommitDuration, &[], timer);
     }
 
     fn commit_of<'a>(&'a self, state: &'a State) -> Commit<'a> {

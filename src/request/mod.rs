@@ -18,6 +18,7 @@ mod names;
 mod nesting;
 mod old_ids;
 mod open;
+mod opened;
 mod respond;
 mod revoke;
 mod revoking;

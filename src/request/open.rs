@@ -10,7 +10,7 @@ use crate::{
     event::{Event, Reason},
     expiry::Untimely,
     id::Family,
-    key::Keys,
+    key::{Age, Keys},
     revocation::{Ended, Why},
     session::{Arrival, Fate, Incoming, Stale},
 };
@@ -35,6 +35,8 @@ pub(super) struct Reader<'a> {
     pub(super) expired: Option<Incoming>,
     /// When the request came, if there is a store.
     pub(super) arrived: Option<Millis>,
+    /// The key that opened the session in our cookies.
+    pub(super) age: Option<Age>,
     /// A session that is to end, since a copy of its cookie came.
     pub(super) copied: Option<Family>,
 }
@@ -181,6 +183,11 @@ impl Reader<'_> {
                 _ => found = Some(incoming),
             }
         }
+        self.age = found.as_ref().map(|incoming| match incoming.age {
+            // a layer has two keys of its current secret
+            Age::Fallback if keys.has_fallbacks() => Age::Fallback,
+            _ => Age::Current,
+        });
         if let (None, Some(reason)) = (&found, foreign) {
             self.events.push(Event::Rejected(reason));
         }

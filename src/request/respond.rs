@@ -9,6 +9,7 @@ use crate::{
     cookie::cache::{self, Exposure},
     error::{Chain, Error, ErrorKind},
     event::Event,
+    metrics::Metrics,
     session::Change,
 };
 
@@ -33,7 +34,12 @@ pub(super) type Cookies = [Option<HeaderValue>; 2];
 impl Reply {
     /// Writes the reply into the response. `nested` means that a layer with another cookie name is
     /// around this one.
-    pub(super) fn write<B: Default>(self, response: &mut Response<B>, nested: bool) {
+    pub(super) fn write<B: Default>(
+        self,
+        response: &mut Response<B>,
+        nested: bool,
+        metrics: &Metrics,
+    ) {
         match self {
             Self::Unchanged => cache::mark(response, Exposure::Opened, nested),
             Self::Cookies {
@@ -44,7 +50,7 @@ impl Reply {
                 let passed_on = nested.then(|| cookies.clone());
                 append(response.headers_mut(), cookies);
                 if let Some(event) = event {
-                    event.emit();
+                    event.emit(metrics);
                 }
                 cache::mark(response, exposure, nested);
                 if let Some(cookies) = passed_on {
@@ -87,7 +93,7 @@ impl Error {
     /// The response for this error, which is an event. A visitor without a login is none.
     pub(crate) fn response<B>(self, body: B) -> Response<B> {
         if self.kind() != ErrorKind::NoOwner {
-            Event::Failed(&self).emit();
+            Event::Failed(&self).emit(Metrics::of_process());
         }
         self.silent_response(body)
     }

@@ -17,6 +17,7 @@ use crate::{
     clock::Millis,
     error::Error,
     event::Event,
+    metrics::Timer,
     session::{Arrival, Session, SessionView, State},
     store::Lane,
 };
@@ -109,14 +110,16 @@ impl Slot {
     /// If extractors race, the session is opened once. The events are emitted after that: a
     /// subscriber may ask for the session too.
     pub(crate) fn open_now(self: &Arc<Self>) -> Result<Session, Error> {
-        let mut events = Vec::new();
+        let mut opening = None;
         let opened = self.opened.get_or_init(|| {
-            let mut reader = self.reader();
+            let (timer, mut reader) = (Timer::start(), self.reader());
             let arrival = reader.read();
-            events = reader.events;
+            opening = Some((timer, reader.age, reader.events));
             self.state_of(arrival?)
         });
-        self.emit(&events);
+        if let Some((timer, age, events)) = opening {
+            self.tell_opened(opened, timer, age, &events);
+        }
         match opened {
             Ok(state) => {
                 // a task that outlives the request may open the session here; its changes would not
@@ -133,7 +136,7 @@ impl Slot {
     /// Opens the session, with a call to the store or the log and the app's check if needed. If
     /// extractors race, the store may be called twice, and the first answer counts.
     async fn load(&self) {
-        let mut reader = self.reader();
+        let (timer, mut reader) = (Timer::start(), self.reader());
         let opened = match reader.read() {
             Ok(arrival) => self.load_arrival(&mut reader, arrival).await,
             Err(error) => Err(error),
@@ -143,7 +146,11 @@ impl Slot {
             false => opened,
         };
         match self.opened.set(opened) {
-            Ok(()) => self.emit(&reader.events),
+            Ok(()) => {
+                if let Some(opened) = self.opened.get() {
+                    self.tell_opened(opened, timer, reader.age, &reader.events);
+                }
+            }
             // the other extractor's session is used
             Err(Ok(unused)) => self.land(&unused),
             Err(Err(_)) => {}
@@ -187,20 +194,6 @@ impl Slot {
         old.find(self.cookies.values(old.name()), now, events)
     }
 
-    fn emit(&self, events: &[Event<'static>]) {
-        if events.is_empty() {
-            return;
-        }
-        events.iter().for_each(|event| event.emit());
-        let Config {
-            strangers,
-            codec,
-            clock,
-            ..
-        } = &*self.config;
-        strangers.count(events, codec, clock);
-    }
-
     fn reader(&self) -> Reader<'_> {
         Reader {
             config: &self.config,
@@ -208,6 +201,7 @@ impl Slot {
             events: Vec::new(),
             expired: None,
             arrived: self.arrived,
+            age: None,
             copied: None,
         }
     }

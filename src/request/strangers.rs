@@ -3,7 +3,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use super::codec::Codec;
+use super::config::Config;
 use crate::{
     clock::{self, Millis},
     event::Event,
@@ -35,7 +35,14 @@ struct Tally {
 
 impl Strangers {
     /// Counts the request if its events tell of such a cookie, and warns if a warning is due.
-    pub(super) fn count(&self, events: &[Event<'static>], codec: &Codec, clock: &clock::Source) {
+    pub(super) fn count(&self, events: &[Event<'static>], config: &Config) {
+        let Config {
+            codec,
+            clock,
+            rules,
+            ..
+        } = config;
+        let metrics = &rules.metrics;
         let mut keys = events.iter().filter_map(Event::unknown_key);
         if let Some(key) = keys.next()
             && let Some(Tally { count, keys, .. }) = due(&self.unknown, Some(key), clock)
@@ -46,12 +53,12 @@ impl Strangers {
                 keys: &keys.join(" "),
                 ours: codec.current_key(),
             }
-            .emit();
+            .emit(metrics);
         }
         if events.iter().any(Event::is_forged_legacy)
             && let Some(Tally { count, .. }) = due(&self.legacy, None, clock)
         {
-            Event::LegacyForged { count }.emit();
+            Event::LegacyForged { count }.emit(metrics);
         }
     }
 }

@@ -23,6 +23,7 @@ use crate::{
     clock::{self, Millis},
     event::Event,
     id::{Family, Serial},
+    metrics::Metrics,
 };
 
 /// How long every end is remembered.
@@ -219,7 +220,7 @@ impl EndedSessions {
         let dropped = log.forget(now, self.flights.oldest());
         drop(log);
         if dropped > 0 {
-            Event::EndsForgotten { count: dropped }.emit();
+            Event::EndsForgotten { count: dropped }.emit(Metrics::of_process());
         }
     }
 

@@ -102,7 +102,7 @@ impl Session {
             Ok(made) => Ok(made),
             Err(Refused::Failed(error)) => Err(error),
             Err(Refused::Sent) => {
-                Event::LateWrite { method }.emit();
+                Event::LateWrite { method }.emit(&self.rules().metrics);
                 Err(ErrorKind::Late.into())
             }
         }

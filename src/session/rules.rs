@@ -2,8 +2,8 @@ use std::sync::Arc;
 
 use super::limits::Limits;
 use crate::{
-    clock::Millis, error::Error, expiry::Timeouts, id::SessionId, random, record::Times,
-    revocation::EndedSessions, seal,
+    clock::Millis, error::Error, expiry::Timeouts, id::SessionId, metrics::Metrics, random,
+    record::Times, revocation::EndedSessions, seal,
 };
 
 /// The settings of a layer that hold for each of its sessions.
@@ -19,6 +19,7 @@ pub(crate) struct Rules {
     /// Whether changes of entries are logged. With a store, they may have to be replayed on the
     /// state that another request saved.
     pub(crate) logs_changes: bool,
+    pub(crate) metrics: Metrics,
 }
 
 impl Rules {

@@ -52,6 +52,7 @@ type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send +
 
 /// A [`Store`] of any type. Its futures are boxed.
 pub(super) trait DynStore: Send + Sync {
+    fn kind(&self) -> &'static str;
     fn load(&self, key: StoreKey) -> Answer<'_, Option<Stored>>;
     fn create<'a>(&'a self, key: StoreKey, row: &'a Row<'a>) -> Answer<'a, Creation>;
     fn save<'a>(
@@ -69,6 +70,10 @@ pub(super) trait DynStore: Send + Sync {
 }
 
 impl<S: Store> DynStore for S {
+    fn kind(&self) -> &'static str {
+        Store::kind(self)
+    }
+
     fn load(&self, key: StoreKey) -> Answer<'_, Option<Stored>> {
         Box::pin(Store::load(self, key))
     }
@@ -155,6 +160,10 @@ impl<S: Operate + fmt::Debug> DynOperate for S {
 }
 
 impl Store for AnyStore {
+    fn kind(&self) -> &'static str {
+        DynStore::kind(&*self.0)
+    }
+
     async fn load(&self, key: StoreKey) -> Result<Option<Stored>, StoreError> {
         self.0.load(key).await
     }

@@ -84,6 +84,11 @@ pub const MAX_BYTES: usize = 64 * 1024;
 /// # }
 /// ```
 pub trait Store: Send + Sync + 'static {
+    /// The kind of this store: the label `store` of its metrics. It must be a constant.
+    fn kind(&self) -> &'static str {
+        "custom"
+    }
+
     /// Loads the session under a key, if there is one.
     fn load(
         &self,

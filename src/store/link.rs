@@ -21,7 +21,10 @@ use tokio::{
     time::{Instant, sleep, timeout, timeout_at},
 };
 
-use super::error::{StoreError, StoreErrorKind};
+use super::{
+    error::{StoreError, StoreErrorKind},
+    up::Up,
+};
 use crate::random;
 
 /// The task asks the server after this time without an answer.
@@ -51,6 +54,9 @@ const PAUSE: [Duration; 2] = [Duration::from_millis(20), Duration::from_millis(2
 
 /// A server that a link connects to.
 pub(super) trait Server: Send + Sync + 'static {
+    /// The kind of store, in metrics.
+    const KIND: &'static str;
+
     /// A connection that calls share, or a set of connections.
     type Connection: Clone + Send + Sync + 'static;
 
@@ -73,6 +79,7 @@ pub(super) struct Link<C> {
 
 struct Shared<C> {
     line: Mutex<Line<C>>,
+    up: Up,
     /// The time of the server's last answer, in milliseconds since `start`.
     heard: AtomicU64,
     start: Instant,
@@ -121,7 +128,7 @@ impl<C: Clone + Send + Sync + 'static> Link<C> {
         Self::start(server, Err(StoreError::new(StoreErrorKind::Unreachable)))
     }
 
-    fn start(server: impl Server<Connection = C>, connection: Result<C, StoreError>) -> Self {
+    fn start<S: Server<Connection = C>>(server: S, connection: Result<C, StoreError>) -> Self {
         let start = Instant::now();
         let shared = Arc::new(Shared {
             line: Mutex::new(Line {
@@ -129,6 +136,7 @@ impl<C: Clone + Send + Sync + 'static> Link<C> {
                 number: 0,
                 bridged: start + BEGIN,
             }),
+            up: Up::new(S::KIND),
             heard: AtomicU64::new(0),
             start,
             doubted: AtomicBool::new(false),
@@ -223,6 +231,7 @@ impl<C> Shared<C> {
         if line.number == number && line.connection.is_ok() {
             line.connection = Err(down(error));
             line.bridged = Instant::now() + BRIDGE;
+            self.up.note(false);
             self.wake.notify_one();
         }
     }
@@ -232,6 +241,7 @@ impl<C> Shared<C> {
         line.number += 1;
         line.connection = Ok(connection);
         self.doubted.store(false, Ordering::Relaxed);
+        self.up.note(true);
         self.hear();
         self.gained.notify_waiters();
     }
@@ -272,6 +282,7 @@ async fn supervise<S: Server>(shared: Arc<Shared<S::Connection>>, server: S) {
         let due = shared.quiet() >= IDLE || asked.elapsed() >= OFTEN;
         if !shared.doubted.swap(false, Ordering::Relaxed) && !due {
             drop(connection);
+            shared.up.tell();
             shared.rest(asked).await;
             continue;
         }
@@ -303,7 +314,10 @@ async fn dial_on<S: Server>(shared: &Shared<S::Connection>, server: &S) {
     loop {
         match server.dial().await {
             Ok(connection) => return shared.gain(connection),
-            Err(error) => shared.line().connection = Err(down(error)),
+            Err(error) => {
+                shared.line().connection = Err(down(error));
+                shared.up.note(false);
+            }
         }
         sleep(random::jitter(pause)).await;
         pause = (pause * 2).min(PAUSE[1]);

@@ -137,6 +137,10 @@ fn cost(stored: &Stored) -> usize {
 }
 
 impl Store for MemoryStore {
+    fn kind(&self) -> &'static str {
+        "memory"
+    }
+
     async fn load(&self, key: StoreKey) -> Result<Option<Stored>, StoreError> {
         Ok(self.lock().by_key.get(&key).cloned())
     }

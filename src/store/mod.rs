@@ -10,6 +10,8 @@
 #[cfg(feature = "store")]
 mod any;
 mod backend;
+#[cfg(feature = "store")]
+mod call;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 #[cfg(feature = "store")]
@@ -28,6 +30,8 @@ mod prune;
 mod redis;
 #[cfg(feature = "_sql")]
 mod sql;
+#[cfg(feature = "_server")]
+mod up;
 
 pub(crate) use self::backend::{Backend, Deadline, Lane, Turn};
 #[cfg(feature = "store")]

@@ -7,7 +7,10 @@ use super::{
     error::StoreError,
     operate::{Cursor, Operate, Pruned},
 };
-use crate::event::Event;
+use crate::{
+    event::Event,
+    metrics::{Metric, Metrics, Timer},
+};
 
 /// The pause between two statements.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -31,60 +34,77 @@ const AFTER_ERROR: [Duration; 2] = [Duration::from_millis(500), Duration::from_s
 /// # Ok(()) }
 /// ```
 pub async fn prune_every(interval: Duration, store: impl Operate) {
-    let mut errors = Errors::default();
+    let mut pruner = Pruner {
+        metrics: Metrics::of_store(store.kind()),
+        store,
+        errors: 0,
+    };
     loop {
-        match store.begin_sweep(OffsetDateTime::now_utc(), interval).await {
+        let began = pruner
+            .store
+            .begin_sweep(OffsetDateTime::now_utc(), interval);
+        match began.await {
             Ok(begins) => {
                 if begins {
-                    sweep(&store, interval, &mut errors).await;
+                    pruner.sweep(interval).await;
                 }
                 sleep(interval).await;
             }
-            Err(error) => errors.pause(&error, interval).await,
+            Err(error) => pruner.pause(&error, interval).await,
         }
     }
 }
 
-/// Prunes all parts of a store. Gives up after `most`, since another instance begins then.
-async fn sweep(store: &impl Operate, most: Duration, errors: &mut Errors) {
-    let (start, mut count, mut from) = (Instant::now(), 0, None::<Cursor>);
-    loop {
-        match store.prune(OffsetDateTime::now_utc(), from.clone()).await {
-            Ok(Pruned { deleted, next }) => {
-                errors.row = 0;
-                count += deleted;
-                from = next;
-                if from.is_none() {
-                    break;
+struct Pruner<S> {
+    store: S,
+    metrics: Metrics,
+    /// The number of errors without a success in between.
+    errors: u32,
+}
+
+impl<S: Operate> Pruner<S> {
+    /// Prunes all parts of the store. Gives up after `most`, since another instance begins then.
+    async fn sweep(&mut self, most: Duration) {
+        let (start, timer) = (Instant::now(), Timer::start());
+        let (mut count, mut from) = (0, None::<Cursor>);
+        let is_done = loop {
+            match self.step(from.clone()).await {
+                Ok(Pruned { deleted, next }) => {
+                    self.errors = 0;
+                    count += deleted;
+                    from = next;
+                    if from.is_none() {
+                        break true;
+                    }
+                    sleep(PAUSE).await;
                 }
-                sleep(PAUSE).await;
+                Err(_) if start.elapsed() > most => break false,
+                Err(error) => self.pause(&error, most).await,
             }
-            Err(_) if start.elapsed() > most => break,
-            Err(error) => errors.pause(&error, most).await,
+        };
+        if count > 0 {
+            Event::Pruned { count }.emit(&self.metrics);
+        }
+        if is_done {
+            self.metrics.time(Metric::PruneDuration, &[], timer);
+            self.metrics.set_past(Metric::PruneLastSuccess, 0.0);
         }
     }
-    if count > 0 {
-        Event::Pruned { count }.emit();
+
+    async fn step(&self, from: Option<Cursor>) -> Result<Pruned, StoreError> {
+        let timer = Timer::start();
+        let pruned = self.store.prune(OffsetDateTime::now_utc(), from).await;
+        self.metrics.time(Metric::StoreDuration, &["prune"], timer);
+        pruned
     }
-}
 
-/// The errors without a success in between.
-#[derive(Default)]
-struct Errors {
-    row: u32,
-}
-
-impl Errors {
     /// Waits before the next try, at most for `most`.
     async fn pause(&mut self, error: &StoreError, most: Duration) {
-        Event::StoreFailed {
-            call: "prune",
-            kind: error.kind().name(),
-            error,
-        }
-        .emit();
-        let pause = AFTER_ERROR[0] * 2_u32.pow(self.row.min(6));
-        self.row += 1;
+        let kind = error.kind().name();
+        let call = "prune";
+        Event::StoreFailed { call, kind, error }.emit(&self.metrics);
+        let pause = AFTER_ERROR[0] * 2_u32.pow(self.errors.min(6));
+        self.errors += 1;
         sleep(pause.min(AFTER_ERROR[1]).min(most)).await;
     }
 }

@@ -50,7 +50,7 @@ impl StoreCommit<'_> {
         match pointed {
             Ok(Replacing::Done(_)) => {
                 let row = self.make_permanent(draft, unnamed).await?;
-                Event::Adopted(draft.head.id).emit();
+                Event::Adopted(draft.head.id).emit(self.rows.metrics());
                 Ok(Replacing::Done(row))
             }
             // the pointer may be there, so the row has to stay

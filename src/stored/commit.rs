@@ -11,6 +11,7 @@ use crate::{
     clock::{self, Millis},
     error::{Error, ErrorKind},
     event::{DropReason, Event},
+    metrics::Metrics,
     record::Head,
     session::{Change, Draft, Outcome, RowRef, State},
     store::{Deadline, Lane, Turn},
@@ -164,22 +165,22 @@ impl<'a> StoreCommit<'a> {
             Kept::Dropped(DropReason::Expired) => return Err(ErrorKind::Expired.into()),
             _ => {
                 self.state.lose();
-                Event::Dropped(DropReason::Ended).emit();
+                Event::Dropped(DropReason::Ended).emit(self.rows.metrics());
                 return Err(ErrorKind::Ended.into());
             }
         };
         let unsent = (!draft.stays() || !row.ticket).then_some(change);
-        emit_saved(&draft);
+        emit_saved(&draft, self.rows.metrics());
         draft.note_saved(self.state, Some(row), unsent);
         Ok(())
     }
 
     fn saved_to_row(&self, draft: Box<Draft>, row: RowRef) -> Saved {
         let state = self.state;
-        emit_saved(&draft);
+        emit_saved(&draft, self.rows.metrics());
         let was_in_cookie = draft.previous.is_none_or(|previous| previous.row.is_none());
         if self.rows.storage.mode == Mode::Overflow && was_in_cookie {
-            Event::Overflowed(draft.head.id).emit();
+            Event::Overflowed(draft.head.id).emit(self.rows.metrics());
         }
         let stays = draft.stays() && row.ticket;
         let (head, change) = (draft.head, self.change_to_send(&draft));
@@ -191,7 +192,7 @@ impl<'a> StoreCommit<'a> {
     }
 
     fn saved_to_cookie(&self, draft: Box<Draft>) -> Saved {
-        emit_saved(&draft);
+        emit_saved(&draft, self.rows.metrics());
         let change = self.change_to_send(&draft);
         draft.note_saved(self.state, None, None);
         Saved::Cookie(change)
@@ -229,14 +230,19 @@ fn check_answered(state: &State) -> Result<(), Error> {
     state.failed().map_or(Ok(()), Err)
 }
 
-fn emit_saved(draft: &Draft) {
+/// Tells of a draft that was saved.
+fn emit_saved(draft: &Draft, metrics: &Metrics) {
     let to = draft.head.id;
     let event = match draft.previous.map(|previous| previous.head.id) {
-        Some(from) if from != to => Event::Renewed { from, to },
+        Some(from) if from != to => Event::Renewed {
+            from,
+            to,
+            login: draft.is_login(),
+        },
         Some(_) => Event::Changed(to),
         None => Event::Created(to),
     };
-    event.emit();
+    event.emit(metrics);
 }
 
 /// Passes on to the waiting requests that the store does not answer.

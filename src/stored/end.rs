@@ -11,7 +11,8 @@ use super::{
 use crate::{
     clock::Millis,
     error::Error,
-    id::Family,
+    event::{EndReason, Event},
+    id::{Family, SessionId},
     record::Head,
     revocation::Why,
     session::{Left, Previous, RowRef, Stale},
@@ -52,6 +53,7 @@ impl Rows<'_> {
         head: Head,
         row: RowRef,
         now: Millis,
+        reason: EndReason,
     ) -> Result<(), Error> {
         let mut previous = Previous {
             head,
@@ -60,8 +62,12 @@ impl Rows<'_> {
         let tombstone = Tombstone::new(Ending::LoggedOut, now, None);
         for _ in 0..TRIES {
             match self.try_end(previous, tombstone).await? {
+                None => {
+                    self.tell_ended(head.id, reason);
+                    return Ok(());
+                }
                 Some(Found::Live(record, _)) if self.may_delete() => {
-                    return self.delete(record.head.family()).await;
+                    return self.delete(record.head, reason).await;
                 }
                 Some(Found::Live(record, row)) => {
                     previous = Previous {
@@ -69,7 +75,7 @@ impl Rows<'_> {
                         row: Some(row),
                     };
                 }
-                _ => return Ok(()),
+                Some(_) => return Ok(()),
             }
         }
         Err(contended())
@@ -82,19 +88,31 @@ impl Rows<'_> {
 
     /// Ends a session by deleting its row. That is final for a session in tickets: no request
     /// creates a row under its family again. See [`may_delete`](Self::may_delete).
-    pub(super) async fn delete(&self, family: Family) -> Result<(), Error> {
-        let key = self.key(family);
+    pub(super) async fn delete(&self, head: Head, reason: EndReason) -> Result<(), Error> {
+        if self.delete_row(head.family()).await? {
+            self.tell_ended(head.id, reason);
+        }
+        Ok(())
+    }
+
+    /// Returns whether there was a row.
+    async fn delete_row(&self, family: Family) -> Result<bool, Error> {
+        let (key, mut existed) = (self.key(family), false);
         for (_, store) in self.storage.places() {
             match store.delete(key).await {
                 // it was made if the row is gone, since nobody else creates one
                 Err(error) if error.is_lost() => match store.load(key).await {
-                    Ok(None) => {}
+                    Ok(None) => existed = true,
                     _ => return Err(Error::store(error)),
                 },
-                deleted => drop(deleted.map_err(Error::store)?),
+                deleted => existed |= deleted.map_err(Error::store)?,
             }
         }
-        Ok(())
+        Ok(existed)
+    }
+
+    pub(super) fn tell_ended(&self, session: SessionId, reason: EndReason) {
+        Event::Ended { session, reason }.emit(self.metrics());
     }
 
     /// Whether the deletion of a row ends its session. While sessions move between stores, the row
@@ -106,7 +124,7 @@ impl Rows<'_> {
     /// Deletes a row that does not open.
     pub(super) async fn delete_unreadable(&self, family: Family) -> Result<(), Error> {
         match self.may_delete() {
-            true => self.delete(family).await,
+            true => self.delete_row(family).await.map(drop),
             false => Err(unreadable()),
         }
     }
@@ -152,10 +170,14 @@ impl StoreCommit<'_> {
         for tries in 0..TRIES {
             self.pause(tries).await?;
             let found = match self.rows.try_end(previous, tombstone).await {
-                Ok(found) => found.unwrap_or(Found::Ended(tombstone)),
+                Ok(Some(found)) => found,
+                Ok(None) => {
+                    self.rows.tell_ended(previous.head.id, EndReason::Logout);
+                    return Ok(());
+                }
                 // no space for a tombstone
                 Err(error) if error.is_full() && previous.row.is_some() => {
-                    return self.rows.delete(previous.head.family()).await;
+                    return self.rows.delete(previous.head, EndReason::Logout).await;
                 }
                 // a logout can be repeated
                 Err(error) if error.as_store_error().is_some_and(StoreError::is_lost) => {
@@ -171,7 +193,7 @@ impl StoreCommit<'_> {
                 Found::Live(record, row) => {
                     conflicts += 1;
                     if conflicts >= CONFLICTS && self.rows.may_delete() {
-                        return self.rows.delete(record.head.family()).await;
+                        return self.rows.delete(record.head, EndReason::Logout).await;
                     }
                     previous = Previous {
                         head: record.head,

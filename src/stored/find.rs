@@ -17,7 +17,7 @@ impl Rows<'_> {
     /// family. So it cannot be missed between the two stores.
     pub(super) async fn find(&self, family: Family) -> Result<Found, Error> {
         Ok(match self.stored(self.key(family)).await? {
-            Some(stored) => Found::read(self.vault(), family, stored),
+            Some(stored) => Found::read(self.vault(), self.metrics(), family, stored),
             None => Found::Absent,
         })
     }

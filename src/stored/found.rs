@@ -8,6 +8,7 @@ use crate::{
     clock,
     event::{Event, Reason},
     id::{Family, SessionId},
+    metrics::Metrics,
     record::Record,
     session::{Place, RowRef},
     store::{StoreKey, Stored},
@@ -35,7 +36,11 @@ pub(crate) enum Kind {
 impl Kind {
     /// Opens a row to tell its kind.
     pub(crate) fn of(vault: &Vault, key: StoreKey, mut stored: Stored) -> Result<Self, Unreadable> {
-        let content = vault.open(key, std::mem::take(&mut stored.bytes))?;
+        let content = vault.open(
+            key,
+            std::mem::take(&mut stored.bytes),
+            Metrics::of_process(),
+        )?;
         if let Content::Imported(_) = content {
             return Ok(Self::Imported);
         }
@@ -51,12 +56,17 @@ impl Kind {
 
 impl Found {
     /// Opens the row of that family. One that does not open is an event.
-    pub(super) fn read(vault: &Vault, family: Family, (place, stored): (Place, Stored)) -> Self {
+    pub(super) fn read(
+        vault: &Vault,
+        metrics: &Metrics,
+        family: Family,
+        (place, stored): (Place, Stored),
+    ) -> Self {
         let at = |record: &Record| record.head.family() == family;
-        Self::open(vault, vault.key(family), (place, stored), at).unwrap_or_else(
+        Self::open(vault, metrics, vault.key(family), (place, stored), at).unwrap_or_else(
             |Unreadable(reason)| {
                 let session = SessionId::of(family);
-                Event::Unreadable { session, reason }.emit();
+                Event::Unreadable { session, reason }.emit(metrics);
                 Self::Unreadable(family)
             },
         )
@@ -65,11 +75,12 @@ impl Found {
     /// `at`: whether the row of a record belongs under this key.
     pub(super) fn open(
         vault: &Vault,
+        metrics: &Metrics,
         key: StoreKey,
         (place, mut stored): (Place, Stored),
         at: impl FnOnce(&Record) -> bool,
     ) -> Result<Self, Unreadable> {
-        let content = vault.open(key, std::mem::take(&mut stored.bytes))?;
+        let content = vault.open(key, std::mem::take(&mut stored.bytes), metrics)?;
         Self::of(vault, content, (place, stored), at)
     }
 

@@ -165,7 +165,7 @@ impl Rows<'_> {
             ticket: false,
             place,
         };
-        let reason = match self.vault().open(key, stored.bytes) {
+        let reason = match self.vault().open(key, stored.bytes, self.metrics()) {
             Ok(Content::Imported(content)) => {
                 let taken = matches!(content.progress, Progress::Taken(_));
                 let owner = (!taken).then(|| content.owner());
@@ -180,7 +180,7 @@ impl Rows<'_> {
             Err(Unreadable(reason)) => reason,
         };
         let session = SessionId::new(*key.as_bytes());
-        Event::Unreadable { session, reason }.emit();
+        Event::Unreadable { session, reason }.emit(self.metrics());
         There::Unreadable
     }
 

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     clock::Millis,
     error::Error,
-    event::{Event, Reason},
+    event::{EndReason, Event, Reason},
     expiry::Untimely,
     id::Serial,
     key::Age,
@@ -153,7 +153,8 @@ impl Rows<'_> {
                 ends,
             });
             if ends {
-                self.end_always(record.head, row, arrived).await?;
+                self.end_always(record.head, row, arrived, EndReason::Reused)
+                    .await?;
             }
         }
         Ok(match replaced {

@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorKind},
+    event::EndReason,
     record::Record,
     session::{Draft, Fate, RowRef},
 };
@@ -73,25 +74,29 @@ impl StoreCommit<'_> {
                 let login = self.state.end_by_login(rules);
                 let before = rules.ended.end(previous.head.family(), login);
                 if before.is_none_or(|before| before == login) {
+                    self.rows.tell_ended(previous.head.id, EndReason::Login);
                     return Ok(kept);
                 }
                 draft.orphan(rules)?;
                 continue;
             }
             if conflicts >= CONFLICTS && previous.row.is_some() && self.rows.may_delete() {
-                self.rows.delete(previous.head.family()).await?;
+                self.rows.delete(previous.head, EndReason::Login).await?;
                 return Ok(kept);
             }
             let found = match self.rows.try_end(previous, tombstone(draft)).await {
                 // no space for a tombstone
                 Err(error) if error.is_full() && previous.row.is_some() => {
-                    self.rows.delete(previous.head.family()).await?;
+                    self.rows.delete(previous.head, EndReason::Login).await?;
                     return Ok(kept);
                 }
                 found => found?,
             };
             match found {
-                None => return Ok(kept),
+                None => {
+                    self.rows.tell_ended(previous.head.id, EndReason::Login);
+                    return Ok(kept);
+                }
                 Some(Found::Live(record, row)) => {
                     conflicts += 1;
                     draft.rebase(rules, self.now, &record, row)?;

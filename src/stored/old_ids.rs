@@ -135,7 +135,7 @@ impl Rows<'_> {
                 return Err(error);
             }
         };
-        Event::OldIdTaken(draft.head.id).emit();
+        Event::OldIdTaken(draft.head.id).emit(self.metrics());
         let entries = Entries::trusted(&draft.entries);
         let record = Record::of(draft.head, draft.owner.as_deref(), entries);
         Ok(Step::Arrived(Arrival::new(now, Some(adopted(record, row)))))

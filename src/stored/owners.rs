@@ -9,8 +9,9 @@ use super::{
 use crate::{
     clock::Millis,
     error::Error,
-    event::Event,
+    event::{EndReason, Event},
     id::SessionId,
+    metrics::Metrics,
     record::{Head, Record},
     session::{Incoming, Place},
     store::{OwnerTag, StoreKey, Stored},
@@ -19,11 +20,11 @@ use crate::{
 impl Found {
     /// Opens a row whose family is not known. One that does not open is an event, and counts as
     /// absent.
-    fn listed(vault: &Vault, key: StoreKey, stored: (Place, Stored)) -> Self {
+    fn listed(vault: &Vault, metrics: &Metrics, key: StoreKey, stored: (Place, Stored)) -> Self {
         let at = |record: &Record| vault.key(record.head.family()) == key;
-        Self::open(vault, key, stored, at).unwrap_or_else(|Unreadable(reason)| {
+        Self::open(vault, metrics, key, stored, at).unwrap_or_else(|Unreadable(reason)| {
             let session = SessionId::new(*key.as_bytes());
-            Event::Unreadable { session, reason }.emit();
+            Event::Unreadable { session, reason }.emit(metrics);
             Self::Absent
         })
     }
@@ -42,7 +43,8 @@ impl Rows<'_> {
             let listed = store.list_owner(&tags).await.map_err(Error::store)?;
             let before = all.len();
             for (key, stored) in listed {
-                let Found::Live(record, row) = Found::listed(self.vault(), key, (place, stored))
+                let Found::Live(record, row) =
+                    Found::listed(self.vault(), self.metrics(), key, (place, stored))
                 else {
                     continue;
                 };
@@ -74,6 +76,9 @@ impl Rows<'_> {
             let batches = store.delete_owner(&tags, &except).await;
             deleted += batches.map_err(Error::store)?;
         }
+        if deleted > 0 {
+            Event::OwnerEnded { count: deleted }.emit(self.metrics());
+        }
         Ok(deleted)
     }
 
@@ -93,13 +98,18 @@ impl Rows<'_> {
             if !tag.is_some_and(|tag| self.vault().tags(owner).any(|known| known == tag)) {
                 return Ok(false);
             }
-            return self.backend().delete(key).await.map_err(Error::store);
+            let deleted = self.backend().delete(key).await.map_err(Error::store)?;
+            if deleted {
+                self.tell_ended(SessionId::new(*key.as_bytes()), EndReason::Owner);
+            }
+            return Ok(deleted);
         }
         // the session may have moved since it was listed
-        let found = Found::listed(self.vault(), key, stored);
+        let found = Found::listed(self.vault(), self.metrics(), key, stored);
         match self.end_of(found).await? {
             Found::Live(record, row) if record.owner() == Some(owner) => {
-                self.end_always(record.head, row, now).await?;
+                self.end_always(record.head, row, now, EndReason::Owner)
+                    .await?;
                 Ok(true)
             }
             _ => Ok(false),

@@ -47,7 +47,7 @@ impl Rows<'_> {
         if stored.expires <= clock::moment(now) {
             return Ok(Relocated::Expired);
         }
-        let content = match self.vault().open(key, stored.bytes.clone()) {
+        let content = match self.vault().open(key, stored.bytes.clone(), self.metrics()) {
             Ok(content) => content,
             Err(Unreadable(_)) => return Ok(Relocated::Unreadable),
         };
@@ -59,10 +59,11 @@ impl Rows<'_> {
             }
         }
         let at = |record: &Record| self.key(record.head.family()) == key;
-        let (record, row) = match Found::open(self.vault(), key, (Place::Old, stored), at) {
-            Ok(Found::Live(record, row)) => (record, row),
-            _ => return Ok(Relocated::Unreadable),
-        };
+        let (record, row) =
+            match Found::open(self.vault(), self.metrics(), key, (Place::Old, stored), at) {
+                Ok(Found::Live(record, row)) => (record, row),
+                _ => return Ok(Relocated::Unreadable),
+            };
         let head = record.head;
         let Ok(incoming) = self.incoming(record, row, now) else {
             return Ok(Relocated::Expired);

@@ -14,6 +14,7 @@ use crate::{
     clock::{Millis, moment},
     error::Error,
     id::{Family, Replaced},
+    metrics::{Metric, Metrics},
     record::Head,
     seal,
     session::{Draft, Place, RowRef, Rules},
@@ -199,6 +200,10 @@ impl Rows<'_> {
         &self.storage.vault
     }
 
+    pub(super) fn metrics(&self) -> &Metrics {
+        &self.rules.metrics
+    }
+
     pub(super) fn key(&self, family: Family) -> StoreKey {
         self.vault().key(family)
     }
@@ -250,7 +255,9 @@ impl Rows<'_> {
     ) -> Result<Replacing, Error> {
         let found = match self.write(self.key(family), before, after, buffer).await? {
             Saving::Saved => return Ok(Replacing::Done(after)),
-            Saving::Conflict(stored) => Found::read(self.vault(), family, (before.place, stored)),
+            Saving::Conflict(stored) => {
+                Found::read(self.vault(), self.metrics(), family, (before.place, stored))
+            }
             Saving::Gone => Found::Absent,
         };
         Ok(Replacing::Conflict(Box::new(found)))
@@ -278,7 +285,10 @@ impl Rows<'_> {
 
     fn seal(&self, key: StoreKey, buffer: Vec<u8>) -> Result<seal::Sealed, Error> {
         let random = self.rules.draw_hedge()?;
-        Ok(self.vault().seal(key, &random, buffer))
+        let sealed = self.vault().seal(key, &random, buffer);
+        self.metrics()
+            .record(Metric::RowBytes, &[], sealed.len() as f64);
+        Ok(sealed)
     }
 }
 

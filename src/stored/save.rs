@@ -10,7 +10,8 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorKind},
-    event::DropReason,
+    event::{DropReason, EndReason},
+    metrics::Metric,
     session::{Draft, Fate, Outcome, Previous, RowRef},
 };
 
@@ -93,7 +94,13 @@ impl StoreCommit<'_> {
             let stays = draft.outcome != Outcome::Emptied && self.rows.has_to_store(draft);
             let found = match previous.row {
                 Some(row) if stays => match self.rows.save(draft, row, self.now).await? {
-                    Replacing::Done(row) => return Ok(Kept::Row(row)),
+                    Replacing::Done(row) => {
+                        let attempts = f64::from(tries + 1);
+                        self.rows
+                            .metrics()
+                            .record(Metric::SaveAttempts, &[], attempts);
+                        return Ok(Kept::Row(row));
+                    }
                     Replacing::Conflict(found) => Box::pin(self.rows.end_of(*found)).await?,
                 },
                 // it leaves the store, or it is empty
@@ -101,7 +108,10 @@ impl StoreCommit<'_> {
                     let tombstone = Tombstone::new(Ending::Moved, self.now, None);
                     match Box::pin(self.rows.try_end(previous, tombstone)).await? {
                         Some(found) => found,
-                        None if draft.outcome == Outcome::Emptied => return Ok(Kept::Emptied),
+                        None if draft.outcome == Outcome::Emptied => {
+                            self.rows.tell_ended(previous.head.id, EndReason::Emptied);
+                            return Ok(Kept::Emptied);
+                        }
                         None => {
                             draft.head.id = rules.draw_id()?;
                             return Ok(Kept::Cookie);

@@ -7,6 +7,7 @@ use crate::{
     event::Reason,
     id::Family,
     key::{Context, Key, KeyRing, Keys, Purpose},
+    metrics::{Metric, Metrics},
     seal::{self, RANDOM_LEN, Sealed},
     store::{OwnerTag, StoreKey},
 };
@@ -106,9 +107,15 @@ impl Vault {
         seal::seal(self.rows.current(), key.as_bytes(), random, buffer)
     }
 
-    pub(crate) fn open(&self, key: StoreKey, bytes: Vec<u8>) -> Result<Content, Unreadable> {
+    pub(crate) fn open(
+        &self,
+        key: StoreKey,
+        bytes: Vec<u8>,
+        metrics: &Metrics,
+    ) -> Result<Content, Unreadable> {
         let opened = seal::open_bytes(&self.rows, key.as_bytes(), bytes)
             .map_err(|unsealed| Unreadable(unsealed.into()))?;
+        metrics.count(Metric::KeyUses, &[opened.age.name(), "row"], 1);
         let plaintext = opened.plaintext();
         Content::parse(opened.bytes, plaintext).map_err(|_| Unreadable(Reason::Malformed))
     }

@@ -9,6 +9,7 @@ use crate::{
     entries::Edited,
     id::SessionId,
     key::{Age, Context, Key, KeyRing, Keys, Purpose, RawKey, Secret},
+    metrics::Metrics,
     record::{self, Head, Record, Times},
     seal::{self, HEADROOM, TAG_LEN},
 };
@@ -316,7 +317,10 @@ fn rows_match_the_vectors() {
         let key = StoreKey::new(row.hex("store_key").try_into().expect("16 bytes"));
         assert_eq!(vault.key(family), key, "{comment}");
         let bytes = URL_SAFE_NO_PAD.decode(row.str("token")).expect("base64");
-        let opened = vault.open(key, bytes.clone()).ok().expect("it opens");
+        let opened = vault
+            .open(key, bytes.clone(), Metrics::of_process())
+            .ok()
+            .expect("it opens");
         let kind = match opened {
             Content::Live(_, record) => {
                 assert_eq!(record.head.family(), family);
@@ -338,7 +342,7 @@ fn rows_match_the_vectors() {
         assert_eq!(vault.seal(key, &random, buffer)[..], bytes, "{comment}");
         let other = StoreKey::new([0; 16]);
         assert!(
-            vault.open(other, bytes).is_err(),
+            vault.open(other, bytes, Metrics::of_process()).is_err(),
             "a row opens only under its own key"
         );
     }
@@ -372,7 +376,7 @@ fn imported_rows_match_the_vectors() {
         let random = row.hex("random").try_into().expect("32 bytes");
         let bytes = URL_SAFE_NO_PAD.decode(row.str("token")).expect("base64");
         assert_eq!(vault.seal(key, &random, buffer)[..], bytes);
-        assert!(vault.open(key, bytes).is_ok());
+        assert!(vault.open(key, bytes, Metrics::of_process()).is_ok());
     }
 }
 

@@ -12,6 +12,7 @@ use super::format::{Format, Signed, Unreadable};
 use crate::{
     event::Event,
     key::Secret,
+    metrics::Metrics,
     text::{STANDARD, URL_SAFE_NO_PAD},
 };
 
@@ -56,7 +57,7 @@ impl Starlette {
                 return Err(EmptySecret);
             }
             if Secret::new(secret).is_err() {
-                Event::WeakLegacy.emit();
+                Event::WeakLegacy.emit(Metrics::of_process());
             }
             keys.push(Self::key(secret));
         }

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use http::request::Parts;
 
-use crate::error::Error;
+use crate::{error::Error, metrics::Metrics};
 
 /// A check without the feature `check`. No value of this type exists, so the compiler removes the
 /// code that would use one.
@@ -22,11 +22,17 @@ impl Check {
         match *self {}
     }
 
-    pub(crate) async fn ask(&self, _: String, _: Parts) -> Result<bool, Error> {
+    pub(crate) async fn ask(&self, _: String, _: Parts, _: &Metrics) -> Result<bool, Error> {
         match *self {}
     }
 
-    pub(crate) async fn ask_once(&self, _: &Verdict, _: &str, _: &Parts) -> Result<bool, Error> {
+    pub(crate) async fn ask_once(
+        &self,
+        _: &Verdict,
+        _: &str,
+        _: &Parts,
+        _: &Metrics,
+    ) -> Result<bool, Error> {
         match *self {}
     }
 }

@@ -10,7 +10,7 @@ use std::{
 use http::request::Parts;
 use tokio::{sync::OnceCell, time::timeout};
 
-use crate::{error::Error, event::Event};
+use crate::{error::Error, event::Event, metrics::Metrics};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 type Answer<T> = Pin<Box<dyn Future<Output = T> + Send>>;
@@ -69,13 +69,18 @@ impl Check {
     }
 
     /// Whether that owner may use the session.
-    pub(crate) async fn ask(&self, owner: String, request: Parts) -> Result<bool, Error> {
+    pub(crate) async fn ask(
+        &self,
+        owner: String,
+        request: Parts,
+        metrics: &Metrics,
+    ) -> Result<bool, Error> {
         let answer = caught(|| timeout(self.limit, self.run.run(owner, request)));
         match answer.await {
             Ok(Ok(Ok(admitted))) => Ok(admitted),
-            Ok(Ok(Err(error))) => Err(failed("error", error)),
-            Ok(Err(_)) => Err(self.timed_out()),
-            Err(Panicked) => Err(failed("panicked", "it panicked".into())),
+            Ok(Ok(Err(error))) => Err(failed(metrics, "error", error)),
+            Ok(Err(_)) => Err(self.timed_out(metrics)),
+            Err(Panicked) => Err(failed(metrics, "panicked", "it panicked".into())),
         }
     }
 
@@ -86,30 +91,35 @@ impl Check {
         verdict: &Verdict,
         owner: &str,
         request: &Parts,
+        metrics: &Metrics,
     ) -> Result<bool, Error> {
-        let ask = || self.ask(owner.to_owned(), request.clone());
+        let ask = || self.ask(owner.to_owned(), request.clone(), metrics);
         // the extractor that asks may be one that nobody polls any more
         let answer = caught(|| timeout(2 * self.limit, verdict.0.get_or_init(ask)));
         match answer.await {
             Ok(Ok(answer)) => answer.clone(),
-            Ok(Err(_)) => Err(self.timed_out()),
-            Err(Panicked) => Err(failed("panicked", "there is no Tokio runtime".into())),
+            Ok(Err(_)) => Err(self.timed_out(metrics)),
+            Err(Panicked) => Err(failed(
+                metrics,
+                "panicked",
+                "there is no Tokio runtime".into(),
+            )),
         }
     }
 
-    fn timed_out(&self) -> Error {
+    fn timed_out(&self, metrics: &Metrics) -> Error {
         let text = format!("it took longer than {:?}", self.limit);
-        failed("timed_out", text.into())
+        failed(metrics, "timed_out", text.into())
     }
 }
 
 /// The error for a request whose check gave no answer, which is an event too.
-fn failed(cause: &'static str, error: BoxError) -> Error {
+fn failed(metrics: &Metrics, cause: &'static str, error: BoxError) -> Error {
     Event::CheckFailed {
         cause,
         error: &*error,
     }
-    .emit();
+    .emit(metrics);
     Error::unchecked(error)
 }
 

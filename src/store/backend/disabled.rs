@@ -36,6 +36,10 @@ impl Turn {
 }
 
 impl Backend {
+    pub(crate) fn kind(&self) -> &'static str {
+        match *self {}
+    }
+
     pub(crate) fn set_timeout(&mut self, _: Duration) {
         match *self {}
     }

@@ -9,6 +9,7 @@ pub struct AnyLog {
     log: Arc<dyn DynLog>,
     pub(crate) pause: Duration,
     pub(crate) overlap: Duration,
+    pub(crate) kind: &'static str,
 }
 
 impl AnyLog {
@@ -18,6 +19,7 @@ impl AnyLog {
             log: Arc::new(log),
             pause: L::PAUSE,
             overlap: L::OVERLAP,
+            kind: L::KIND,
         }
     }
 

@@ -45,6 +45,19 @@ pub(crate) enum Revoked {
     Renewed,
 }
 
+impl Subject {
+    /// What it revokes, in metrics.
+    pub(crate) fn scope(self) -> &'static str {
+        match self {
+            Self::Session(_, Revoked::LoggedOut) => "logout",
+            Self::Session(_, Revoked::Continued) => "login",
+            Self::Session(_, Revoked::Renewed) => "renewal",
+            Self::Before(..) => "group",
+            Self::Check(_) => "none",
+        }
+    }
+}
+
 /// ```text
 /// kind u8
 /// ‖ name u64 [‖ time u64 ms]

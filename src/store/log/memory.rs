@@ -26,6 +26,7 @@ impl MemoryLog {
 }
 
 impl RevocationLog for MemoryLog {
+    const KIND: &'static str = "memory";
     const PAUSE: Duration = Duration::from_millis(25);
     const OVERLAP: Duration = Duration::ZERO;
 

@@ -28,6 +28,9 @@ pub type Position = u128;
 
 /// A log of revocations in a store.
 pub trait RevocationLog: Send + Sync + 'static {
+    /// The kind of store: the label `store` of the log's metrics.
+    const KIND: &'static str = "custom";
+
     /// How long instances wait before they read again.
     const PAUSE: Duration;
 

@@ -8,7 +8,7 @@ use super::{
     super::error::{StoreError, StoreErrorKind},
     fault,
 };
-use crate::event::Event;
+use crate::{event::Event, metrics::Metrics};
 
 /// The oldest Redis version that the scripts were tested with.
 const OLDEST: [u32; 2] = [6, 2];
@@ -182,7 +182,7 @@ async fn warn_of_eviction(connection: &mut impl ConnectionLike) {
         return;
     };
     if policy != "noeviction" {
-        Event::StoreEvicts { policy: &policy }.emit();
+        Event::StoreEvicts { policy: &policy }.emit(Metrics::of_process());
     }
 }
 

@@ -172,6 +172,7 @@ fn explain(client: &Client, error: StoreError) -> StoreError {
 }
 
 impl Server for Dialer {
+    const KIND: &'static str = "redis";
     type Connection = MultiplexedConnection;
 
     async fn dial(&self) -> Result<MultiplexedConnection, StoreError> {

@@ -83,6 +83,7 @@ impl RedisStore {
 }
 
 impl RevocationLog for RedisStore {
+    const KIND: &'static str = "redis";
     const PAUSE: Duration = Duration::from_millis(25);
     const OVERLAP: Duration = Duration::ZERO;
 

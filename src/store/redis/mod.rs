@@ -28,7 +28,7 @@ use super::{
     error::{StoreError, StoreErrorKind},
     link::Link,
 };
-use crate::event::Event;
+use crate::{event::Event, metrics::Metrics};
 
 /// Keeps sessions in Redis 6.2 or newer, or in Valkey.
 ///
@@ -148,7 +148,7 @@ impl RedisStore {
             Err(std::env::VarError::NotUnicode(_)) => Err(StoreError::new(StoreErrorKind::Config)
                 .message("invalid REDIS_URL: it is not UTF-8")),
             _ => {
-                Event::StoreDefault { url: DEFAULT }.emit();
+                Event::StoreDefault { url: DEFAULT }.emit(Metrics::of_process());
                 Self::connect(DEFAULT).await
             }
         }
@@ -188,6 +188,10 @@ impl RedisStore {
 }
 
 impl Store for RedisStore {
+    fn kind(&self) -> &'static str {
+        "redis"
+    }
+
     async fn load(&self, key: StoreKey) -> Result<Option<Stored>, StoreError> {
         let key = self.row_key(key);
         match self.servers.send(&key, Command::new("GET", &key)).await? {

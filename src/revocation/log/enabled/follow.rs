@@ -15,7 +15,7 @@ use std::{
 
 use tokio::time::{Instant, sleep};
 
-use super::shared::{Shared, within};
+use super::shared::{READ, Shared, within};
 use crate::{
     clock::Millis,
     event::Event,
@@ -25,9 +25,6 @@ use crate::{
         log::{BATCH, Entry, Name, Position, Subject, seconds},
     },
 };
-
-/// How long reading one batch may take.
-const READ: Duration = Duration::from_secs(1);
 
 /// An entry of this instance is added again if it was not read after this time.
 const OVERDUE: Duration = Duration::from_secs(2);
@@ -101,7 +98,7 @@ impl Follower {
                     if failures == 0 {
                         let (call, kind) = ("read", error.kind().name());
                         let error = &error;
-                        Event::RevocationsFailed { call, kind, error }.emit();
+                        Event::RevocationsFailed { call, kind, error }.emit(&self.shared.metrics);
                     }
                     failures = (failures + 1).min(6);
                 }
@@ -138,7 +135,7 @@ impl Follower {
         let mut from = anchor.map_or(0, |(position, _)| position);
         let mut expected = anchor;
         loop {
-            let batch = within(READ, self.shared.log.read(from)).await?;
+            let batch = self.shared.read(from).await?;
             if let Some(anchor) = expected.take()
                 && batch.first() != Some(&anchor)
             {
@@ -165,7 +162,7 @@ impl Follower {
                 None if self.unreadable >= Some(*position) => {}
                 None => {
                     self.unreadable = Some(*position);
-                    Event::RevocationUnreadable.emit();
+                    Event::RevocationUnreadable.emit(&self.shared.metrics);
                 }
             }
         }
@@ -178,7 +175,7 @@ impl Follower {
         let anchor = anchor.and_then(|(_, entry)| *entry);
         let (mut there, mut from, mut last) = (HashSet::new(), 0, None);
         loop {
-            let batch = within(READ, self.shared.log.read(from)).await?;
+            let batch = self.shared.read(from).await?;
             self.learn(&batch);
             there.extend(
                 batch
@@ -209,7 +206,7 @@ impl Follower {
         }
         let count = self.add_again(&missing).await?;
         if lost.is_some() || count > 0 {
-            Event::RevocationsLost { count }.emit();
+            Event::RevocationsLost { count }.emit(&self.shared.metrics);
         }
         self.begin_anew(start, last);
         self.shared.hear(start);
@@ -246,7 +243,7 @@ impl Follower {
         let overdue = since.map(|since| self.shared.overdue(since));
         let count = self.add_again(&overdue.unwrap_or_default()).await?;
         if count > 0 {
-            Event::RevocationsLost { count }.emit();
+            Event::RevocationsLost { count }.emit(&self.shared.metrics);
         }
         Ok(())
     }
@@ -278,8 +275,8 @@ impl Follower {
                 true => Event::RevocationsStale {
                     refuses: self.shared.refuses(),
                 }
-                .emit(),
-                false => Event::RevocationsRead.emit(),
+                .emit(&self.shared.metrics),
+                false => Event::RevocationsRead.emit(&self.shared.metrics),
             }
         }
     }

@@ -15,15 +15,19 @@ use tokio::time::{Instant, timeout};
 use crate::{
     clock::{self, Millis},
     event::Event,
+    metrics::{Metric, Metrics, Timer},
     revocation::Set,
     store::{
         StoreError, StoreErrorKind,
-        log::{AnyLog, BATCH, Entry, Key, Name, Subject},
+        log::{AnyLog, BATCH, Entry, Key, Name, Position, Subject},
     },
 };
 
 /// How long one call may take.
 pub(super) const TIMEOUT: Duration = Duration::from_millis(250);
+
+/// How long reading one batch may take.
+pub(super) const READ: Duration = Duration::from_secs(1);
 
 /// So many entries that ask for a check are remembered, so that each is followed once.
 const MOST_CHECKS: usize = 1000;
@@ -34,6 +38,7 @@ const STALE: Duration = Duration::from_secs(30);
 pub(super) struct Shared {
     pub(super) log: AnyLog,
     pub(super) set: Set,
+    pub(super) metrics: Metrics,
     pub(super) clock: OnceLock<clock::Source>,
     start: Instant,
     /// When the log was read last, in milliseconds since `start`.
@@ -61,6 +66,7 @@ type Unread = HashMap<Key, (Option<Instant>, Entry)>;
 impl Shared {
     pub(super) fn new(log: AnyLog) -> Self {
         Self {
+            metrics: Metrics::of_store(log.kind),
             log,
             set: Set::default(),
             clock: OnceLock::new(),
@@ -96,9 +102,25 @@ impl Shared {
         self.is_stale() && !self.lenient.load(SeqCst)
     }
 
+    /// Reads a batch of the log.
+    pub(super) async fn read(
+        &self,
+        from: Position,
+    ) -> Result<Vec<(Position, Option<Entry>)>, StoreError> {
+        let timer = Timer::start();
+        let batch = within(READ, self.log.read(from)).await;
+        let (metric, labels) = (Metric::StoreDuration, ["log_read"]);
+        self.metrics.time(metric, &labels, timer);
+        batch
+    }
+
     /// Notes that all entries from before that time have been read.
     pub(super) fn hear(&self, read: Instant) {
         self.heard.fetch_max(millis(read - self.start), SeqCst);
+        let age = read.elapsed().as_secs_f64();
+        self.metrics.set_past(Metric::RevocationLastRead, age);
+        self.metrics
+            .set(Metric::RevocationEntries, &[], self.set.len() as f64);
     }
 
     /// The current time by the clock of the layers. `None` before there is one.
@@ -123,16 +145,22 @@ impl Shared {
     pub(super) async fn append(&self, entries: &[Entry]) -> Result<u64, StoreError> {
         self.add(entries).await.inspect_err(|error| {
             let (call, kind) = ("append", error.kind().name());
-            Event::RevocationsFailed { call, kind, error }.emit();
+            Event::RevocationsFailed { call, kind, error }.emit(&self.metrics);
         })
     }
 
     pub(super) async fn add(&self, entries: &[Entry]) -> Result<u64, StoreError> {
         let mut added = 0;
         for batch in entries.chunks(BATCH) {
-            added += within(TIMEOUT, self.log.append(batch)).await?;
+            let timer = Timer::start();
+            let appended = within(TIMEOUT, self.log.append(batch)).await;
+            let (metric, labels) = (Metric::StoreDuration, ["log_append"]);
+            self.metrics.time(metric, &labels, timer);
+            added += appended?;
             let now = Instant::now();
             for entry in batch {
+                let scope = entry.subject.scope();
+                self.metrics.count(Metric::Revocations, &[scope], 1);
                 self.set.add(entry);
                 lock(&self.unread).insert(entry.key(), (Some(now), *entry));
             }

@@ -12,9 +12,10 @@ use tokio::{
 pub(crate) use self::turns::Turn;
 use self::{touches::Touches, turns::Turns};
 use crate::{
-    event::Event,
+    metrics::{Metric, Metrics},
     store::{
         any::DynStore,
+        call::Call,
         contract::{Creation, OwnerTag, Row, Saving, Store, StoreKey, Stored, Version},
         error::{StoreError, StoreErrorKind},
     },
@@ -30,6 +31,7 @@ pub(crate) struct Backend {
     timeout: Duration,
     turns: Arc<Turns>,
     touches: Arc<Touches>,
+    metrics: Metrics,
 }
 
 /// The time until which a commit is retried.
@@ -48,11 +50,17 @@ pub(crate) struct Lane(Mutex<()>);
 impl Backend {
     pub(crate) fn new(store: impl Store) -> Self {
         Self {
+            metrics: Metrics::of_store(store.kind()),
             store: Arc::new(store),
             timeout: TIMEOUT,
             turns: Arc::default(),
             touches: Arc::default(),
         }
+    }
+
+    /// The kind of the store, in metrics.
+    pub(crate) fn kind(&self) -> &'static str {
+        self.store.kind()
     }
 
     pub(crate) fn set_timeout(&mut self, timeout: Duration) {
@@ -111,7 +119,7 @@ impl Backend {
                 answer => answer,
             }
         };
-        call("load", self.timeout, twice).await
+        self.call("load", self.timeout, twice).await
     }
 
     /// Inserts a row. If there was no answer, it may have been inserted.
@@ -120,7 +128,8 @@ impl Backend {
         key: StoreKey,
         row: &Row<'_>,
     ) -> Result<Creation, StoreError> {
-        call("create", self.timeout, self.store.create(key, row)).await
+        let create = self.store.create(key, row);
+        self.call("create", self.timeout, create).await
     }
 
     /// Replaces a row. If there was no answer, it may have been replaced.
@@ -132,7 +141,7 @@ impl Backend {
         previous: Option<OwnerTag>,
     ) -> Result<Saving, StoreError> {
         let save = self.store.save(key, expected, row, previous);
-        call("save", self.timeout, save).await
+        self.call("save", self.timeout, save).await
     }
 
     /// Moves the end of a session that this request saw at that version and with that end. Returns
@@ -144,15 +153,22 @@ impl Backend {
         seen: (Version, OffsetDateTime),
         expires: OffsetDateTime,
     ) -> Result<bool, StoreError> {
+        let note = |result| self.metrics.count(Metric::Touches, &[result], 1);
         let Some(touch) = self.touches.begin(key, seen.1) else {
+            note("skipped");
             return Ok(true);
         };
         let touched = self.store.touch(key, seen.0, expires);
-        let touched = call("touch", self.timeout, touched).await?;
-        if touched {
-            touch.done(expires);
+        let touched = self.call("touch", self.timeout, touched).await;
+        match touched {
+            Ok(true) => {
+                touch.done(expires);
+                note("done");
+            }
+            Ok(false) => note("gone"),
+            Err(_) => note("error"),
         }
-        Ok(touched)
+        touched
     }
 
     /// Moves the end of a session in a task that no request waits for.
@@ -170,7 +186,8 @@ impl Backend {
     }
 
     pub(crate) async fn delete(&self, key: StoreKey) -> Result<bool, StoreError> {
-        call("delete", self.timeout, self.store.delete(key)).await
+        self.call("delete", self.timeout, self.store.delete(key))
+            .await
     }
 
     /// The rows of an owner, at most 1000. It may take as long as a commit.
@@ -179,7 +196,7 @@ impl Backend {
         owner: &[OwnerTag],
     ) -> Result<Vec<(StoreKey, Stored)>, StoreError> {
         let listed = self.store.list_owner(owner);
-        call("list_owner", self.patience(), listed).await
+        self.call("list_owner", self.patience(), listed).await
     }
 
     /// Deletes the rows of an owner, except those under some keys, batch by batch, and returns how
@@ -192,27 +209,25 @@ impl Backend {
         let mut count = 0;
         loop {
             let batch = self.store.delete_owner(owner, except);
-            match call("delete_owner", self.patience(), batch).await? {
+            match self.call("delete_owner", self.patience(), batch).await? {
                 0 => return Ok(count),
                 deleted => count += deleted,
             }
         }
     }
-}
 
-/// Waits for an answer until the deadline. An error is also an event.
-async fn call<T>(
-    call: &'static str,
-    most: Duration,
-    answer: impl Future<Output = Result<T, StoreError>>,
-) -> Result<T, StoreError> {
-    let answer = timeout(most, answer).await;
-    answer
-        .unwrap_or_else(|_| Err(StoreError::new(StoreErrorKind::TimedOut)))
-        .inspect_err(|error| {
-            let kind = error.kind().name();
-            Event::StoreFailed { call, kind, error }.emit();
-        })
+    /// Waits for an answer until the deadline. An error is also an event.
+    async fn call<T>(
+        &self,
+        call: &'static str,
+        most: Duration,
+        answer: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        let measured = Call::begin(&self.metrics, call);
+        let answer = timeout(most, answer).await;
+        let answer = answer.unwrap_or_else(|_| Err(StoreError::new(StoreErrorKind::TimedOut)));
+        measured.end(answer)
+    }
 }
 
 #[cfg(test)]

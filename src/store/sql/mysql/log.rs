@@ -52,6 +52,7 @@ impl MySqlStore {
 }
 
 impl RevocationLog for MySqlStore {
+    const KIND: &'static str = "mysql";
     const PAUSE: Duration = log::PAUSE;
     const OVERLAP: Duration = OVERLAP;
 

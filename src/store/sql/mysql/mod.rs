@@ -167,6 +167,7 @@ impl MySqlStore {
 }
 
 impl Dialect for MySql {
+    const KIND: &'static str = "mysql";
     const NAME: &'static str = "MySQL";
     const URL: &'static str = "mysql://user:password@host:3306/database";
 

@@ -64,6 +64,10 @@ impl MySqlStore {
 }
 
 impl Store for MySqlStore {
+    fn kind(&self) -> &'static str {
+        "mysql"
+    }
+
     async fn load(&self, key: StoreKey) -> Result<Option<Stored>, StoreError> {
         let mut call = self.server.call().await?;
         let select = sqlx::query_as(

@@ -16,6 +16,7 @@ use crate::{
 };
 
 impl RevocationLog for PostgresStore {
+    const KIND: &'static str = "postgres";
     const PAUSE: Duration = log::PAUSE;
     const OVERLAP: Duration = OVERLAP;
 

@@ -147,6 +147,7 @@ impl PostgresStore {
 }
 
 impl Dialect for Postgres {
+    const KIND: &'static str = "postgres";
     const NAME: &'static str = "PostgreSQL";
     const URL: &'static str = "postgres://user:password@host:5432/database";
 

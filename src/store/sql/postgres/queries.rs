@@ -23,6 +23,10 @@ use crate::store::{
 const PAGES: u32 = 500;
 
 impl Store for PostgresStore {
+    fn kind(&self) -> &'static str {
+        "postgres"
+    }
+
     async fn load(&self, key: StoreKey) -> Result<Option<Stored>, StoreError> {
         let mut call = self.server.call().await?;
         let select = sqlx::query_as(

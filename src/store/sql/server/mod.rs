@@ -32,6 +32,9 @@ pub(super) const OVERLAP: Duration = Duration::from_secs(5);
 
 /// A kind of database server.
 pub(super) trait Dialect: Database {
+    /// The kind of store, in metrics.
+    const KIND: &'static str;
+
     /// The name in errors.
     const NAME: &'static str;
 
@@ -130,6 +133,7 @@ impl<D: Dialect> Clone for SqlServer<D> {
 }
 
 impl<D: Dialect> Server for Dialer<D> {
+    const KIND: &'static str = <D as Dialect>::KIND;
     type Connection = Connections<D>;
 
     async fn dial(&self) -> Result<Connections<D>, StoreError> {

@@ -15,6 +15,7 @@ use crate::{
 };
 
 impl RevocationLog for SqliteStore {
+    const KIND: &'static str = "sqlite";
     const PAUSE: Duration = log::PAUSE;
 
     /// Only one statement writes at a time, so rows appear in the order of their numbers.

@@ -21,6 +21,10 @@ use crate::store::{
 };
 
 impl Store for SqliteStore {
+    fn kind(&self) -> &'static str {
+        "sqlite"
+    }
+
     async fn load(&self, key: StoreKey) -> Result<Option<Stored>, StoreError> {
         let (id, pool) = (id(&key), &self.readers);
         let row: Option<Columns> = patiently(move || {

@@ -1,0 +1,53 @@
+/// A metric. Its name, its unit and its labels are in the table of `enabled/table.rs`.
+#[allow(dead_code, reason = "some are of features that may be off")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Metric {
+    // of a layer
+    Requests,
+    OpenDuration,
+    CommitDuration,
+    Created,
+    Renewed,
+    Changed,
+    Refreshed,
+    Ended,
+    Moved,
+    Rejected,
+    Reused,
+    KeyUses,
+    WritesDropped,
+    CookieBytes,
+    RowBytes,
+    RemainingLife,
+    SaveAttempts,
+    LogoutIncomplete,
+    Unreadable,
+    LegacyRead,
+    LegacyRejected,
+    OldIdsTaken,
+    CheckFailures,
+    // of the process
+    Errors,
+    // of a store
+    StoreDuration,
+    StoreErrors,
+    StoreInFlight,
+    StoreUp,
+    StoreReconnects,
+    Touches,
+    PrunedRows,
+    PruneDuration,
+    PruneLastSuccess,
+    Rows,
+    MemoryBytes,
+    MemoryLimitBytes,
+    EvictedKeys,
+    ExpiredKeys,
+    KeysWithoutExpiry,
+    ClockSkew,
+    // of a log of revocations
+    RevocationLastRead,
+    RevocationEntries,
+    Revocations,
+    RevocationsLost,
+}
