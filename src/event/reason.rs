@@ -88,7 +88,7 @@ impl Reason {
 }
 
 impl DropReason {
-    pub(super) fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Ended => "ended",
             Self::Expired => "expired",
@@ -99,7 +99,7 @@ impl DropReason {
 }
 
 impl EndReason {
-    pub(super) fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Logout => "logout",
             Self::Login => "login",

@@ -193,6 +193,9 @@ impl<'a> StoreCommit<'a> {
 
     fn saved_to_cookie(&self, draft: Box<Draft>) -> Saved {
         emit_saved(&draft, self.rows.metrics());
+        if draft.is_in_store() {
+            Event::MovedToCookie(draft.head.id).emit(self.rows.metrics());
+        }
         let change = self.change_to_send(&draft);
         draft.note_saved(self.state, None, None);
         Saved::Cookie(change)
@@ -233,12 +236,9 @@ fn check_answered(state: &State) -> Result<(), Error> {
 /// Tells of a draft that was saved.
 fn emit_saved(draft: &Draft, metrics: &Metrics) {
     let to = draft.head.id;
+    let login = draft.is_login();
     let event = match draft.previous.map(|previous| previous.head.id) {
-        Some(from) if from != to => Event::Renewed {
-            from,
-            to,
-            login: draft.is_login(),
-        },
+        Some(from) if login || draft.renews() => Event::Renewed { from, to, login },
         Some(_) => Event::Changed(to),
         None => Event::Created(to),
     };

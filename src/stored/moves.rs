@@ -11,6 +11,7 @@ use super::{
 use crate::{
     clock::Millis,
     error::{Error, ErrorKind},
+    event::Event,
     id::Family,
     record::Head,
     revocation::Why,
@@ -60,7 +61,11 @@ impl StoreCommit<'_> {
         let unnamed = self.create_unnamed(draft).await?;
         let named = self.rows.guard(cookie, Guard::Moved(unnamed.family)).await;
         if let Ok(true) = named {
-            return self.make_permanent(draft, unnamed).await.map(Moved::Here);
+            let row = self.make_permanent(draft, unnamed).await?;
+            if self.rows.storage.mode == Mode::Store {
+                Event::MovedToStore(draft.head.id).emit(self.rows.metrics());
+            }
+            return Ok(Moved::Here(row));
         }
         match named.as_ref().is_err_and(is_silence) {
             // the pointer may be there, so the row has to stay

@@ -1,48 +1,16 @@
-//! The table of all metrics: names, units, and labels with all their values.
+//! The table of all metrics.
 
 use ::metrics::Unit;
 
+use super::definition::{
+    Definition,
+    Kind::{Counter, Gauge, Histogram},
+    OwnLabel, Scope,
+};
 use crate::metrics::Metric;
 
 /// The number of metrics.
 const COUNT: usize = Metric::RevocationsLost as usize + 1;
-
-/// What has a metric, and so which labels all its metrics have.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Scope {
-    /// `mode` and `store`.
-    Layer,
-    Process,
-    /// `store`.
-    Store,
-}
-
-pub(super) enum Kind {
-    Counter,
-    Gauge,
-    /// With the upper bounds of the buckets.
-    Histogram(&'static [f64]),
-}
-
-pub(super) struct OwnLabel {
-    pub(super) name: &'static str,
-    pub(super) values: &'static [&'static str],
-}
-
-pub(super) struct Definition {
-    pub(super) metric: Metric,
-    pub(super) name: &'static str,
-    pub(super) scope: Scope,
-    pub(super) kind: Kind,
-    pub(super) unit: Option<Unit>,
-    /// The labels beside those of the scope.
-    pub(super) labels: &'static [OwnLabel],
-    /// Whether its time series begin with 0, before the first event.
-    pub(super) from_start: bool,
-    pub(super) about: &'static str,
-    /// The number of time series of the same scope that come before.
-    first: usize,
-}
 
 /// The value of `key` that exists only if the layer has fallback secrets.
 pub(super) const FALLBACK: &str = "fallback";
@@ -134,8 +102,6 @@ const REASON: OwnLabel = own(
         "refused",
     ],
 );
-
-use Kind::{Counter, Gauge, Histogram};
 
 const fn place(mut rows: [Definition; COUNT]) -> [Definition; COUNT] {
     let mut next = [0; 3];
@@ -286,7 +252,7 @@ pub(super) static TABLE: [Definition; COUNT] = place(table! {
             Gauge, None, &[], false,
             "Entries of the log that this process holds";
         Revocations "session_revocations_total"
-            Counter, None, &[own("scope", &["logout", "login", "renewal", "group", "none"])], false,
+            Counter, None, &[own("scope", &["logout", "login", "renewal", "group"])], false,
             "Entries that this process added to the log";
         RevocationsLost "session_revocations_lost_total"
             Counter, None, &[], false,
@@ -302,38 +268,165 @@ impl Scope {
     }
 }
 
-impl Definition {
-    /// The number of its time series in one scope.
-    const fn series(&self) -> usize {
-        let (mut count, mut at) = (1, 0);
-        while at < self.labels.len() {
-            count *= self.labels[at].values.len();
-            at += 1;
-        }
-        count
-    }
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
 
-    /// The place of the time series with these values among those of its scope.
-    pub(super) fn position(&self, values: &[&'static str]) -> Option<usize> {
-        if values.len() != self.labels.len() {
-            return None;
-        }
-        let mut at = 0;
-        for (label, value) in self.labels.iter().zip(values) {
-            let index = label.values.iter().position(|known| known == value)?;
-            at = at * label.values.len() + index;
-        }
-        Some(self.first + at)
-    }
+    use super::{super::definition::Kind, *};
+    use crate::{
+        event::{DropReason, EndReason, Reason},
+        key::{Age, KeyId},
+        metrics::Mode,
+        store::StoreErrorKind,
+    };
 
-    /// The values of all its time series.
-    pub(super) fn combinations(&self) -> Vec<Vec<&'static str>> {
-        self.labels.iter().fold(vec![vec![]], |all, label| {
-            let with = |before: Vec<_>| {
-                let values = label.values.iter();
-                values.map(move |value| [before.as_slice(), &[*value]].concat())
+    /// Kind and own labels by name.
+    type Told = BTreeMap<String, (String, BTreeMap<String, BTreeSet<String>>)>;
+
+    fn told_by_table() -> Told {
+        let row = |row: &Definition| {
+            let kind = match row.kind {
+                Kind::Counter => "counter",
+                Kind::Gauge => "gauge",
+                Kind::Histogram(_) => "histogram",
             };
-            all.into_iter().flat_map(with).collect()
-        })
+            let labels = row.labels.iter().map(|label| {
+                let values = label.values.iter().map(|value| (*value).to_owned());
+                (label.name.to_owned(), values.collect())
+            });
+            (row.name.to_owned(), (kind.to_owned(), labels.collect()))
+        };
+        TABLE.iter().map(row).collect()
+    }
+
+    /// ``| `name` | kind | `label`: `value`, `value`; `label`: … | meaning |``. A label without values
+    /// has those of the row above.
+    fn told_by_guide() -> Told {
+        let (mut told, mut known) = (Told::new(), BTreeMap::new());
+        let page = include_str!("../../guide/events.md");
+        for line in page.lines().filter(|line| line.starts_with("| `session_")) {
+            let cells: Vec<_> = line.split('|').map(str::trim).collect();
+            let mut labels = BTreeMap::new();
+            for label in cells[3].split(';').filter(|label| !label.trim().is_empty()) {
+                let mut words = label.split('`').skip(1).step_by(2).map(str::to_owned);
+                let name = words.next().expect("a name");
+                let values: BTreeSet<_> = words.collect();
+                if !values.is_empty() {
+                    known.insert(name.clone(), values);
+                }
+                let values = known.get(&name).expect("values").clone();
+                labels.insert(name, values);
+            }
+            let name = cells[1].trim_matches('`').to_owned();
+            assert!(cells[4].len() > 10, "{name} has no meaning");
+            told.insert(name, (cells[2].to_owned(), labels));
+        }
+        told
+    }
+
+    #[test]
+    fn the_guide_lists_every_metric_with_its_labels() {
+        let (table, guide) = (told_by_table(), told_by_guide());
+        for (name, row) in &table {
+            assert_eq!(Some(row), guide.get(name), "{name}");
+        }
+        assert_eq!(table.len(), guide.len());
+        assert_eq!(table.len(), TABLE.len(), "no name twice");
+        let page = include_str!("../../guide/events.md");
+        for mode in Mode::ALL {
+            assert!(page.contains(&format!("`{}`", mode.name())), "{mode:?}");
+        }
+    }
+
+    #[test]
+    fn names_have_the_suffix_of_their_kind_and_unit() {
+        for row in &TABLE {
+            let is_counter = matches!(row.kind, Kind::Counter);
+            assert_eq!(row.name.ends_with("_total"), is_counter, "{}", row.name);
+            let unit = match row.unit {
+                Some(Unit::Seconds) => row.name.ends_with("_seconds"),
+                Some(Unit::Bytes) => row.name.ends_with("_bytes"),
+                _ => !row.name.ends_with("_seconds") && !row.name.ends_with("_bytes"),
+            };
+            assert!(unit, "{}", row.name);
+            if let Kind::Histogram(bounds) = row.kind {
+                assert!(bounds.is_sorted() && bounds.len() > 3, "{}", row.name);
+            }
+        }
+    }
+
+    #[test]
+    fn every_time_series_has_a_place_of_its_own() {
+        for scope in [Scope::Layer, Scope::Process, Scope::Store] {
+            let rows = TABLE.iter().filter(|row| row.scope == scope);
+            let places = rows.flat_map(|row| {
+                let all = row.combinations();
+                all.into_iter().map(|values| row.position(&values))
+            });
+            let places: Vec<_> = places.collect();
+            assert_eq!(places, (0..scope.slots()).map(Some).collect::<Vec<_>>());
+        }
+    }
+
+    /// Otherwise an event with such a value would not be counted.
+    #[test]
+    fn every_name_of_a_reason_is_a_value_of_its_label() {
+        let has = |metric: Metric, label: usize, value: &str| {
+            let values = TABLE[metric as usize].labels[label].values;
+            assert!(values.contains(&value), "{metric:?} {value}");
+        };
+        for reason in [
+            Reason::Garbage,
+            Reason::Version,
+            Reason::UnknownKey(KeyId([0; 4])),
+            Reason::Forged,
+            Reason::Malformed,
+            Reason::Expired,
+            Reason::Future,
+            Reason::Ambiguous,
+            Reason::Gone,
+            Reason::Ended,
+            Reason::Replaced,
+            Reason::RolledBack,
+            Reason::Unreadable,
+            Reason::Revoked,
+            Reason::Refused,
+        ] {
+            has(Metric::Rejected, 0, reason.name());
+        }
+        for reason in [
+            DropReason::Ended,
+            DropReason::Expired,
+            DropReason::Unanswered,
+            DropReason::TooLarge,
+        ] {
+            has(Metric::WritesDropped, 0, reason.name());
+        }
+        for reason in [
+            EndReason::Logout,
+            EndReason::Login,
+            EndReason::Emptied,
+            EndReason::Owner,
+            EndReason::Reused,
+        ] {
+            has(Metric::Ended, 0, reason.name());
+        }
+        for kind in [
+            StoreErrorKind::Config,
+            StoreErrorKind::Unreachable,
+            StoreErrorKind::TimedOut,
+            StoreErrorKind::Denied,
+            StoreErrorKind::Full,
+            StoreErrorKind::ReadOnly,
+            StoreErrorKind::Schema,
+            StoreErrorKind::Contended,
+            StoreErrorKind::Other,
+        ] {
+            has(Metric::StoreErrors, 1, kind.name());
+        }
+        for age in [Age::Current, Age::Fallback] {
+            has(Metric::KeyUses, 0, age.name());
+        }
+        assert_eq!(Age::Fallback.name(), FALLBACK);
     }
 }

@@ -46,14 +46,14 @@ pub(crate) enum Revoked {
 }
 
 impl Subject {
-    /// What it revokes, in metrics.
-    pub(crate) fn scope(self) -> &'static str {
+    /// What it revokes, in metrics. `None`: nothing.
+    pub(crate) fn scope(self) -> Option<&'static str> {
         match self {
-            Self::Session(_, Revoked::LoggedOut) => "logout",
-            Self::Session(_, Revoked::Continued) => "login",
-            Self::Session(_, Revoked::Renewed) => "renewal",
-            Self::Before(..) => "group",
-            Self::Check(_) => "none",
+            Self::Session(_, Revoked::LoggedOut) => Some("logout"),
+            Self::Session(_, Revoked::Continued) => Some("login"),
+            Self::Session(_, Revoked::Renewed) => Some("renewal"),
+            Self::Before(..) => Some("group"),
+            Self::Check(_) => None,
         }
     }
 }

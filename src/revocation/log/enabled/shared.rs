@@ -159,8 +159,9 @@ impl Shared {
             added += appended?;
             let now = Instant::now();
             for entry in batch {
-                let scope = entry.subject.scope();
-                self.metrics.count(Metric::Revocations, &[scope], 1);
+                if let Some(scope) = entry.subject.scope() {
+                    self.metrics.count(Metric::Revocations, &[scope], 1);
+                }
                 self.set.add(entry);
                 lock(&self.unread).insert(entry.key(), (Some(now), *entry));
             }
