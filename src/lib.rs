@@ -45,7 +45,7 @@
 //! | make logout final while sessions are in cookies | `guide::revoking`, with the feature `store` |
 //! | keep sessions in a store | `guide::stores`, with the feature `store` |
 //! | move from a JSON file of sessions | `guide::from_a_file`, with the feature `store` |
-//! | log, count and alert | [`guide::events`] |
+//! | log, count, measure and alert | [`guide::events`] |
 //! | test your handlers | [`testing`] |
 //!
 //! # Features
@@ -62,6 +62,7 @@
 //! | `mysql` | no | a store in MariaDB 10.6 or MySQL 8.0, or newer (needs Rust 1.94) | 72 |
 //! | `sql-tls` | no | TLS for `postgres` and `mysql` (needs a C compiler) | 8 |
 //! | `sqlite` | no | a store in an SQLite file (needs a C compiler and Rust 1.94) | 75 |
+//! | `metrics` | no | counters, gauges and histograms through the `metrics` facade | 3 |
 //! | `store` | no | support for a store of your own | 1 |
 //! | `tools` | no | `tools`: look at cookies and rows from outside an app | 1 |
 //! | `conformance` | no | the tests that every store must pass | 1 |
