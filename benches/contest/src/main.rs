@@ -1,7 +1,9 @@
 //! Measures all contestants in one run. `../report.py` reads the output. `../run` calls both.
 
+mod recorder;
 mod rounds;
 mod serve;
+mod slices;
 
 use std::error::Error;
 
@@ -12,6 +14,7 @@ use contest::{
 use tokio::runtime::Builder;
 
 const USAGE: &str = "contest times [ROUNDS [SLICE_MS [VISIT [SIZE]]]] | contest sizes
+    | contest slices
     | contest repeat CONTESTANT VISIT SIZE TIMES [OTHER_COOKIES] | contest serve CONTESTANT PORT";
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -36,6 +39,7 @@ async fn run(args: &[&str]) -> Result<(), Box<dyn Error>> {
             rounds::times(number(0, 61)?, number(1, 4)?, chosen).await;
         }
         ["sizes"] => sizes().await,
+        ["slices"] => slices::answer().await?,
         ["repeat", name, visit, size, times, ref others @ ..] => {
             let others = others.first().map_or(Ok(2), |n| n.parse())?;
             let visitor = visitor(name, visit, size).await?.with_others(others);

@@ -43,7 +43,7 @@ async fn cell(rounds: u64, slice: Duration, visit: Visit, size: Size) {
 }
 
 /// Returns nanoseconds per request.
-async fn time(visitor: &Visitor, slice: Duration) -> f64 {
+pub async fn time(visitor: &Visitor, slice: Duration) -> f64 {
     let (mut spent, mut count) = (Duration::ZERO, 0);
     while spent < slice {
         spent += visitor.time(64).await;
