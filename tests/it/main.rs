@@ -23,6 +23,7 @@ mod failures;
 mod http_client;
 mod lifetimes;
 mod logout;
+mod monitoring;
 mod nesting;
 mod nginx;
 #[cfg(all(feature = "memory", feature = "tools"))]
