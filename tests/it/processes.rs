@@ -74,6 +74,7 @@ fn features() -> String {
         ("redis-tls", cfg!(feature = "redis-tls")),
         ("tools", cfg!(feature = "tools")),
         ("conformance", cfg!(feature = "conformance")),
+        ("metrics", cfg!(feature = "metrics")),
     ];
     let on = all.into_iter().filter(|(_, on)| *on);
     on.map(|(name, _)| name).collect::<Vec<_>>().join(",")

@@ -7,6 +7,18 @@ use std::{
     process::Command,
 };
 
+#[cfg(all(
+    feature = "metrics",
+    feature = "conformance",
+    feature = "memory",
+    feature = "mysql",
+    feature = "postgres",
+    feature = "redis",
+    feature = "sqlite",
+    feature = "tools"
+))]
+mod measured;
+
 mod dashboard;
 mod rules;
 mod runbook;

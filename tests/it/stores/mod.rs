@@ -45,7 +45,7 @@ use axum::{Router, extract::Path, http::StatusCode, routing::get};
 use tower_sealed_session::{Error, Session, SessionLayer};
 
 /// An app whose paths name the action on the session.
-fn app(layer: SessionLayer) -> Router {
+pub(crate) fn app(layer: SessionLayer) -> Router {
     async fn set(
         session: Session,
         Path((key, value)): Path<(String, String)>,

@@ -44,7 +44,8 @@ impl Recorded {
     pub(super) fn sum(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
         let series = self.series();
         let matching = series.iter().filter(|line| {
-            let has = |(label, value): &(&str, &str)| line.contains(&format!("{label}=\"{value}\""));
+            let has =
+                |(label, value): &(&str, &str)| line.contains(&format!("{label}=\"{value}\""));
             line.split(['{', ' ']).next() == Some(name) && labels.iter().all(has)
         });
         let value = |line: &String| line.rsplit(' ').next().and_then(|text| text.parse().ok());

@@ -17,10 +17,10 @@ const MOST: usize = 450;
 async fn apps() -> [Router; 3] {
     let store = MemoryStore::new();
     let log = Revocations::sharing(&store).await.expect("a log");
-    let fallback = keys().fallback(secret(OTHER_SECRET));
-    let in_cookies = SessionLayer::new(fallback.clone()).revocations(log);
-    let in_store = SessionLayer::new(fallback.clone()).store(store.clone());
-    let overflowing = SessionLayer::new(fallback).overflow(store);
+    let rotated = || keys().fallback(secret(OTHER_SECRET));
+    let in_cookies = SessionLayer::new(rotated()).revocations(log);
+    let in_store = SessionLayer::new(rotated()).store(store.clone());
+    let overflowing = SessionLayer::new(rotated()).overflow(store);
     [in_cookies, in_store, overflowing].map(stores::app)
 }
 
@@ -73,7 +73,10 @@ async fn a_hundred_thousand_visitors_leave_no_name_and_no_more_time_series() {
         }
     }
     let series = recorded.series();
-    println!("{early} time series after 2000 visitors, {} after {VISITORS}", series.len());
+    println!(
+        "{early} time series after 2000 visitors, {} after {VISITORS}",
+        series.len()
+    );
     assert_eq!(series.len(), early);
     assert!(series.len() < MOST && recorded.count("session_requests_total", &[]) > 300_000);
     let text = recorded.text();

@@ -1,0 +1,5 @@
+//! What the metrics say, next to what happened.
+
+mod accounting;
+mod labels;
+mod recorder;
