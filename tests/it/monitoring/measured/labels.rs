@@ -11,8 +11,8 @@ use crate::{
 
 const VISITORS: usize = 100_000;
 
-/// More than the visitors of this test cause. Each kind of event has a time series, not each visitor.
-const MOST: usize = 450;
+/// Three layers with a store and a log have fewer. Most are the buckets of histograms.
+const MOST: usize = 600;
 
 async fn apps() -> [Router; 3] {
     let store = MemoryStore::new();
@@ -24,22 +24,26 @@ async fn apps() -> [Router; 3] {
     [in_cookies, in_store, overflowing].map(stores::app)
 }
 
-/// One visitor, with names that occur nowhere else.
+/// One visitor, with names that occur nowhere else. One in fifty makes more than one request.
 async fn visit(app: &Router, foreign: &Router, n: usize) -> Visitor {
     let mut visitor = Visitor::default();
-    match n % 8 {
-        0 => drop(visitor.get(foreign, "/count").await),
-        1 => {
-            let planted = format!("{NAME}=canary-cookie-{n}");
-            get_with(app, "/count", &[planted.as_bytes()]).await;
+    let set = format!("/set/canary-key-{n}/canary-value-{n}");
+    let login = format!("/login/canary-owner-{n}");
+    if !n.is_multiple_of(50) {
+        match n % 3 {
+            0 => drop(visitor.get(app, &set).await),
+            1 => drop(visitor.get(app, &login).await),
+            _ => {
+                let planted = format!("{NAME}=canary-cookie-{n}");
+                get_with(app, "/count", &[planted.as_bytes()]).await;
+            }
         }
-        _ => {}
+        return visitor;
     }
-    for path in [
-        format!("/set/canary-key-{n}/canary-value-{n}"),
-        format!("/login/canary-owner-{n}"),
-        format!("/get/canary-key-{n}"),
-    ] {
+    if n.is_multiple_of(8) {
+        visitor.get(foreign, "/count").await;
+    }
+    for path in [set, login, format!("/get/canary-key-{n}")] {
         visitor.get(app, &path).await;
     }
     match n % 7 {
@@ -62,7 +66,7 @@ async fn a_hundred_thousand_visitors_leave_no_name_and_no_more_time_series() {
     let mut told = Vec::new();
     for n in 0..VISITORS {
         let mut visitor = visit(&apps[n % apps.len()], &foreign, n).await;
-        if n == 2000 {
+        if n == 20_000 {
             early = recorded.series().len();
         }
         if n.is_multiple_of(1000) {
@@ -74,11 +78,12 @@ async fn a_hundred_thousand_visitors_leave_no_name_and_no_more_time_series() {
     }
     let series = recorded.series();
     println!(
-        "{early} time series after 2000 visitors, {} after {VISITORS}",
+        "{early} time series after 20000 visitors, {} after {VISITORS}",
         series.len()
     );
     assert_eq!(series.len(), early);
-    assert!(series.len() < MOST && recorded.count("session_requests_total", &[]) > 300_000);
+    assert!(series.len() < MOST);
+    assert!(recorded.count("session_requests_total", &[]) > VISITORS as u64);
     let text = recorded.text();
     assert!(!text.contains("canary"));
     assert!(told.len() > 100 && told.iter().all(|told| !text.contains(told.as_str())));

@@ -1,5 +1,6 @@
 //! What the metrics say, next to what happened.
 
 mod accounting;
+mod gauges;
 mod labels;
 mod recorder;
