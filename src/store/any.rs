@@ -8,7 +8,7 @@ use super::{
     contract::{Creation, OwnerTag, Row, Saving, Store, StoreKey, Stored, Version},
     error::StoreError,
     log::AnyLog,
-    operate::{Cursor, Operate, Pruned, Scanned, Statistics},
+    operate::{Cursor, Health, Operate, Pruned, Scanned, Statistics},
 };
 
 /// A store of any kind, for apps that choose the kind by a setting. [`connect`](super::connect)
@@ -117,6 +117,7 @@ trait DynOperate: DynStore + fmt::Debug {
     fn count(&self, now: OffsetDateTime) -> Answer<'_, Statistics>;
     fn scan(&self, from: Option<Cursor>) -> Answer<'_, Scanned>;
     fn server_time(&self, server: usize) -> Answer<'_, Option<OffsetDateTime>>;
+    fn health(&self, from: Option<Cursor>) -> Answer<'_, Health>;
     fn revocation_log(&self) -> Option<AnyLog>;
 }
 
@@ -147,6 +148,10 @@ impl<S: Operate + fmt::Debug> DynOperate for S {
 
     fn server_time(&self, server: usize) -> Answer<'_, Option<OffsetDateTime>> {
         Box::pin(Operate::server_time(self, server))
+    }
+
+    fn health(&self, from: Option<Cursor>) -> Answer<'_, Health> {
+        Box::pin(Operate::health(self, from))
     }
 
     fn revocation_log(&self) -> Option<AnyLog> {
@@ -230,6 +235,10 @@ impl Operate for AnyStore {
 
     async fn server_time(&self, server: usize) -> Result<Option<OffsetDateTime>, StoreError> {
         self.0.server_time(server).await
+    }
+
+    async fn health(&self, from: Option<Cursor>) -> Result<Health, StoreError> {
+        self.0.health(from).await
     }
 
     fn revocation_log(&self) -> Option<AnyLog> {

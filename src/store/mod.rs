@@ -48,5 +48,5 @@ pub use self::{
 pub use self::{
     contract::{Creation, MAX_BYTES, OwnerTag, Row, Saving, Store, StoreKey, Stored, Version},
     error::{StoreError, StoreErrorKind},
-    operate::{Cursor, Operate, Pruned, Scanned, Statistics},
+    operate::{Cursor, Health, Operate, Pruned, Scanned, Statistics},
 };
