@@ -10,6 +10,8 @@
 #[cfg(feature = "store")]
 mod any;
 mod backend;
+#[cfg(feature = "store")]
+mod clock_skew;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 #[cfg(feature = "store")]
@@ -42,6 +44,7 @@ pub use self::sql::*;
 #[cfg(feature = "store")]
 pub use self::{
     any::AnyStore,
+    clock_skew::{ClockSkew, clock_skew},
     connect::{connect, from_env},
     prune::prune_every,
 };
