@@ -33,6 +33,9 @@ mod sql;
 
 pub(crate) use self::backend::{Backend, Deadline, Lane, Turn};
 #[cfg(feature = "store")]
+#[doc(hidden)] // for the command line
+pub use self::connect::kind_of;
+#[cfg(feature = "store")]
 #[doc(hidden)] // for this project's own tests
 pub use self::log::{AnyLog, Entry, Position, RevocationLog};
 #[cfg(feature = "memory")]
