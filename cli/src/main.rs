@@ -15,6 +15,7 @@ mod keys;
 mod leaks;
 mod output;
 mod progress;
+mod prometheus;
 mod retry;
 mod scan;
 mod stores;

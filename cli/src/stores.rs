@@ -5,7 +5,7 @@ use std::{env, fs, path::Path, time::Duration};
 use clap::Args;
 use tower_sealed_session::{
     Revocations,
-    store::{self, AnyStore, StoreError},
+    store::{self, AnyStore, StoreError, StoreErrorKind},
 };
 use zeroize::Zeroizing;
 
@@ -28,6 +28,15 @@ pub(crate) struct StoreArgs {
 impl StoreArgs {
     pub(crate) fn is_given(&self) -> bool {
         self.store.is_some() || VARIABLES.into_iter().find_map(variable).is_some()
+    }
+
+    /// The kind of the store, by its URL, if there is one.
+    pub(crate) fn kind(&self) -> Option<&'static str> {
+        let url = match &self.store {
+            Some(location) => location.url().ok(),
+            None => VARIABLES.into_iter().find_map(variable),
+        };
+        store::kind_of(&url?)
     }
 
     pub(crate) async fn connect(&self) -> Outcome<AnyStore> {
@@ -126,13 +135,12 @@ fn check(url: &str) -> Outcome<()> {
 pub(crate) async fn within_patience<T>(
     call: impl Future<Output = Result<T, StoreError>>,
 ) -> Outcome<T> {
-    match tokio::time::timeout(PATIENCE, call).await {
-        Ok(done) => Ok(done?),
-        Err(_) => Err(Failure::new(
-            Exit::Store,
-            "the server did not answer within 10 seconds",
-        )),
-    }
+    let late = |_| {
+        let text = "the server did not answer within 10 seconds";
+        Err(StoreError::new(StoreErrorKind::TimedOut).message(text))
+    };
+    let answer = tokio::time::timeout(PATIENCE, call).await;
+    Ok(answer.unwrap_or_else(late)?)
 }
 
 /// The file of an SQLite store, which connecting to it would create.

@@ -8,7 +8,7 @@ use super::{
     contract::{Creation, OwnerTag, Row, Saving, Store, StoreKey, Stored, Version},
     error::StoreError,
     log::AnyLog,
-    operate::{Cursor, Operate, Pruned, Scanned, Statistics},
+    operate::{Cursor, Health, Operate, Pruned, Scanned, Statistics},
 };
 
 /// A store of any kind, for apps that choose the kind by a setting. [`connect`](super::connect)
@@ -122,6 +122,7 @@ trait DynOperate: DynStore + fmt::Debug {
     fn count(&self, now: OffsetDateTime) -> Answer<'_, Statistics>;
     fn scan(&self, from: Option<Cursor>) -> Answer<'_, Scanned>;
     fn server_time(&self, server: usize) -> Answer<'_, Option<OffsetDateTime>>;
+    fn health(&self, from: Option<Cursor>) -> Answer<'_, Health>;
     fn revocation_log(&self) -> Option<AnyLog>;
 }
 
@@ -152,6 +153,10 @@ impl<S: Operate + fmt::Debug> DynOperate for S {
 
     fn server_time(&self, server: usize) -> Answer<'_, Option<OffsetDateTime>> {
         Box::pin(Operate::server_time(self, server))
+    }
+
+    fn health(&self, from: Option<Cursor>) -> Answer<'_, Health> {
+        Box::pin(Operate::health(self, from))
     }
 
     fn revocation_log(&self) -> Option<AnyLog> {
@@ -239,6 +244,10 @@ impl Operate for AnyStore {
 
     async fn server_time(&self, server: usize) -> Result<Option<OffsetDateTime>, StoreError> {
         self.0.server_time(server).await
+    }
+
+    async fn health(&self, from: Option<Cursor>) -> Result<Health, StoreError> {
+        self.0.health(from).await
     }
 
     fn revocation_log(&self) -> Option<AnyLog> {

@@ -12,6 +12,7 @@ type Opening<'a> = Pin<Box<dyn Future<Output = Result<AnyStore, StoreError>> + S
 /// A kind of store.
 struct Kind {
     schemes: &'static [&'static str],
+    /// The feature that brings it, and its name.
     feature: &'static str,
     /// `None`: the feature is off.
     open: Option<for<'a> fn(&'a str) -> Opening<'a>>,
@@ -88,9 +89,7 @@ static KINDS: [Kind; 5] = [
 /// [`StoreErrorKind::Config`] if no store has this scheme, or if its feature is off. Otherwise the
 /// same as for `connect` of the store.
 pub async fn connect(url: &str) -> Result<AnyStore, StoreError> {
-    let scheme = url.split(':').next().unwrap_or_default();
-    let kind = KINDS.iter().find(|kind| kind.schemes.contains(&scheme));
-    match kind.map(|kind| kind.open.ok_or(kind.feature)) {
+    match kind(url).map(|kind| kind.open.ok_or(kind.feature)) {
         Some(Ok(open)) => open(url).await,
         Some(Err(feature)) => Err(config(format!(
             "the store of this URL is not compiled in: add the feature `{feature}` of \
@@ -101,6 +100,18 @@ pub async fn connect(url: &str) -> Result<AnyStore, StoreError> {
             schemes()
         ))),
     }
+}
+
+/// The kind of store that a URL names, by its scheme: `memory`, `sqlite`, `postgres`, `mysql` or
+/// `redis`. The metrics have it as the label `store`. `None`: no store has this scheme.
+#[must_use]
+pub fn kind_of(url: &str) -> Option<&'static str> {
+    kind(url).map(|kind| kind.feature)
+}
+
+fn kind(url: &str) -> Option<&'static Kind> {
+    let scheme = url.split(':').next().unwrap_or_default();
+    KINDS.iter().find(|kind| kind.schemes.contains(&scheme))
 }
 
 /// Opens the store that the environment names: by `SESSION_STORE_URL`, any store; otherwise by
@@ -177,6 +188,23 @@ mod tests {
                 text.contains("use one of") && !text.contains("hunter2"),
                 "{text}"
             );
+        }
+    }
+
+    #[test]
+    fn kinds_are_named_by_their_main_scheme() {
+        for (url, kind) in [
+            ("memory:", Some("memory")),
+            ("sqlite:sessions.db", Some("sqlite")),
+            ("postgresql://host/app", Some("postgres")),
+            ("mariadb://host/app", Some("mysql")),
+            ("rediss://host", Some("redis")),
+            ("unix:///run/redis.sock", Some("redis")),
+            ("valkey://host", Some("redis")),
+            ("https://host", None),
+            ("", None),
+        ] {
+            assert_eq!(kind_of(url), kind, "{url}");
         }
     }
 

@@ -12,6 +12,8 @@ mod any;
 mod backend;
 #[cfg(feature = "store")]
 mod call;
+#[cfg(feature = "store")]
+mod clock_skew;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 #[cfg(feature = "store")]
@@ -21,6 +23,8 @@ mod error;
 #[cfg(feature = "_server")]
 mod link;
 pub(crate) mod log;
+#[cfg(all(feature = "metrics", feature = "store"))]
+mod measure;
 #[cfg(feature = "memory")]
 mod memory;
 mod operate;
@@ -35,8 +39,13 @@ mod up;
 
 pub(crate) use self::backend::{Backend, Deadline, Lane, Turn};
 #[cfg(feature = "store")]
+#[doc(hidden)] // for the command line
+pub use self::connect::kind_of;
+#[cfg(feature = "store")]
 #[doc(hidden)] // for this project's own tests
 pub use self::log::{AnyLog, Entry, Position, RevocationLog};
+#[cfg(all(feature = "metrics", feature = "store"))]
+pub use self::measure::measure_every;
 #[cfg(feature = "memory")]
 pub use self::memory::MemoryStore;
 #[cfg(feature = "redis")]
@@ -46,11 +55,12 @@ pub use self::sql::*;
 #[cfg(feature = "store")]
 pub use self::{
     any::AnyStore,
+    clock_skew::{ClockSkew, clock_skew},
     connect::{connect, from_env},
     prune::prune_every,
 };
 pub use self::{
     contract::{Creation, MAX_BYTES, OwnerTag, Row, Saving, Store, StoreKey, Stored, Version},
     error::{StoreError, StoreErrorKind},
-    operate::{Cursor, Operate, Pruned, Scanned, Statistics},
+    operate::{Cursor, Health, Operate, Pruned, Scanned, Statistics},
 };

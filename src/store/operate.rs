@@ -78,6 +78,21 @@ pub trait Operate: Store {
         async { Ok(None) }
     }
 
+    /// What the server of the store tells of its own state, for a chart or an alert.
+    ///
+    /// Some of it is from a sample of the keys. Begin with no cursor, and pass that of
+    /// [`Health::next`] to the next call, such as a minute later. So all keys are looked at over
+    /// time. A cursor of a server that is gone is not an error.
+    ///
+    /// By default, nothing is known, as in SQL databases and in memory.
+    fn health(
+        &self,
+        from: Option<Cursor>,
+    ) -> impl Future<Output = Result<Health, StoreError>> + Send {
+        let _ = from;
+        async { Ok(Health::default()) }
+    }
+
     /// The log of revocations in this store, for `Revocations::sharing`. Only the stores of this
     /// crate have one.
     #[doc(hidden)]
@@ -160,4 +175,38 @@ impl Statistics {
             ..Self::exact(live, expired)
         }
     }
+}
+
+/// The result of [`Operate::health`]. Of the stores of this crate, only that in Redis has it. Of a
+/// cluster, the memory is that of the node that is fullest, since that one evicts first. The numbers
+/// of keys are the sums of its nodes.
+///
+/// `None`: not known. For your own store, begin with `Health::default()`, and set what it knows.
+///
+/// ```
+/// # #[cfg(feature = "store")] {
+/// use tower_sealed_session::store::Health;
+///
+/// let mut health = Health::default();
+/// health.memory_bytes = Some(1_048_576);
+/// # }
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Health {
+    /// The memory that the server uses, in bytes, for the data of all apps.
+    pub memory_bytes: Option<u64>,
+    /// The limit of this memory, in bytes. Also `None` if there is no limit.
+    pub memory_limit_bytes: Option<u64>,
+    /// The number of keys that the server deleted because its memory was full, since its start.
+    /// They can be of other apps.
+    pub evicted_keys: Option<u64>,
+    /// The number of keys that the server deleted because they had expired, since its start. They
+    /// can be of other apps.
+    pub expired_keys: Option<u64>,
+    /// The number of sessions in the sample whose keys have no time to live, so that the server
+    /// never deletes them. The store makes no such keys: another program has changed them.
+    pub keys_without_expiry: Option<u64>,
+    /// Where the sample of the next call begins. `None`: with the first key again.
+    pub next: Option<Cursor>,
 }

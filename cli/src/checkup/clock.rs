@@ -1,18 +1,12 @@
 //! The clocks of the store's servers, compared with that of this machine.
 
-use std::{
-    cmp::Ordering,
-    time::{Duration, Instant},
-};
+use std::{cmp::Ordering, time::Duration};
 
-use time::OffsetDateTime;
-use tower_sealed_session::store::{AnyStore, Operate as _, StoreError, StoreErrorKind};
+use tokio::time::timeout;
+use tower_sealed_session::store::{AnyStore, ClockSkew, StoreError, StoreErrorKind, clock_skew};
 
 use super::checks::Checks;
 use crate::{exit::chain, stores::PATIENCE};
-
-/// A server is asked so often. The fastest answer counts, since it tells the time best.
-const TRIES: u32 = 5;
 
 /// Machines that synchronize their clocks differ by less.
 const USUAL: Duration = Duration::from_secs(1);
@@ -23,45 +17,29 @@ const USUAL: Duration = Duration::from_secs(1);
 /// sessions.
 const TOLERATED: Duration = Duration::from_secs(30);
 
-/// How far a server's clock is ahead.
-#[derive(Clone, Copy)]
-struct Ahead {
-    by: time::Duration,
-    /// It may be more or less by this time, for which the answer was on its way.
-    trip: Duration,
-}
-
 /// Compares the clock of each server of a store with that of this machine.
 pub(crate) async fn compare_clocks(checks: &mut Checks, store: &AnyStore) {
-    let (mut servers, mut worst) = (0, None::<Ahead>);
-    loop {
-        match ahead(store, servers).await {
-            Ok(Some(ahead)) => {
-                servers += 1;
-                worst = Some(match worst {
-                    Some(worst) if worst.at_least() >= ahead.at_least() => worst,
-                    _ => ahead,
-                });
-            }
-            Ok(None) => break,
-            Err(error) if error.kind() == StoreErrorKind::Denied => {
-                let text = "the user may not ask the server for its time: in Redis, grant +time";
-                return checks.warn("clock", text);
-            }
-            Err(error) => return checks.fail("clock", chain(&error)),
+    let late = |_| Err(StoreError::new(StoreErrorKind::TimedOut));
+    let compared = timeout(PATIENCE, clock_skew(store)).await;
+    let worst = match compared.unwrap_or_else(late) {
+        Ok(worst) => worst,
+        Err(error) if error.kind() == StoreErrorKind::Denied => {
+            let text = "the user may not ask the server for its time: in Redis, grant +time";
+            return checks.warn("clock", text);
         }
-    }
+        Err(error) => return checks.fail("clock", chain(&error)),
+    };
     let Some(worst) = worst else {
         return checks.ok(
             "clock",
             "the store has no server: its clock is that of this machine",
         );
     };
-    let which = match servers {
+    let which = match worst.servers {
         1 => "that of the server".to_owned(),
-        _ => format!("of the clocks of {servers} servers, the one that differs most"),
+        servers => format!("of the clocks of {servers} servers, the one that differs most"),
     };
-    let text = format!("{which} is {worst}");
+    let text = format!("{which} is {}", difference(&worst));
     match worst.at_least() {
         difference if difference > TOLERATED => checks.fail(
             "clock",
@@ -78,45 +56,12 @@ pub(crate) async fn compare_clocks(checks: &mut Checks, store: &AnyStore) {
     }
 }
 
-async fn ahead(store: &AnyStore, server: usize) -> Result<Option<Ahead>, StoreError> {
-    let mut best = None::<Ahead>;
-    for _ in 0..TRIES {
-        let (sent, start) = (OffsetDateTime::now_utc(), Instant::now());
-        let asked = tokio::time::timeout(PATIENCE, store.server_time(server)).await;
-        let late = |_| Err(StoreError::new(StoreErrorKind::TimedOut));
-        let Some(time) = asked.unwrap_or_else(late)? else {
-            return Ok(None);
-        };
-        let trip = start.elapsed() / 2;
-        let found = Ahead {
-            by: time - (sent + trip),
-            trip,
-        };
-        if best.is_none_or(|best| trip < best.trip) {
-            best = Some(found);
-        }
-    }
-    Ok(best)
-}
-
-impl Ahead {
-    /// The clocks differ by no less.
-    fn at_least(self) -> Duration {
-        self.by.unsigned_abs().saturating_sub(self.trip)
-    }
-}
-
-impl std::fmt::Display for Ahead {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let direction = match self.by.cmp(&time::Duration::ZERO) {
-            Ordering::Less => "behind",
-            _ => "ahead of",
-        };
-        let (by, trip) = (self.by.unsigned_abs(), self.trip);
-        let [by, trip] = [by, trip].map(|time| time.as_secs_f64());
-        write!(
-            f,
-            "{by:.3} s {direction} that of this machine (± {trip:.3} s)"
-        )
-    }
+fn difference(skew: &ClockSkew) -> String {
+    let direction = match skew.ahead.cmp(&time::Duration::ZERO) {
+        Ordering::Less => "behind",
+        _ => "ahead of",
+    };
+    let [ahead, uncertainty] =
+        [skew.ahead.unsigned_abs(), skew.uncertainty].map(|time| time.as_secs_f64());
+    format!("{ahead:.3} s {direction} that of this machine (± {uncertainty:.3} s)")
 }

@@ -10,20 +10,28 @@ use tower_sealed_session::{
 };
 
 use crate::{
-    exit::{Exit, Outcome},
+    exit::{Exit, Failure, Outcome},
     keys::Sealing,
     output::{self, Lines, count},
+    prometheus,
     stores::StoreArgs,
 };
 
 /// Tell how many sessions a store has
 ///
-/// Without --exact, it prints estimates, if the kind of store has them. They cost nothing.
+/// Without --exact, it prints estimates, if the kind of store has them. They cost nothing. With
+/// --prometheus, it also prints what the server of the store tells of its own state.
 #[derive(Args)]
 pub(crate) struct Stats {
-    /// Read all rows: needs the secret to tell sessions from what is left of ended ones
+    /// Read all rows: needs the secret to tell sessions from what is left of ended ones. With
+    /// --prometheus, count the rows instead, without a secret
     #[arg(long)]
     exact: bool,
+
+    /// Print metrics in the text format of Prometheus, such as for a file of node_exporter. If the
+    /// server cannot be reached, print session_store_up with the value 0, and fail
+    #[arg(long)]
+    prometheus: bool,
 
     #[command(flatten)]
     store: StoreArgs,
@@ -63,6 +71,13 @@ struct Estimate {
 
 impl Stats {
     pub(crate) async fn run(self, json: bool) -> Outcome {
+        if self.prometheus {
+            // not by clap, which misses a --json before the command
+            if json {
+                return Err(Failure::usage("--prometheus and --json cannot be combined"));
+            }
+            return prometheus::print(&self.store, self.exact).await;
+        }
         let layer = match self.exact {
             true => Some(self.app.layer()?),
             false => None,

@@ -88,6 +88,7 @@ pub async fn check_operate<S: Operate>(open: impl AsyncFn() -> S) {
         "`count` counts the sessions that have not ended"
     );
     store.statistics(now).await.expect("statistics");
+    store.health(None).await.expect("health");
     prune(&store).await;
     for &key in &keys {
         let there = store.load(key).await.expect("load");

@@ -3,10 +3,12 @@ mod cluster;
 mod command;
 mod dial;
 mod fault;
+mod health;
 mod log;
 mod operate;
 mod owners;
 mod row;
+mod scan;
 mod scripts;
 mod servers;
 mod tls;
@@ -80,10 +82,15 @@ use crate::{event::Event, metrics::Metrics};
 /// ACL SETUSER sessions on >PASSWORD resetkeys ~session:* resetchannels -@all +ping +hello +select +evalsha +script|load +get +getrange +set +setrange +del +pexpire +pttl +zadd +zrem +zremrangebyscore +zscan +zrevrange +scan +dbsize +time +info +config|get
 /// ```
 ///
-/// On a cluster, add `+cluster|slots +asking`, on each node. `scan`, `dbsize` and `time` are for
-/// operators. For a log of revocations, add `+xadd +xtrim +xrange`. `info` and `config|get` let the
-/// store check version and eviction at start-up. [`connect`](Self::connect) fails if another
-/// command is missing.
+/// On a cluster, add `+cluster|slots +asking`, on each node. For a log of revocations, add
+/// `+xadd +xtrim +xrange`. These are optional:
+///
+/// - `scan`, `dbsize` and `time` are for operators.
+/// - `info` and `config|get` let the store check version and eviction at start-up.
+/// - [`health`](super::Operate::health) asks by `info` and `scan`. Without one of them, a part of it
+///   is unknown.
+///
+/// [`connect`](Self::connect) fails if another command is missing.
 ///
 /// # Settings of the server
 ///

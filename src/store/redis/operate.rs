@@ -4,24 +4,14 @@ use time::OffsetDateTime;
 
 use super::{
     super::{
-        contract::StoreKey,
         error::StoreError,
         log::AnyLog,
-        operate::{Cursor, Operate, Pruned, Scanned, Statistics},
+        operate::{Cursor, Health, Operate, Pruned, Scanned, Statistics},
     },
     RedisStore,
     command::{Command, number, unexpected},
-    owners::key,
+    scan::Place,
 };
-
-/// The number of keys that one step of a scan looks at.
-const SCANNED: u64 = 1000;
-
-/// A place in a scan: a server, and the cursor of its own scan.
-struct Place {
-    server: String,
-    cursor: u64,
-}
 
 impl Operate for RedisStore {
     /// Does nothing, because Redis deletes ended sessions by itself.
@@ -55,7 +45,7 @@ impl Operate for RedisStore {
     }
 
     async fn scan(&self, from: Option<Cursor>) -> Result<Scanned, StoreError> {
-        let place = from.and_then(|from| Place::decode(from.as_bytes()));
+        let place = from.as_ref().and_then(Place::of);
         let (mut sessions, mut next) = (Vec::new(), None);
         if let Some(place) = place.or_else(|| self.first_place()) {
             let (keys, place) = self.keys_at(place).await?;
@@ -64,7 +54,7 @@ impl Operate for RedisStore {
         }
         Ok(Scanned {
             sessions,
-            next: next.map(|place| Cursor::new(place.encode())),
+            next: next.as_ref().map(Place::cursor),
         })
     }
 
@@ -82,60 +72,13 @@ impl Operate for RedisStore {
         time.map(Some).map_err(|_| unexpected())
     }
 
+    /// The numbers are those of the servers, of all databases and apps. What the user may not ask
+    /// for is `None`.
+    async fn health(&self, from: Option<Cursor>) -> Result<Health, StoreError> {
+        self.state(from).await
+    }
+
     fn revocation_log(&self) -> Option<AnyLog> {
         Some(AnyLog::new(self.clone()))
     }
-}
-
-impl RedisStore {
-    fn first_place(&self) -> Option<Place> {
-        let server = self.servers.names().into_iter().next()?;
-        Some(Place { server, cursor: 0 })
-    }
-
-    /// One step of a scan of all sessions: keys, and the next place.
-    async fn keys_at(&self, place: Place) -> Result<(Vec<StoreKey>, Option<Place>), StoreError> {
-        let Place { server, cursor } = place;
-        let pattern = format!("{}{}", literal(&self.prefix), "[0-9a-f]".repeat(32));
-        let scan = Command::bare("SCAN").arg(cursor).arg("MATCH").arg(pattern);
-        let scan = scan.arg("COUNT").arg(SCANNED);
-        let reply = self.servers.send_to(&server, scan).await?;
-        let (cursor, names): (u64, Vec<String>) =
-            redis::from_redis_value(reply).map_err(|_| unexpected())?;
-        let members = names
-            .iter()
-            .filter_map(|name| name.strip_prefix(&*self.prefix));
-        let keys = members.filter_map(key).collect();
-        let server = match cursor {
-            0 => self.servers.names().into_iter().find(|name| *name > server),
-            _ => Some(server),
-        };
-        Ok((keys, server.map(|server| Place { server, cursor })))
-    }
-}
-
-impl Place {
-    fn encode(&self) -> Vec<u8> {
-        [&self.cursor.to_be_bytes(), self.server.as_bytes()].concat()
-    }
-
-    fn decode(bytes: &[u8]) -> Option<Self> {
-        let (cursor, server) = bytes.split_first_chunk()?;
-        Some(Self {
-            server: str::from_utf8(server).ok()?.to_owned(),
-            cursor: u64::from_be_bytes(*cursor),
-        })
-    }
-}
-
-/// Escapes `text` to a pattern that matches only `text`.
-fn literal(text: &str) -> String {
-    let mut pattern = String::with_capacity(text.len());
-    for c in text.chars() {
-        if matches!(c, '*' | '?' | '[' | ']' | '^' | '\\') {
-            pattern.push('\\');
-        }
-        pattern.push(c);
-    }
-    pattern
 }

@@ -34,7 +34,7 @@ use crate::store::{
 const BATCH: usize = 1000;
 
 /// The number of commands that are sent without waiting for the answers of those before.
-const AHEAD: usize = 64;
+pub(super) const AHEAD: usize = 64;
 
 impl RedisStore {
     fn index_key(&self, owner: OwnerTag) -> String {

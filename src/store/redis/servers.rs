@@ -37,7 +37,7 @@ impl Servers {
         }
     }
 
-    /// The names of the servers that have keys, in order.
+    /// The names of the servers that have keys, in the order of texts.
     pub(super) fn names(&self) -> Vec<String> {
         match self {
             Self::Cluster(cluster) => cluster.names(),

@@ -84,7 +84,7 @@ fn help_lists_the_exit_codes() {
 
 #[test]
 fn wrong_arguments_exit_with_2_and_explain_on_stderr() {
-    let cases: [(&[&str], &str); 14] = [
+    let cases: [(&[&str], &str); 16] = [
         (&[], "Usage: sealed-session"),
         (&["nope"], "nope"),
         (&["--nope"], "--nope"),
@@ -98,6 +98,8 @@ fn wrong_arguments_exit_with_2_and_explain_on_stderr() {
         (&["revoke", "--before", "noon"], "2026-11-25T09:30:00Z"),
         (&["prune", "--every", "0s"], "at least 1s"),
         (&["prune", "--every", "5s", "--dry-run"], "--dry-run"),
+        (&["stats", "--prometheus", "--json"], "cannot be combined"),
+        (&["--json", "stats", "--prometheus"], "cannot be combined"),
         (&["schema", "oracle"], "postgres, mysql, sqlite"),
     ];
     for (arguments, told) in cases {

@@ -43,6 +43,7 @@ mod large;
 mod old_ids;
 mod output;
 mod pasted;
+mod prometheus;
 mod prune;
 mod relocate;
 mod revoke;

@@ -3,6 +3,7 @@
 mod at_rest;
 mod backend;
 mod cluster;
+mod cluster_scan;
 mod conformance;
 mod devices;
 mod ended;
@@ -19,6 +20,7 @@ mod proxy;
 pub(crate) mod redis_checks;
 pub(crate) mod redis_client;
 mod redis_cluster;
+mod redis_health;
 pub(crate) mod redis_server;
 mod revocation_example;
 mod revocations;

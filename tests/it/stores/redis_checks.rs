@@ -195,7 +195,7 @@ async fn servers_that_do_not_suit_are_refused_by_name() {
 }
 
 /// A URL of a user with these rights.
-async fn user(server: &RedisServer, rules: &str) -> String {
+pub(super) async fn user(server: &RedisServer, rules: &str) -> String {
     let mut command = cmd("ACL");
     command.arg("SETUSER");
     for word in rules.split_ascii_whitespace() {
@@ -230,6 +230,8 @@ async fn user_with_the_documented_rights_can_do_everything() {
     store.scan(None).await.expect("enough rights");
     store.statistics(now).await.expect("enough rights");
     store.server_time(0).await.expect("enough rights");
+    let health = store.health(None).await.expect("enough rights");
+    assert!(health.memory_bytes.is_some() && health.keys_without_expiry.is_some());
 }
 
 /// Operators use these, or they are checks at start-up that are skipped.

@@ -1,6 +1,9 @@
 //! What the tests themselves ask a Redis server.
 
-use std::time::{Duration, Instant};
+use std::{
+    process::Command,
+    time::{Duration, Instant},
+};
 
 use redis::{Cmd, FromRedisValue, cmd};
 
@@ -42,4 +45,16 @@ pub(crate) async fn wait_until(mut holds: impl AsyncFnMut() -> bool) {
         assert!(Instant::now() < deadline, "it takes too long");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
+}
+
+/// A number that the server at a URL tells to `redis-cli`.
+pub(crate) fn info(url: &str, field: &str) -> u64 {
+    let output = Command::new("redis-cli").args(["-u", url, "INFO"]).output();
+    let output = output.unwrap_or_else(|error| {
+        panic!("redis-cli ({error}): install it by `apt-get install -y redis-server`")
+    });
+    let info = String::from_utf8(output.stdout).expect("UTF-8");
+    let mut lines = info.lines().filter_map(|line| line.split_once(':'));
+    let found = lines.find(|line| line.0 == field);
+    number(found.unwrap_or_else(|| panic!("no {field}: {info}")).1)
 }

@@ -1,6 +1,11 @@
 //! The time by the clocks of a store's servers.
 
-use tower_sealed_session::{OffsetDateTime, store::Operate as _};
+use std::time::Duration;
+
+use tower_sealed_session::{
+    OffsetDateTime,
+    store::{Operate as _, clock_skew},
+};
 
 use super::backend::{Backend, on_every_store};
 
@@ -30,4 +35,11 @@ async fn each_server_tells_the_time(backend: Backend) {
         _ => 1,
     };
     assert_eq!(servers, wanted);
+    let skew = clock_skew(&store).await.expect("answers");
+    assert_eq!(skew.map_or(0, |skew| skew.servers), wanted);
+    if let Some(skew) = skew {
+        // the servers are on this machine
+        assert!(skew.at_least() <= Duration::from_millis(1), "{skew:?}");
+        assert!(skew.uncertainty < Duration::from_secs(1), "{skew:?}");
+    }
 }

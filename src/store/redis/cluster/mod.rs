@@ -123,10 +123,13 @@ impl Cluster {
             .message("the nodes of the redis cluster do not agree which of them has a slot"))
     }
 
-    /// The names of the nodes, in order.
+    /// The names of the nodes, in the order of texts, in which a scan goes from one to the next.
     pub(super) fn names(&self) -> Vec<String> {
         let map = self.shared.map();
-        map.nodes.iter().map(|node| node.name()).collect()
+        let mut names: Vec<_> = map.nodes.iter().map(|node| node.name()).collect();
+        // the nodes are in the order of their addresses: 10.0.0.1:6379 comes before 10.0.0.10:6379
+        names.sort_unstable();
+        names
     }
 
     /// Sends a command to the node of that name.
