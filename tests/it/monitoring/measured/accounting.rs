@@ -119,7 +119,7 @@ impl Day {
             9 => "/remember".to_owned(),
             10 => {
                 let deleted = self.layer.delete_owner(&owner).await;
-                drop(deleted.expect("a store"));
+                deleted.expect("a store");
                 return;
             }
             _ => {
