@@ -33,7 +33,8 @@ impl Slot {
         }
         if !events.is_empty() {
             events.iter().for_each(|event| event.emit(metrics));
-            config.strangers.count(events, config);
+            let (codec, clock) = (&config.codec, &config.clock);
+            config.strangers.count(events, codec, clock, metrics);
         }
     }
 

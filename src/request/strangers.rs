@@ -3,11 +3,12 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use super::config::Config;
+use super::codec::Codec;
 use crate::{
     clock::{self, Millis},
     event::Event,
     key::KeyId,
+    metrics::Metrics,
 };
 
 /// The minimum time between two warnings.
@@ -35,14 +36,13 @@ struct Tally {
 
 impl Strangers {
     /// Counts the request if its events tell of such a cookie, and warns if a warning is due.
-    pub(super) fn count(&self, events: &[Event<'static>], config: &Config) {
-        let Config {
-            codec,
-            clock,
-            rules,
-            ..
-        } = config;
-        let metrics = &rules.metrics;
+    pub(super) fn count(
+        &self,
+        events: &[Event<'static>],
+        codec: &Codec,
+        clock: &clock::Source,
+        metrics: &Metrics,
+    ) {
         let mut keys = events.iter().filter_map(Event::unknown_key);
         if let Some(key) = keys.next()
             && let Some(Tally { count, keys, .. }) = due(&self.unknown, Some(key), clock)

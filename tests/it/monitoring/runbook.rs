@@ -88,3 +88,15 @@ fn names_of_metrics_follow_the_rules_of_prometheus() {
         );
     }
 }
+
+#[test]
+fn all_metrics_that_are_named_exist() {
+    let guide = fs::read_to_string(root().join("src/guide/events.md")).expect("the guide");
+    let rows = guide.lines().filter_map(|line| line.strip_prefix("| `"));
+    let known: BTreeSet<_> = rows.filter_map(|row| row.split('`').next()).collect();
+    let named = metric_names();
+    assert!(named.len() > 30, "{}", named.len());
+    for name in named {
+        assert!(known.contains(name.as_str()), "{name}");
+    }
+}
