@@ -37,6 +37,14 @@ impl Metrics {
     pub(crate) fn record(&self, _: Metric, _: &[&'static str], _: f64) {}
 
     #[inline]
+    pub(crate) fn sample_timer(&self, _: Metric) -> Option<Timer> {
+        None
+    }
+
+    #[inline]
+    pub(crate) fn sample(&self, _: Metric, _: f64) {}
+
+    #[inline]
     pub(crate) fn time(&self, _: Metric, _: &[&'static str], _: Timer) {}
 }
 

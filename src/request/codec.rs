@@ -160,7 +160,7 @@ impl Codec {
         let write = |out: &mut Vec<u8>| seal::append_text(sealed, out);
         let len = seal::text_len(sealed.len());
         let size = self.name().len() + len;
-        rules.metrics.record(Metric::CookieBytes, &[], size as f64);
+        rules.metrics.sample(Metric::CookieBytes, size as f64);
         self.template.set(len, write, max_age)
     }
 

@@ -43,9 +43,12 @@ impl Slot {
                 } else if outcome == Outcome::NoChange {
                     self.commit_of(state).reply(outcome, public)
                 } else {
-                    let timer = Timer::start();
+                    let metrics = &self.config.rules.metrics;
+                    let timer = metrics.sample_timer(Metric::CommitDuration);
                     let reply = self.commit_of(state).reply(outcome, public);
-                    self.note_commit(timer);
+                    if let Some(timer) = timer {
+                        self.note_commit(timer);
+                    }
                     reply
                 }
             }

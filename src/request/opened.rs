@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// The remaining life is measured of one session in so many.
-const SAMPLED: u8 = 64;
+const SESSIONS: u8 = 64;
 
 impl Slot {
     /// Emits the events of a read that is used, and measures it. `age`: the key that opened the
@@ -18,12 +18,14 @@ impl Slot {
     pub(super) fn tell_opened(
         &self,
         opened: &Result<State, Error>,
-        timer: Timer,
+        timer: Option<Timer>,
         age: Option<Age>,
         events: &[Event<'static>],
     ) {
         let (config, metrics) = (&*self.config, &self.config.rules.metrics);
-        metrics.time(Metric::OpenDuration, &[], timer);
+        if let Some(timer) = timer {
+            metrics.time(Metric::OpenDuration, &[], timer);
+        }
         metrics.count(Metric::Requests, &[result(opened, events)], 1);
         if let Some(age) = age {
             metrics.count(Metric::KeyUses, &[age.name(), "cookie"], 1);
@@ -44,7 +46,7 @@ impl Slot {
             return;
         };
         let head = incoming.record.head;
-        if head.id.as_bytes()[15].is_multiple_of(SAMPLED) {
+        if head.id.as_bytes()[15].is_multiple_of(SESSIONS) {
             let left = rules.timeouts.end(head.times).saturating_sub(now);
             let seconds = left as f64 / 1000.0;
             rules.metrics.record(Metric::RemainingLife, &[], seconds);

@@ -17,7 +17,7 @@ use crate::{
     clock::Millis,
     error::Error,
     event::Event,
-    metrics::Timer,
+    metrics::{Metric, Timer},
     session::{Arrival, Session, SessionView, State},
     store::Lane,
 };
@@ -112,7 +112,9 @@ impl Slot {
     pub(crate) fn open_now(self: &Arc<Self>) -> Result<Session, Error> {
         let mut opening = None;
         let opened = self.opened.get_or_init(|| {
-            let (timer, mut reader) = (Timer::start(), self.reader());
+            let metrics = &self.config.rules.metrics;
+            let timer = metrics.sample_timer(Metric::OpenDuration);
+            let mut reader = self.reader();
             let arrival = reader.read();
             opening = Some((timer, reader.age, reader.events));
             self.state_of(arrival?)
@@ -148,7 +150,7 @@ impl Slot {
         match self.opened.set(opened) {
             Ok(()) => {
                 if let Some(opened) = self.opened.get() {
-                    self.tell_opened(opened, timer, reader.age, &reader.events);
+                    self.tell_opened(opened, Some(timer), reader.age, &reader.events);
                 }
             }
             // the other extractor's session is used

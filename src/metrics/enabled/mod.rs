@@ -7,7 +7,10 @@ mod definition;
 mod table;
 
 use std::{
-    sync::{Arc, LazyLock, OnceLock},
+    sync::{
+        Arc, LazyLock, OnceLock,
+        atomic::{AtomicU32, Ordering},
+    },
     time::{Instant, SystemTime},
 };
 
@@ -20,6 +23,10 @@ use self::{
     table::{FALLBACK, TABLE},
 };
 use super::{Metric, Mode};
+
+/// A value that every request has, and that takes longer to record than to compute, is recorded for
+/// one request in so many.
+const SAMPLED: u32 = 16;
 
 /// The metrics of one layer, one store or one log.
 #[derive(Clone)]
@@ -44,6 +51,8 @@ struct Series {
 struct Slot {
     key: OnceLock<Key>,
     handle: OnceLock<Handle>,
+    /// Counts the values of a histogram that is sampled.
+    seen: AtomicU32,
 }
 
 enum Handle {
@@ -124,6 +133,29 @@ impl Metrics {
     /// Adds the seconds since the start of a timer to a histogram.
     pub(crate) fn time(&self, metric: Metric, values: &[&'static str], timer: Timer) {
         self.record(metric, values, timer.0.elapsed().as_secs_f64());
+    }
+
+    /// Starts a timer, for one call in 16.
+    pub(crate) fn sample_timer(&self, metric: Metric) -> Option<Timer> {
+        self.is_sampled(metric).then(Timer::start)
+    }
+
+    /// Adds a value to a histogram, for one call in 16.
+    pub(crate) fn sample(&self, metric: Metric, value: f64) {
+        if self.is_sampled(metric) {
+            self.record(metric, &[], value);
+        }
+    }
+
+    /// Beginning with the first call. A race only shifts the sample.
+    fn is_sampled(&self, metric: Metric) -> bool {
+        let definition = &TABLE[metric as usize];
+        let slot = definition.position(&[]).and_then(|at| self.0.slots.get(at));
+        slot.is_some_and(|slot| {
+            let seen = slot.seen.load(Ordering::Relaxed);
+            slot.seen.store(seen.wrapping_add(1), Ordering::Relaxed);
+            seen.is_multiple_of(SAMPLED)
+        })
     }
 
     fn with(&self, metric: Metric, values: &[&'static str], act: impl FnOnce(&Handle)) {

@@ -126,10 +126,10 @@ pub(super) static TABLE: [Definition; COUNT] = place(table! {
             "Requests whose handler asked for the session, by what it got";
         OpenDuration "session_open_duration_seconds"
             Histogram(OPENED), SECONDS, &[], false,
-            "Time to find, open, check and load a session";
+            "Time to find, open, check and load a session, of one request in 16 if no store or log was asked";
         CommitDuration "session_commit_duration_seconds"
             Histogram(OPENED), SECONDS, &[], false,
-            "Time of commits that had to save something";
+            "Time of commits that had to save something, of one in 16 if no store or log was asked";
         Created "session_created_total"
             Counter, None, &[], true,
             "Sessions that began, by a first change or by a login";
@@ -162,7 +162,7 @@ pub(super) static TABLE: [Definition; COUNT] = place(table! {
             "Changes that were dropped";
         CookieBytes "session_cookie_bytes"
             Histogram(COOKIE), BYTES, &[], false,
-            "Size of the session cookies that were set, name and value";
+            "Size of the session cookies that were set, name and value, of one in 16";
         RowBytes "session_row_bytes"
             Histogram(ROW), BYTES, &[], false,
             "Size of the sealed rows that were written";
