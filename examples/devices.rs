@@ -11,7 +11,7 @@ use axum::{
 use serde::Deserialize;
 use tower_sealed_session::{Error, Session, SessionLayer};
 
-use crate::login::{escape, minutes, page};
+use super::login::{escape, minutes, page};
 
 /// Adds the page to the pages of the shop. The sessions have to be in a store.
 pub(crate) fn with_devices(pages: Router, sessions: SessionLayer) -> Router {

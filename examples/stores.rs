@@ -23,8 +23,8 @@
 //! value. Their keys begin with `script.`, so that they cannot replace the shop's entries by values
 //! of another type. (A real app must not change anything on GET.)
 //!
-//! Environment variables: `PORT` (default 3000) and `SESSION_SECRET`. All instances of an app need
-//! the same secret.
+//! Environment variables: `PORT` (default 3000), `SESSION_SECRET`, and `REVOCATIONS_URL` for a log
+//! of revocations as in the example `revocation`. All instances of an app need the same secret.
 
 #[path = "devices.rs"]
 mod devices;
@@ -32,20 +32,28 @@ mod devices;
 #[path = "login.rs"]
 mod login;
 
-use std::{error::Error, process::ExitCode, time::Duration};
+use std::{env, error::Error, process::ExitCode, time::Duration};
 
 use axum::{Router, extract::Path, http::StatusCode, routing::get};
 use tower_sealed_session::{
-    Session, SessionLayer, SessionLayerBuilder,
-    store::{self, prune_every},
+    Revocations, Session, SessionLayer, SessionLayerBuilder,
+    store::{self, AnyStore, prune_every},
 };
 
 #[tokio::main]
 async fn main() -> ExitCode {
+    let tasks = |store| {
+        tokio::spawn(prune_every(Duration::from_secs(600), store));
+    };
+    run(serve(tasks)).await
+}
+
+/// Runs an app until it fails, and prints the reason.
+pub(crate) async fn run(app: impl Future<Output = Result<(), Box<dyn Error>>>) -> ExitCode {
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
         .init();
-    match serve().await {
+    match app.await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");
@@ -59,19 +67,24 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn serve() -> Result<(), Box<dyn Error>> {
-    let sessions = SessionLayerBuilder::from_env_or_ephemeral()?.build()?;
-    let sessions = match std::env::var("SESSION_STORE_URL") {
-        Ok(url) if !url.is_empty() => in_store(sessions, &url).await?,
-        _ => sessions,
-    };
+/// Serves the pages. If there is a store, `tasks` spawns what is to be done with it all the time.
+pub(crate) async fn serve(tasks: impl FnOnce(AnyStore)) -> Result<(), Box<dyn Error>> {
+    let mut sessions = SessionLayerBuilder::from_env_or_ephemeral()?.build()?;
+    if let Ok(url) = env::var("SESSION_STORE_URL")
+        && !url.is_empty()
+    {
+        sessions = in_store(sessions, &url, tasks).await?;
+    }
+    if env::var_os("REVOCATIONS_URL").is_some() {
+        sessions = sessions.revocations(Revocations::from_env().await?);
+    }
     let pages = devices::with_devices(login::pages(), sessions.clone())
         .route("/set/{key}/{value}", get(set))
         .route("/get/{key}", get(read))
         .route("/sleep/{ms}/{key}/{value}", get(sleep_and_set));
     let app: Router = login::around(pages, sessions);
 
-    let port = std::env::var("PORT").map_or(Ok(3000), |port| port.parse())?;
+    let port = env::var("PORT").map_or(Ok(3000), |port| port.parse())?;
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await?;
     println!("listening on http://{}", listener.local_addr()?);
     axum::serve(listener, app).await?;
@@ -86,7 +99,11 @@ enum Mode {
     ReadFrom,
 }
 
-async fn in_store(sessions: SessionLayer, url: &str) -> Result<SessionLayer, Box<dyn Error>> {
+async fn in_store(
+    sessions: SessionLayer,
+    url: &str,
+    tasks: impl FnOnce(AnyStore),
+) -> Result<SessionLayer, Box<dyn Error>> {
     let (mode, url) = if let Some(url) = url.strip_prefix("overflow+") {
         (Mode::Overflow, url)
     } else if let Some(url) = url.strip_prefix("read_from+") {
@@ -96,7 +113,7 @@ async fn in_store(sessions: SessionLayer, url: &str) -> Result<SessionLayer, Box
     };
     let store = store::connect(url).await?;
     store.create_schema().await?;
-    tokio::spawn(prune_every(Duration::from_secs(600), store.clone()));
+    tasks(store.clone());
     Ok(match mode {
         Mode::Store => sessions.store(store),
         Mode::Overflow => sessions.overflow(store),

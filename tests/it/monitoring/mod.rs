@@ -17,6 +17,17 @@ use std::{
     feature = "sqlite",
     feature = "tools"
 ))]
+mod live;
+#[cfg(all(
+    feature = "metrics",
+    feature = "conformance",
+    feature = "memory",
+    feature = "mysql",
+    feature = "postgres",
+    feature = "redis",
+    feature = "sqlite",
+    feature = "tools"
+))]
 mod measured;
 
 mod dashboard;
