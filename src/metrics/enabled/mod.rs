@@ -213,6 +213,9 @@ impl Series {
                 }
             }
         }
+        if self.scope == Scope::Layer {
+            Metrics::of_process().0.begin(recorder);
+        }
     }
 
     fn register(

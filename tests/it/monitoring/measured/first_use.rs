@@ -30,6 +30,7 @@ async fn counters_of_alerts_begin_with_zero() {
         "session_logout_incomplete_total{",
         r#"session_unreadable_total{mode="cookie",store="none",reason="forged"}"#,
         r#"session_rejected_total{mode="cookie",store="none",reason="malformed"}"#,
+        r#"session_errors_total{status="500"}"#,
     ] {
         let [line] = series
             .iter()
