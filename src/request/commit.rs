@@ -203,17 +203,15 @@ impl Commit<'_> {
                 Revoked::Continued | Revoked::Renewed => Err(ErrorKind::Ended.into()),
             };
         }
-        if change == Change::LoggedIn
-            && let Some(head) = before
-        {
-            self.tell_ended(head.id, EndReason::Login);
-        }
         if let (Some(head), Some(flight)) = (before, state.flight()) {
             let (family, serial) = (head.family(), head.id.serial());
             let ended = match change {
                 Change::LoggedIn => {
                     let login = state.end_by_login(rules);
                     let before = rules.ended.end(family, login);
+                    if before.is_none() {
+                        self.tell_ended(head.id, EndReason::Login);
+                    }
                     if before.is_some_and(|before| before != login) {
                         // another request ended the session, so its entries must not come back
                         state.drop_carried();

@@ -8,7 +8,7 @@ use super::{commit::Commit, respond::Reply, slot::Slot};
 use crate::{
     cookie::cache,
     error::Error,
-    event::{DropReason, Event},
+    event::{DropReason, EndReason, Event},
     metrics::{Metric, Timer},
     revocation::Why,
     session::{Outcome, RequestContext as _, State},
@@ -80,8 +80,13 @@ impl Slot {
             return;
         }
         if let Some(incoming) = state.incoming() {
-            let family = incoming.record.head.family();
-            self.config.rules.ended.end(family, Why::LoggedOut);
+            let (rules, head) = (&self.config.rules, incoming.record.head);
+            let before = rules.ended.end(head.family(), Why::LoggedOut);
+            // of a session that the store knows, the store tells
+            if before.is_none() && self.config.rows().is_none() {
+                let (session, reason) = (head.id, EndReason::Logout);
+                Event::Ended { session, reason }.emit(&rules.metrics);
+            }
         }
         self.log_out_later(state);
         if let Some(rows) = self.config.rows()

@@ -9,8 +9,8 @@ use super::{
 use crate::{
     clock::Millis,
     error::{Error, ErrorKind},
-    event::{Event, Reason},
-    id::Family,
+    event::{EndReason, Event, Reason},
+    id::{Family, SessionId},
     record::Head,
     revocation::IN_FLIGHT,
     session::{Arrival, Change, Fate, Outcome, Stale, State},
@@ -86,7 +86,10 @@ impl Slot {
         if let Some(revoking) = &self.config.revoking {
             let now = self.config.clock.now().ok_or(ErrorKind::Clock)?;
             let ending = revoking.family(family, Revoked::LoggedOut);
-            revoking.append(ending, now).await?;
+            if revoking.append(ending, now).await? {
+                let (session, reason) = (SessionId::of(family), EndReason::Reused);
+                Event::Ended { session, reason }.emit(&self.config.rules.metrics);
+            }
         }
         Ok(())
     }

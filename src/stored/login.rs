@@ -73,8 +73,10 @@ impl StoreCommit<'_> {
                 // as without a store
                 let login = self.state.end_by_login(rules);
                 let before = rules.ended.end(previous.head.family(), login);
-                if before.is_none_or(|before| before == login) {
+                if before.is_none() {
                     self.rows.tell_ended(previous.head.id, EndReason::Login);
+                }
+                if before.is_none_or(|before| before == login) {
                     return Ok(kept);
                 }
                 draft.orphan(rules)?;

@@ -177,6 +177,29 @@ async fn counters_agree_with_the_store(url: &str, kind: &str) {
     assert_eq!(recorded.sum("session_store_operations_in_flight", &[]), 0.0);
 }
 
+/// In cookies, nobody knows which sessions expired. Each end is still counted once.
+#[tokio::test]
+async fn sessions_in_cookies_end_once() {
+    let recorded = Recorded::begin();
+    let (builder, _clock) = on_a_clock();
+    let app = stores::app(builder.build().expect("settings"));
+    let mut ada = Visitor::default();
+    for path in ["/count", "/login/ada", "/renew"] {
+        ada.get(&app, path).await;
+    }
+    let mut copy = ada.clone();
+    ada.get(&app, "/logout").await;
+    copy.get(&app, "/logout").await;
+    let mut other = Visitor::default();
+    other.get(&app, "/count").await;
+    other.get(&app, "/clear").await;
+
+    let ended = |reason| recorded.count("session_ended_total", &[("reason", reason)]);
+    assert_eq!(["login", "logout", "emptied"].map(ended), [1, 1, 1]);
+    assert_eq!(recorded.count("session_created_total", &[]), 3);
+    assert_eq!(recorded.count("session_renewed_total", &[]), 1);
+}
+
 #[tokio::test]
 async fn sessions_that_began_live_or_ended_or_expired_in_sqlite() {
     let folder = Folder::new();
