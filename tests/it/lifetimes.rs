@@ -281,7 +281,7 @@ async fn each_kind_of_change_emits_its_own_event() {
         ("/who", &[]),
         ("/remember", &["changed"]),
         ("/renew", &["renewed"]),
-        ("/login", &["renewed"]),
+        ("/login", &["ended login", "renewed"]),
     ] {
         visitor.get(&app, path).await;
         assert_eq!(events.drain(), wanted, "{path}");

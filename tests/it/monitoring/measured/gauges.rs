@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use sqlx::Connection as _;
 use time::OffsetDateTime;
 use tokio::{
     task::JoinHandle,
@@ -14,6 +15,7 @@ use tower_sealed_session::{
 
 use super::recorder::Recorded;
 use crate::{
+    processes::Folder,
     stores::{
         self,
         redis_server::RedisServer,
@@ -94,6 +96,26 @@ async fn rows_of_postgres_are_those_that_another_client_counts() {
     })
     .await;
     pruning.abort();
+    measuring.abort();
+}
+
+#[tokio::test]
+async fn rows_of_sqlite_are_those_that_another_client_counts() {
+    let (recorded, folder) = (Recorded::begin(), Folder::new());
+    let url = format!("sqlite:{}", folder.0.join("sessions.db").display());
+    let (store, measuring) = connect(&url).await;
+    fill(&store).await;
+    until(&recorded, "rows", |now| {
+        (rows(now, "live"), rows(now, "expired")) == (30, 20)
+    })
+    .await;
+    let mut client = sqlx::SqliteConnection::connect(&url).await.expect("a file");
+    let live = sqlx::query_scalar("select count(*) from sessions where expires_at > ?")
+        .bind(OffsetDateTime::now_utc().unix_timestamp() * 1000);
+    let live: i64 = live.fetch_one(&mut client).await.expect("a number");
+    assert_eq!(live, 30);
+    // it has no server, so it is neither up nor down
+    assert!(!recorded.text().contains("session_store_up"));
     measuring.abort();
 }
 
