@@ -112,12 +112,12 @@ impl Slot {
 
     async fn revoke_and_save(self: Arc<Self>, outcome: Outcome, public: bool) -> Reply {
         let (timer, state) = (Timer::start(), self.state());
-        if let Err(error) = self.revoke(state, outcome).await {
-            return self.commit_of(state).reply_failed(error);
-        }
-        let reply = match self.has_to_save(state, outcome, || public) {
-            true => Box::pin(self.save_session(public)).await,
-            false => self.commit_of(state).reply(outcome, || public),
+        let reply = match self.revoke(state, outcome).await {
+            Err(error) => self.commit_of(state).reply_failed(error),
+            Ok(()) if self.has_to_save(state, outcome, || public) => {
+                Box::pin(self.save_session(public)).await
+            }
+            Ok(()) => self.commit_of(state).reply(outcome, || public),
         };
         self.note_commit(timer);
         reply
